@@ -1,0 +1,222 @@
+/** The recorder behind `Chain`: every verb appends one frozen node to a copy. It knows nothing of types. */
+import type { StandardSchemaV1 } from "@standard-schema/spec"
+import type { Ask, Block, Call, FlowIR, MergePolicy, Node, StepNode, Work } from "../ir/node.ts"
+import { workOf } from "./definition.ts"
+import type { Chain } from "./flow.ts"
+import type { Start } from "./scope.ts"
+
+export interface FlowOptions {
+  /** Starts at 1; raise it when runs of the old shape must not simply go on. */
+  readonly version?: number
+  /** What a run accepts; any Standard Schema. */
+  readonly input?: StandardSchemaV1
+  /** What a run gives back; any Standard Schema. */
+  readonly output?: StandardSchemaV1
+  /** One sentence for diagrams and docs. */
+  readonly description?: string
+}
+type InputSchema<O> = O extends { readonly input: infer S extends StandardSchemaV1 } ? S : StandardSchemaV1<void>
+type Declared<O> = O extends { readonly output: infer S extends StandardSchemaV1 } ? StandardSchemaV1.InferInput<S> : unknown
+
+/**
+ * Starts a flow.
+ *
+ * With schemas, a run's input is checked and parsed before the first step, and its output before it is given out.
+ *
+ * @example
+ * seq("greet", { input: z.object({ name: z.string() }) }).step("text", ({ input }) => `Hello ${input.name}`)
+ */
+export function seq<const Name extends string, const Options extends FlowOptions>(
+  name: Name,
+  options: Options,
+): Chain<StandardSchemaV1.InferInput<InputSchema<Options>>, Start<Name, StandardSchemaV1.InferOutput<InputSchema<Options>>, Declared<Options>>, never, never>
+/** Without schemas: `seq("name")` takes no input, `seq<Input>("name")` takes what the type says, unchecked. */
+export function seq<Input = void, const Name extends string = string>(name?: Name): Chain<Input, Start<Name, Input, unknown>, never, never>
+export function seq(name = "flow", options: FlowOptions = {}): unknown {
+  return new Recorder({
+    head: {
+      name,
+      version: options.version ?? 1,
+      description: options.description,
+      input: options.input,
+      output: options.output,
+    },
+    nodes: [],
+    guard: undefined,
+    returns: undefined,
+  })
+}
+
+interface Written {
+  readonly head: Omit<FlowIR, "body" | "dangling">
+  readonly nodes: ReadonlyArray<Node>
+  readonly guard: Ask | undefined
+  readonly returns: Ask | undefined
+}
+type Write = (block: Recorder) => Recorder
+type Writes = Readonly<Record<string, Write>>
+type Options = Readonly<Record<string, any>>
+type Shape<N extends Node> = N extends Node ? Omit<N, "name" | "binds" | "guard" | "description"> : never
+
+const isWrite = (value: unknown): value is Write => typeof value === "function"
+const carriedWork = (value: unknown): Work | undefined => {
+  if (value instanceof Recorder) return { from: "flow", flow: value.ir, input: undefined }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the symbol is only ever set by `step` and `nest`
+  return (value as { readonly [workOf]?: Work })[workOf]
+}
+
+class Recorder {
+  readonly #written: Written
+  #ir: FlowIR | undefined
+
+  constructor(written: Written) {
+    this.#written = written
+  }
+
+  /** The flow as data, frozen; made once. */
+  get ir(): FlowIR {
+    const { head, nodes, returns, guard } = this.#written
+    this.#ir ??= Object.freeze({ ...head, body: Object.freeze({ nodes, returns }), dangling: guard !== undefined })
+    return this.#ir
+  }
+
+  step(first: unknown, work?: unknown, options?: Options): Recorder {
+    const name = typeof first === "string" ? first : first instanceof Recorder ? first.ir.name : (first as () => void).name
+    return this.#step(name, typeof first === "string" ? work : first, undefined, options)
+  }
+
+  update(name: string, work: unknown, options?: Options): Recorder {
+    const taken = this.#written.nodes.filter((node) => node.name === name || (node.kind === "step" && node.updates === name)).length
+    return this.#step(taken === 0 ? name : `${name}#${taken + 1}`, work, name, options)
+  }
+
+  when(...args: ReadonlyArray<unknown>): Recorder {
+    if (args.length === 1) return new Recorder({ ...this.#written, guard: args[0] as Ask })
+    const [name, on, yes, no] = named(args)
+    return this.#add("when", name, {
+      kind: "when",
+      form: "if",
+      on: on as Ask,
+      cases: this.#blocks({ yes: yes as Write, ...(isWrite(no) ? { no } : {}) }),
+    })
+  }
+
+  match(...args: ReadonlyArray<unknown>): Recorder {
+    const [name, on, cases] = named(args)
+    return this.#add("match", name, { kind: "when", form: "match", on: on as Ask, cases: this.#blocks(cases as Writes) })
+  }
+
+  loop(...args: ReadonlyArray<unknown>): Recorder {
+    const [name, given, body] = named(args)
+    const options = given as Options
+    const turns = options["over"] !== undefined ? { by: "over", items: options["over"], max: options["max"] } as const
+      : options["times"] !== undefined ? { by: "times", times: options["times"] } as const
+      : { by: options["while"] !== undefined ? "while" : "until", test: options["while"] ?? options["until"], max: options["max"] } as const
+    return this.#add("loop", name, {
+      kind: "loop",
+      turns,
+      atMax: options["atMax"] ?? "end",
+      collect: options["collect"] ?? "last",
+      body: this.#block(body as Write),
+    }, options)
+  }
+
+  break(condition: Ask<boolean>): Recorder {
+    return this.#add("break", undefined, { kind: "jump", to: "break", condition })
+  }
+
+  continue(condition: Ask<boolean>): Recorder {
+    return this.#add("continue", undefined, { kind: "jump", to: "continue", condition })
+  }
+
+  each(...args: ReadonlyArray<unknown>): Recorder {
+    const [name, items, body, given] = named(args)
+    const options = (given ?? {}) as Options
+    return this.#add("each", name, {
+      kind: "each",
+      items: items as Ask<Iterable<unknown>>,
+      concurrency: options["concurrency"] ?? 16,
+      failure: options["failure"] ?? "failFast",
+      ordered: options["ordered"] ?? true,
+      merge: {},
+      body: this.#block(body as Write),
+    }, options)
+  }
+
+  parallel(...args: ReadonlyArray<unknown>): Recorder {
+    const [name, forks, given] = named(args)
+    const options = (given ?? {}) as Options
+    return this.#add("parallel", name, {
+      kind: "parallel",
+      forks: this.#blocks(forks as Writes),
+      concurrency: options["concurrency"] ?? "unbounded",
+      failure: options["failure"] ?? "failFast",
+      optional: Object.freeze([...(options["optional"] ?? [])]),
+      merge: {},
+    }, options)
+  }
+
+  merge(policies: Readonly<Record<string, MergePolicy>>): Recorder {
+    const last = this.#written.nodes.at(-1)
+    const merged = Object.freeze({ ...last, merge: Object.freeze({ ...policies }) }) as Node
+    return new Recorder({ ...this.#written, nodes: Object.freeze([...this.#written.nodes.slice(0, -1), merged]) })
+  }
+
+  protect(...args: ReadonlyArray<unknown>): Recorder {
+    const [name, body, given] = named(args)
+    const options = given as Options
+    return this.#add("protect", name, {
+      kind: "protect",
+      body: this.#block(body as Write),
+      handlers: Object.freeze({ ...options["catch"], ...options["catchAll"] }),
+    }, options)
+  }
+
+  returns(choose: Ask): Recorder {
+    return new Recorder({ ...this.#written, returns: choose })
+  }
+
+  #step(name: string, given: unknown, updates: string | undefined, options: Options = {}): Recorder {
+    const retry = options["retry"]
+    const shape: Shape<StepNode> = {
+      kind: "step",
+      work: Object.freeze(carriedWork(given) ?? { from: "function", call: given as Call }),
+      updates,
+      retry: retry === undefined ? undefined : Object.freeze({
+        times: retry.times,
+        while: retry.while,
+        backoff: retry.backoff ?? "100 millis",
+        maxBackoff: retry.maxBackoff ?? "30 seconds",
+        jitter: retry.jitter ?? true,
+      }),
+      timeout: options["timeout"],
+      codec: options["codec"],
+    }
+    return this.#add("step", name, shape, options, updates === undefined)
+  }
+
+  /** Appends a node; without a name it takes the next `kind#n` of its block and binds nothing. */
+  #add(verb: string, name: string | undefined, shape: Shape<Node>, options: Options = {}, binds = name !== undefined): Recorder {
+    const { nodes, guard } = this.#written
+    const common = {
+      name: name ?? `${verb}#${nodes.filter((node) => node.name.startsWith(`${verb}#`)).length + 1}`,
+      binds,
+      guard,
+      description: options["description"],
+    }
+    const node = Object.freeze({ ...shape, ...common }) as Node
+    return new Recorder({ ...this.#written, nodes: Object.freeze([...nodes, node]), guard: undefined })
+  }
+
+  #block(write: Write): Block {
+    return write(new Recorder({ head: this.#written.head, nodes: [], guard: undefined, returns: undefined })).ir.body
+  }
+
+  #blocks(writes: Writes): Readonly<Record<string, Block>> {
+    return Object.freeze(Object.fromEntries(Object.entries(writes).map(([label, write]) => [label, this.#block(write)])))
+  }
+}
+
+/** The arguments of a verb whose name may be left out. */
+const named = (args: ReadonlyArray<unknown>): readonly [name: string | undefined, ...rest: ReadonlyArray<unknown>] =>
+  typeof args[0] === "string" ? [args[0], ...args.slice(1)] : [undefined, ...args]

@@ -1,0 +1,36 @@
+/** The engine's own errors that a flow's `Failure` can name; their classes are in `src/model/error.ts`. */
+
+/** A promise that a step returned was rejected; nothing more is known of the reason. */
+export interface StepThrew {
+  readonly _tag: "StepThrew"
+  readonly path: string
+  readonly cause: unknown
+}
+
+/** A step did not finish within its `timeout`. */
+export interface StepTimedOut {
+  readonly _tag: "StepTimedOut"
+  readonly path: string
+  readonly milliseconds: number
+}
+
+/** A loop with `atMax: "fail"` used up its passes. */
+export interface LoopExhausted {
+  readonly _tag: "LoopExhausted"
+  readonly path: string
+  readonly max: number
+}
+
+/** Forks (or items) failed that had to succeed; none of their errors is lost. */
+export interface JoinFailed<out Error> {
+  readonly _tag: "JoinFailed"
+  readonly path: string
+  readonly failures: ReadonlyArray<{ readonly fork: string; readonly error: Error }>
+}
+
+/** Literal tags of the errors in `Failure`. */
+export type TagOf<Failure> = Failure extends { readonly _tag: infer Tag extends string } ? Tag : never
+/** The errors in `Failure` that carry `Tag`. */
+export type WithTag<Failure, Tag> = Extract<Failure, { readonly _tag: Tag }>
+/** Errors without a literal `_tag`, which no `catch` can name. */
+export type Untagged<Failure> = Failure extends { readonly _tag: infer Tag extends string } ? (string extends Tag ? Failure : never) : Failure

@@ -1,0 +1,33 @@
+/** `.returns`: the last word of a flow or block. */
+import type { Chain, Ended } from "./flow.ts"
+import type { Misfit } from "./names.ts"
+import type { AnyScope, ScopeOf } from "./scope.ts"
+import type { NotStorable, Storable } from "./storable.ts"
+import type { FlowTypeError } from "./type-error.ts"
+
+/** The function, or the sentence that says why its output cannot be the flow's. */
+type ReturnsGuard<S extends AnyScope, Output> = unknown extends Output ? (scope: ScopeOf<S>) => Output
+  : [S["pending"]] extends [never] ? [Output] extends [S["frame"]["declared"]] ? Recorded<S, Output>
+    : FlowTypeError<
+      `flow '${S["frame"]["flow"]}' returns a value that does not fit its declared output`,
+      Misfit<S["frame"]["declared"], Output>
+    >
+  : FlowTypeError<"a .when(condition) stands before .returns and guards nothing">
+type Recorded<S extends AnyScope, Output> = [Output] extends [Storable] ? (scope: ScopeOf<S>) => Output
+  : NotStorable<Output> extends never ? (scope: ScopeOf<S>) => Output
+  : FlowTypeError<`flow '${S["frame"]["flow"]}' returns a value that cannot be recorded`, NotStorable<Output>>
+
+export interface ReturnsVerb {
+  /**
+   * Chooses the output from the scope and ends the flow or block; without it the output is a record of the names bound.
+   *
+   * The scope is not part of the resulting type, so an exported flow's declaration stays small.
+   *
+   * @example
+   * seq("sum").step("a", () => 1).step("b", () => 2).returns(({ a, b }) => a + b)
+   */
+  returns<Input, S extends AnyScope, Failure, Needs, Output>(
+    this: Chain<Input, S, Failure, Needs>,
+    choose: ((scope: ScopeOf<S>) => Output) & ReturnsGuard<S, NoInfer<Output>>,
+  ): Ended<Input, Output, Failure, Needs, S["frame"]>
+}

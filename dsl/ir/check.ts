@@ -1,0 +1,124 @@
+/** What the compiler cannot see, or a caller without types got wrong. */
+import type { Block, FlowIR, Node } from "./node.ts"
+import { nameProblem } from "./path.ts"
+import { inner, updatedNames, visit } from "./walk.ts"
+
+/** One thing that is wrong (`error`: the flow is refused) or doubtful (`warning`). */
+export interface Problem {
+  readonly level: "error" | "warning"
+  /** Where, as written: `refine/draft`; `""` is the flow itself. */
+  readonly path: string
+  readonly rule: string
+  readonly message: string
+}
+
+const checked = new WeakMap<FlowIR, ReadonlyArray<Problem>>()
+
+/** Every problem of `flow`; a flow with an `error` does not run. */
+export function check(flow: FlowIR): ReadonlyArray<Problem> {
+  let problems = checked.get(flow)
+  if (problems === undefined) {
+    problems = [...flowProblems(flow), ...blockProblems(flow.body, "", new Set(["input"]), 0)]
+    checked.set(flow, problems)
+  }
+  return problems
+}
+
+const error = (path: string, rule: string, message: string): Problem => ({ level: "error", path, rule, message })
+const warning = (path: string, rule: string, message: string): Problem => ({ level: "warning", path, rule, message })
+
+function* flowProblems(flow: FlowIR): Generator<Problem> {
+  const bad = nameProblem(flow.name)
+  if (bad !== undefined) yield error("", "name", `the flow's name: ${bad}`)
+  if (!Number.isSafeInteger(flow.version) || flow.version < 1) yield error("", "version", `version ${flow.version} is not a whole number from 1`)
+  if (flow.dangling) yield error("", "when-guards-nothing", "a .when(condition) at the end guards nothing: put a node behind it")
+  if (flow.body.nodes.length > 50) {
+    yield warning("", "long-chain", `${flow.body.nodes.length} nodes in one chain: editors slow down beyond about 50, move parts into flows of their own`)
+  }
+}
+
+const maxDepth = 32
+
+function* blockProblems(block: Block, prefix: string, outer: ReadonlySet<string>, depth: number): Generator<Problem> {
+  if (depth > maxDepth) {
+    yield error(prefix, "depth", `blocks are nested deeper than ${maxDepth}: does the flow contain itself?`)
+    return
+  }
+  const bound = new Set(outer)
+  const seen = new Set<string>()
+  for (const node of block.nodes) {
+    const path = prefix + node.name
+    const bad = nameProblem(node.name)
+    if (bad !== undefined) yield error(path, "name", bad)
+    if (seen.has(node.name) || (node.binds && bound.has(node.name))) {
+      yield error(path, "duplicate-name", `'${node.name}' is already bound in this scope: give the node another name`)
+    }
+    if (/#\d+$/.test(node.name)) {
+      yield warning(path, "unnamed", `'${node.name}' has no name of its own: inserting a node of its kind before it moves its records; name it where runs are durable`)
+    }
+    yield* nodeProblems(node, path, bound)
+    seen.add(node.name)
+    const isFlow = node.kind === "step"
+    for (const { label, block: child } of inner(node)) {
+      const labelProblem = label === undefined ? undefined : nameProblem(label)
+      if (labelProblem !== undefined) yield error(path, "label", labelProblem)
+      yield* blockProblems(child, label === undefined ? `${path}/` : `${path}/${label}/`, isFlow ? new Set(["input"]) : bound, depth + 1)
+    }
+    if (node.binds) bound.add(node.name)
+  }
+}
+
+const positive = (value: unknown): boolean => typeof value === "number" && Number.isSafeInteger(value) && value >= 1
+
+function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Generator<Problem> {
+  yield* visit<Iterable<Problem>>(node, {
+    *step({ updates, retry }) {
+      if (updates !== undefined && !bound.has(updates)) yield error(path, "update-unknown", `update '${updates}': nothing in scope has this name`)
+      if (retry !== undefined && !positive(retry.times)) yield error(path, "retry", `retry.times is ${retry.times}: use a whole number from 1`)
+    },
+    *when({ cases }) {
+      if (Object.keys(cases).length === 0) yield error(path, "no-cases", "there is no case to choose")
+    },
+    *loop({ turns, collect }) {
+      if ("max" in turns && turns.max !== undefined && !positive(turns.max)) yield error(path, "max", `max is ${turns.max}: use a whole number from 1`)
+      if (turns.by === "times" && typeof turns.times === "number" && !positive(turns.times)) {
+        yield error(path, "times", `times is ${turns.times}: use a whole number from 1`)
+      }
+      if (typeof collect === "object" && !positive(Object.values(collect)[0])) yield error(path, "collect", "collect: use a whole number from 1")
+    },
+    *jump() {},
+    *each({ body, merge }) {
+      yield* joinProblems(node, path)
+      yield* mergeProblems(path, updatedNames(body), merge)
+    },
+    *parallel({ forks, optional, merge, failure }) {
+      yield* joinProblems(node, path)
+      for (const fork of optional) if (!Object.hasOwn(forks, fork)) yield error(path, "optional", `optional names '${fork}', which is no fork`)
+      if (typeof failure === "object" && failure.atLeast > Object.keys(forks).length) {
+        yield error(path, "at-least", `atLeast(${failure.atLeast}) can never hold: there are ${Object.keys(forks).length} forks`)
+      }
+      const times = new Map<string, number>()
+      for (const fork of Object.values(forks)) for (const name of updatedNames(fork)) times.set(name, (times.get(name) ?? 0) + 1)
+      if (failure !== "first") yield* mergeProblems(path, new Set([...times].filter(([, n]) => n > 1).map(([name]) => name)), merge)
+    },
+    *protect() {},
+  })
+}
+
+function* joinProblems(node: Node, path: string): Generator<Problem> {
+  if (node.kind !== "each" && node.kind !== "parallel") return
+  if (node.concurrency !== "unbounded" && !positive(node.concurrency)) {
+    yield error(path, "concurrency", `concurrency is ${node.concurrency}: use a whole number from 1, or "unbounded"`)
+  }
+  if (typeof node.failure === "object" && !positive(node.failure.atLeast)) {
+    yield error(path, "at-least", `atLeast(${node.failure.atLeast}): use a whole number from 1`)
+  }
+}
+function* mergeProblems(path: string, conflicts: ReadonlySet<string>, merge: Readonly<Record<string, unknown>>): Generator<Problem> {
+  for (const name of conflicts) {
+    if (!Object.hasOwn(merge, name)) yield error(path, "unmerged", `more than one fork updates '${name}': say how with .merge({ ${name}: … })`)
+  }
+  for (const name of Object.keys(merge)) {
+    if (!conflicts.has(name)) yield error(path, "merge-unused", `'${name}' needs no merge policy, at most one fork updates it`)
+  }
+}

@@ -1,0 +1,92 @@
+/** A flow as plain JSON: for fingerprints, diagrams, docs and diffs. */
+import type { Block, FailureMode, FlowIR, Node } from "./node.ts"
+import { visit } from "./walk.ts"
+
+export type EncodedBlock = ReadonlyArray<EncodedNode>
+/** A node as JSON; functions are shown by their source under `text`, which is not part of the structure. */
+export interface EncodedNode {
+  readonly kind: Node["kind"]
+  readonly name: string
+  readonly binds: boolean
+  readonly guarded: boolean
+  readonly description?: string
+  /** What matters to a resumed run, besides kind and name. */
+  readonly shape: Readonly<Record<string, unknown>>
+  /** Source of the author's conditions and work, for people. */
+  readonly text: Readonly<Record<string, string>>
+  readonly blocks: ReadonlyArray<{ readonly label: string; readonly block: EncodedBlock; readonly returns: boolean }>
+}
+export interface EncodedFlow {
+  readonly format: 1
+  readonly name: string
+  readonly version: number
+  readonly description?: string
+  readonly returns: boolean
+  readonly body: EncodedBlock
+}
+
+/** `flow` as JSON. */
+export const encode = (flow: FlowIR): EncodedFlow => ({
+  format: 1,
+  name: flow.name,
+  version: flow.version,
+  ...(flow.description === undefined ? {} : { description: flow.description }),
+  returns: flow.body.returns !== undefined,
+  body: encodeBlock(flow.body),
+})
+
+const encodeBlock = (block: Block): EncodedBlock => block.nodes.map(encodeNode)
+const mode = (failure: FailureMode): string => (typeof failure === "string" ? failure : `atLeast(${failure.atLeast})`)
+const block = (label: string, inner: Block) => ({ label, block: encodeBlock(inner), returns: inner.returns !== undefined })
+const blocks = (labelled: Readonly<Record<string, Block>>) => Object.entries(labelled).map(([label, inner]) => block(label, inner))
+
+/** An author's function as one line of source. */
+export const sourceText = (fn: (...args: never) => unknown): string => {
+  const line = String(fn).replaceAll(/\s+/g, " ")
+  return line.length > 120 ? `${line.slice(0, 117)}...` : line
+}
+
+type Parts = Pick<EncodedNode, "shape" | "text" | "blocks">
+function encodeNode(node: Node): EncodedNode {
+  const parts = visit<Parts>(node, {
+    step: ({ work, updates, retry, timeout }) => ({
+      shape: { from: work.from, ...(updates === undefined ? {} : { updates }), retry: retry?.times ?? 0, timeout: timeout === undefined ? "none" : String(timeout) },
+      text: work.from === "flow" ? {} : { work: sourceText(work.call) },
+      blocks: work.from === "flow" ? [block(work.flow.name, work.flow.body)] : [],
+    }),
+    when: ({ form, on, cases }) => ({ shape: { form }, text: { on: sourceText(on) }, blocks: blocks(cases) }),
+    loop: ({ turns, collect, body, atMax }) => ({
+      shape: {
+        by: turns.by,
+        collect: JSON.stringify(collect),
+        ...("max" in turns && turns.max !== undefined ? { max: turns.max, atMax } : {}),
+        ...(turns.by === "times" && typeof turns.times === "number" ? { times: turns.times } : {}),
+      },
+      text: turns.by === "times" ? {} : { test: sourceText(turns.by === "over" ? turns.items : turns.test) },
+      blocks: [block("body", body)],
+    }),
+    jump: ({ to, condition }) => ({ shape: { to }, text: { condition: sourceText(condition) }, blocks: [] }),
+    each: ({ items, body, failure, concurrency, ordered, merge }) => ({
+      shape: { failure: mode(failure), concurrency, ordered, merge: policies(merge) },
+      text: { items: sourceText(items) },
+      blocks: [block("body", body)],
+    }),
+    parallel: ({ forks, failure, concurrency, optional, merge }) => ({
+      shape: { failure: mode(failure), concurrency, optional: [...optional], merge: policies(merge) },
+      text: {},
+      blocks: blocks(forks),
+    }),
+    protect: ({ body, handlers }) => ({ shape: { catches: Object.keys(handlers) }, text: {}, blocks: [block("body", body)] }),
+  })
+  return {
+    kind: node.kind,
+    name: node.name,
+    binds: node.binds,
+    guarded: node.guard !== undefined,
+    ...(node.description === undefined ? {} : { description: node.description }),
+    ...parts,
+    text: node.guard === undefined ? parts.text : { guard: sourceText(node.guard), ...parts.text },
+  }
+}
+const policies = (merge: Readonly<Record<string, { readonly policy: string }>>) =>
+  Object.fromEntries(Object.entries(merge).map(([name, { policy }]) => [name, policy]))

@@ -1,0 +1,32 @@
+/** May a run that was started on one definition go on with another? */
+import { createHash } from "node:crypto"
+import { encode, type EncodedBlock } from "./encode.ts"
+import type { FlowIR } from "./node.ts"
+
+const known = new WeakMap<FlowIR, string>()
+
+/**
+ * A hash of the flow's structure: kinds, names, cases, forks, collected passes.
+ *
+ * Function bodies, descriptions, retry, timeout, limits and concurrency are not part of it: changing them
+ * does not move a recorded output to another place.
+ */
+export function fingerprint(flow: FlowIR): string {
+  let hash = known.get(flow)
+  if (hash === undefined) {
+    hash = createHash("sha256").update(JSON.stringify(structure(encode(flow).body))).digest("base64url").slice(0, 16)
+    known.set(flow, hash)
+  }
+  return hash
+}
+
+const tuning = new Set(["retry", "timeout", "concurrency", "max", "atMax", "merge"])
+const structure = (body: EncodedBlock): unknown =>
+  body.map((node) => [
+    node.kind,
+    node.name,
+    node.binds,
+    node.guarded,
+    Object.entries(node.shape).filter(([key]) => !tuning.has(key)).sort(([a], [b]) => (a < b ? -1 : 1)),
+    node.blocks.map(({ label, block, returns }) => [label, structure(block), returns]),
+  ])

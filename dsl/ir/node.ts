@@ -1,0 +1,153 @@
+/** The whole language on one page: what a flow consists of, as frozen data. */
+import type { Input as Duration } from "effect/Duration"
+import type { StandardSchemaV1 } from "@standard-schema/spec"
+
+/** The values a node reads: `input`, and each bound name. */
+export type Values = Readonly<Record<string, unknown>>
+/** A function of the scope, written by the author. */
+export type Ask<Answer = unknown> = (scope: Values) => Answer
+
+/** Nodes in order, then one output: what `returns` chooses, else the record of the names they bind. */
+export interface Block {
+  readonly nodes: ReadonlyArray<Node>
+  readonly returns: Ask | undefined
+}
+
+/** What every node has. */
+interface Common {
+  /** Where it sits in its block: its own name, else `kind#n`. Unique in the block. */
+  readonly name: string
+  /** Its output is bound to `name`. */
+  readonly binds: boolean
+  /** A `.when(condition)` right before it. */
+  readonly guard: Ask | undefined
+  /** One sentence for diagrams and docs. */
+  readonly description: string | undefined
+}
+
+export interface RetryPolicy {
+  readonly times: number
+  readonly while: ((error: never) => boolean) | undefined
+  readonly backoff: Duration
+  readonly maxBackoff: Duration
+  readonly jitter: boolean
+}
+export interface ValueCodec {
+  readonly encode: (value: never) => unknown
+  readonly decode: (stored: unknown) => unknown
+}
+
+/** Work: a function of the scope, a step defined elsewhere, or another flow. */
+export type Work =
+  | { readonly from: "function"; readonly call: Call }
+  | {
+    readonly from: "definition"
+    readonly call: Call
+    readonly input: StandardSchemaV1 | undefined
+    readonly output: StandardSchemaV1 | undefined
+  }
+  | { readonly from: "flow"; readonly flow: FlowIR; readonly input: Ask | undefined }
+
+/** What a step's function is told beside the scope. */
+export interface StepContext {
+  readonly run: string
+  readonly path: string
+  /** Stable over crashes and retries: hand it to the outside world to have an effect happen once. */
+  readonly key: string
+  /** 1 for the first try. */
+  readonly attempt: number
+  /** Aborted when the step is interrupted. */
+  readonly signal: AbortSignal
+}
+export type Call = (scope: Values, step: StepContext) => unknown
+
+/** One unit of work; with `updates` its output goes to a name that is already bound. */
+export interface StepNode extends Common {
+  readonly kind: "step"
+  readonly work: Work
+  readonly updates: string | undefined
+  readonly retry: RetryPolicy | undefined
+  readonly timeout: Duration | undefined
+  readonly codec: ValueCodec | undefined
+}
+
+/** Chooses one block: `if` by a condition (`yes`, `no`), `match` by the label of a value. */
+export interface WhenNode extends Common {
+  readonly kind: "when"
+  readonly form: "if" | "match"
+  readonly on: Ask
+  readonly cases: Readonly<Record<string, Block>>
+}
+
+export type Collect = "last" | "all" | "none" | { readonly first: number } | { readonly last: number }
+/** What keeps a loop going. */
+export type Turns =
+  | { readonly by: "while" | "until"; readonly test: Ask<boolean>; readonly max: number }
+  | { readonly by: "times"; readonly times: number | Ask<number> }
+  | { readonly by: "over"; readonly items: Ask<Iterable<unknown>>; readonly max: number | undefined }
+
+/** Repeats a block. */
+export interface LoopNode extends Common {
+  readonly kind: "loop"
+  readonly turns: Turns
+  readonly atMax: "end" | "fail"
+  readonly collect: Collect
+  readonly body: Block
+}
+
+/** Leaves the pass of the loop around it, or the loop. */
+export interface JumpNode extends Common {
+  readonly kind: "jump"
+  readonly to: "break" | "continue"
+  readonly condition: Ask<boolean>
+}
+
+export type FailureMode = "failFast" | "waitAll" | "first" | { readonly atLeast: number }
+/** How the values that forks gave to one name become one. */
+export interface MergePolicy {
+  readonly policy: string
+  readonly combine: (values: ReadonlyArray<never>, before: never) => unknown
+}
+interface Joining extends Common {
+  readonly concurrency: number | "unbounded"
+  readonly failure: FailureMode
+  readonly merge: Readonly<Record<string, MergePolicy>>
+}
+
+/** Maps a block over a collection, several items at once. */
+export interface EachNode extends Joining {
+  readonly kind: "each"
+  readonly items: Ask<Iterable<unknown>>
+  readonly ordered: boolean
+  readonly body: Block
+}
+
+/** Named forks at once. */
+export interface ParallelNode extends Joining {
+  readonly kind: "parallel"
+  readonly forks: Readonly<Record<string, Block>>
+  readonly optional: ReadonlyArray<string>
+}
+
+/** A boundary: errors whose tag has a handler end here. */
+export interface ProtectNode extends Common {
+  readonly kind: "protect"
+  readonly body: Block
+  readonly handlers: Readonly<Record<string, (error: unknown, scope: Values) => unknown>>
+}
+
+export type Node = StepNode | WhenNode | LoopNode | JumpNode | EachNode | ParallelNode | ProtectNode
+export type NodeKind = Node["kind"]
+export type NodeOf<Kind extends NodeKind> = Extract<Node, { readonly kind: Kind }>
+
+/** A flow as data. */
+export interface FlowIR {
+  readonly name: string
+  readonly version: number
+  readonly description: string | undefined
+  readonly input: StandardSchemaV1 | undefined
+  readonly output: StandardSchemaV1 | undefined
+  readonly body: Block
+  /** A `.when(condition)` at the very end, which guards nothing. */
+  readonly dangling: boolean
+}

@@ -1,0 +1,64 @@
+/** Going through a flow's nodes. */
+import type { Block, FlowIR, Node, NodeKind, NodeOf } from "./node.ts"
+
+/** One handler per node kind; leaving one out does not compile. */
+export type Handlers<Result> = { readonly [Kind in NodeKind]: (node: NodeOf<Kind>) => Result }
+
+/** Gives `node` to the handler for its kind. */
+export function visit<Result>(node: Node, handlers: Handlers<Result>): Result {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- kind and handler come from the same key
+  return (handlers[node.kind] as (node: Node) => Result)(node)
+}
+
+/** A block inside a node; `label` is its part of the path (`undefined`: the node's own path). */
+export interface Inner {
+  readonly label: string | undefined
+  readonly block: Block
+}
+
+const labelled = (blocks: Readonly<Record<string, Block>>): ReadonlyArray<Inner> =>
+  Object.entries(blocks).map(([label, block]) => ({ label, block }))
+
+/** The blocks directly inside `node`. */
+export const inner = (node: Node): ReadonlyArray<Inner> =>
+  visit<ReadonlyArray<Inner>>(node, {
+    step: ({ work }) => (work.from === "flow" ? [{ label: undefined, block: work.flow.body }] : []),
+    when: ({ cases }) => labelled(cases),
+    loop: ({ body }) => [{ label: undefined, block: body }],
+    jump: () => [],
+    each: ({ body }) => [{ label: undefined, block: body }],
+    parallel: ({ forks }) => labelled(forks),
+    protect: ({ body }) => [{ label: undefined, block: body }],
+  })
+
+/** A node with its place in the flow, as written (`refine/draft`, no pass numbers). */
+export interface Placed {
+  readonly path: string
+  readonly node: Node
+}
+
+/** Every node, in the order it is written, blocks after the node that holds them. */
+export function* walk(flow: FlowIR): Generator<Placed> {
+  yield* walkBlock(flow.body, "")
+}
+function* walkBlock(block: Block, prefix: string): Generator<Placed> {
+  for (const node of block.nodes) {
+    const path = prefix + node.name
+    yield { path, node }
+    for (const { label, block: child } of inner(node)) yield* walkBlock(child, label === undefined ? `${path}/` : `${path}/${label}/`)
+  }
+}
+
+/** The names a block gives back when it has no `returns`. */
+export const ownNames = (block: Block): ReadonlyArray<string> => block.nodes.filter((node) => node.binds).map((node) => node.name)
+
+/** Outer names that a block changes. */
+export function updatedNames(block: Block): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (const node of block.nodes) {
+    if (node.kind === "step" && node.updates !== undefined) names.add(node.updates)
+    else if (node.kind !== "step") { for (const { block: child } of inner(node)) { for (const name of updatedNames(child)) names.add(name) } }
+  }
+  for (const name of ownNames(block)) names.delete(name)
+  return names
+}

@@ -1,0 +1,71 @@
+/** The table of node kinds: a flow becomes a program before its first run, and only once. */
+import * as Effect from "effect/Effect"
+import type { Block, Node } from "../../dsl/ir/node.ts"
+import { visit } from "../../dsl/ir/walk.ts"
+import { compileEach } from "./each.ts"
+import { type Frame, ownSet } from "./frame.ts"
+import { ask, instrument } from "./instrument.ts"
+import { compileJump } from "./jump.ts"
+import { compileLoop } from "./loop.ts"
+import { compileParallel } from "./parallel.ts"
+import type { BlockProgram, Body, CompileBlock, Program, Run, Signal } from "./program.ts"
+import { compileProtect } from "./protect.ts"
+import { compileStep } from "./step.ts"
+import { compileWhen } from "./when.ts"
+
+const compiled = new WeakMap<Block, BlockProgram>()
+
+/** `block` as a program. */
+export const compile: CompileBlock = (block) => {
+  let program = compiled.get(block)
+  if (program === undefined) {
+    program = compileBlock(block)
+    compiled.set(block, program)
+  }
+  return program
+}
+
+const compileBlock = (block: Block): BlockProgram => {
+  const { returns } = block
+  const programs = block.nodes.map(compileNode)
+  return {
+    own: ownSet(block),
+    run: inOrder(programs),
+    output: returns === undefined
+      ? (frame) => Effect.sync(() => frame.own())
+      : (frame) => Effect.map(ask(frame.path, () => returns(frame.scope)), (value) => ({ value })),
+  }
+}
+
+/** One after the other, until one of them jumps. */
+const inOrder = (programs: ReadonlyArray<Program>): (frame: Frame) => Run<Signal> => {
+  const [only] = programs
+  if (only !== undefined && programs.length === 1) return only
+  return (frame) =>
+    Effect.suspend(() => {
+      let next = 0
+      let signal: Signal
+      const loop = Effect.whileLoop({
+        while: () => next < programs.length && signal === undefined,
+        body: () => programs[next++]!(frame),
+        step: (given: Signal) => {
+          signal = given
+        },
+      })
+      return Effect.map(loop, () => signal)
+    })
+}
+
+const compileNode = (node: Node): Program =>
+  instrument(
+    node,
+    visit<Body>(node, {
+      step: (step) => compileStep(step, compile),
+      when: (when) => compileWhen(when, compile),
+      loop: (loop) => compileLoop(loop, compile),
+      jump: (jump) => compileJump(jump, compile),
+      each: (each) => compileEach(each, compile),
+      parallel: (parallel) => compileParallel(parallel, compile),
+      protect: (protect) => compileProtect(protect, compile),
+    }),
+  )

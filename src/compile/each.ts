@@ -1,0 +1,31 @@
+/** A block for every item, several at once; the output is a list of theirs. */
+import * as Effect from "effect/Effect"
+import type { EachNode } from "../../dsl/ir/node.ts"
+import { ItemsChanged } from "../model/error.ts"
+import { dataOf } from "../services/journal.ts"
+import { type Ended, firstOutcome, type Fork, isWon, join, mergeUpdates, refOf, valueOf } from "./join.ts"
+import { ask } from "./instrument.ts"
+import type { CompileNode, Outcome } from "./program.ts"
+
+export const compileEach: CompileNode<EachNode> = (node, compileBlock) => {
+  const block = compileBlock(node.body)
+  return (frame, path, past) =>
+    Effect.gen(function*() {
+      const items = yield* ask(path, () => Array.from(node.items(frame.scope)))
+      if (past?.started === undefined) yield* frame.run.journal.append("each.started", frame.path, node.name, `{"count":${items.length}}`)
+      else {
+        const { count = 0 } = dataOf(past.started)
+        if (count !== items.length) return yield* new ItemsChanged({ path, recorded: count, found: items.length })
+      }
+      const forks = items.map((item, index): Fork => ({ label: `[${index}]`, scope: { ...frame.scope, item, index }, block, required: true }))
+      const ended = yield* join(node, frame, path, forks, past)
+      const [winner] = ended
+      if (node.failure === "first" && winner !== undefined && isWon(winner)) return firstOutcome(winner, false)
+      const updates = yield* mergeUpdates(node, frame, path, ended)
+      return { ...list(node.ordered ? ended : [...ended].sort(byEnd)), updates }
+    })
+}
+
+const list = (ended: ReadonlyArray<Ended>): Outcome => ({ value: ended.map(valueOf), ref: { r: ended.map(refOf) } })
+/** In the order in which they were recorded; failed ones last. */
+const byEnd = (a: Ended, b: Ended): number => (isWon(a) ? a.seq : Number.MAX_SAFE_INTEGER) - (isWon(b) ? b.seq : Number.MAX_SAFE_INTEGER)

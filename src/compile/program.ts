@@ -1,0 +1,42 @@
+/** What nodes compile to. */
+import type { Effect } from "effect/Effect"
+import type { Block, Node } from "../../dsl/ir/node.ts"
+import type { Ref } from "../model/event.ts"
+import type { Known } from "../services/journal.ts"
+import type { Frame, Updates } from "./frame.ts"
+
+/** A node asks the loop around it to go on with the next pass, or to end. */
+export type Signal = "break" | "continue" | undefined
+
+/** How a node ended: its output, where the output's parts are recorded, and the outer names it changed. */
+export interface Outcome {
+  readonly value: unknown
+  /** Where `value` is recorded already; without it the value itself is written. */
+  readonly ref?: Ref | undefined
+  readonly updates?: Updates | undefined
+  readonly signal?: Signal
+  /** How many tries it took, if more than one. */
+  readonly attempts?: number
+}
+
+/** Failures and services are in the flow's type; the compiled program carries them unseen. */
+export type Run<A> = Effect<A, any, any>
+
+/** The work of one node that is not finished; `past` is what is recorded of it, `undefined` if nothing can be. */
+export type Body = (frame: Frame, path: string, past: Known | undefined) => Run<Outcome>
+/** A node in its wrapper: done when it is recorded and bound. */
+export type Program = (frame: Frame) => Run<Signal>
+
+/** A compiled block. */
+export interface BlockProgram {
+  readonly own: ReadonlySet<string>
+  /** Runs the block's nodes in `frame`. */
+  readonly run: (frame: Frame) => Run<Signal>
+  /** The block's output once its nodes are done. */
+  readonly output: (frame: Frame) => Run<Outcome>
+}
+
+/** Compiles an inner block; passed to each node's compiler, so that none imports another. */
+export type CompileBlock = (block: Block) => BlockProgram
+export type CompileNode<N extends Node> = (node: N, compileBlock: CompileBlock) => Body
+

@@ -1,0 +1,48 @@
+/** A choice: the decision is recorded before it is acted on, then only the chosen block runs. */
+import * as Effect from "effect/Effect"
+import type { WhenNode } from "../../dsl/ir/node.ts"
+import { NoCase } from "../model/error.ts"
+import { dataOf } from "../services/journal.ts"
+import { enter } from "./enter.ts"
+import { ask } from "./instrument.ts"
+import type { CompileNode, Outcome, Run } from "./program.ts"
+import { inlineRef, storable } from "./record.ts"
+
+export const compileWhen: CompileNode<WhenNode> = (node, compileBlock) => {
+  const blocks = new Map(Object.entries(node.cases).map(([label, block]) => [label, compileBlock(block)]))
+  const decide = (path: string, value: unknown): Effect.Effect<string, NoCase> => {
+    const label = node.form === "if" ? (value ? "yes" : "no") : labelOf(value)
+    // a `when` without its second block has nothing to do for `no`
+    return blocks.has(label) || node.form === "if" ? Effect.succeed(label) : Effect.fail(new NoCase({ path, label, cases: [...blocks.keys()] }))
+  }
+  return (frame, path, past) => {
+    const run = (label: string, matched: unknown): Run<Outcome> => {
+      const block = blocks.get(label)
+      if (block === undefined) return Effect.succeed({ value: undefined })
+      const scope = node.form === "match" ? { ...frame.scope, matched } : { ...frame.scope }
+      return Effect.map(enter(frame, `${path}/${label}`, scope, block, past), ({ outcome, signal, updates }) => ({ ...outcome, signal, updates }))
+    }
+    if (past?.decided !== undefined) {
+      const { chosen, ref = null } = dataOf(past.decided)
+      return Effect.flatMap(frame.run.journal.value(ref), (matched) => run(chosen!, matched ?? chosen))
+    }
+    return Effect.gen(function*() {
+      const value = yield* ask(path, () => node.on(frame.scope))
+      const label = yield* decide(path, value)
+      // the matched value is kept only where the label does not already say it
+      const kept = node.form === "match" && typeof value !== "string" ? yield* storable(path, () => `,"ref":${JSON.stringify(inlineRef(value))}`) : ""
+      yield* frame.run.journal.append("when.decided", frame.path, node.name, `{"chosen":${JSON.stringify(label)}${kept}}`)
+      return yield* run(label, value)
+    })
+  }
+}
+
+/** A value's label: itself, or its `_tag`, `type` or `kind`. */
+function labelOf(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value)
+  for (const key of ["_tag", "type", "kind"]) {
+    const label: unknown = Reflect.get(value, key)
+    if (typeof label === "string") return label
+  }
+  return "(no _tag, type or kind)"
+}

@@ -1,0 +1,94 @@
+/** One run from where it is to its end. First runs and resumed ones take the same way. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { FlowIR } from "../../dsl/ir/node.ts"
+import { compile } from "../compile/compile.ts"
+import { Frame } from "../compile/frame.ts"
+import type { Outcome, Run } from "../compile/program.ts"
+import { encodeError, encodeOutcome, storable } from "../compile/record.ts"
+import { validate } from "../compile/schema.ts"
+import { FlowChanged, InputInvalid, OutputInvalid, RunCancelled } from "../model/error.ts"
+import type { RunEvent } from "../model/event.ts"
+import type { RunRecord } from "../model/run.ts"
+import { decodeValue } from "../model/value.ts"
+import { dataOf, errorOf, Journal } from "../services/journal.ts"
+import type { Listeners } from "../services/listeners.ts"
+import type { Durability, Store } from "../store/store.ts"
+import { fingerprint } from "../../dsl/ir/fingerprint.ts"
+
+export interface Driving {
+  readonly store: Store["Service"]
+  readonly listeners: Listeners
+  readonly durability: Durability
+}
+
+/** Runs `flow` for `run` from the frontier of its journal; `fresh` runs have none. Ends with the run's output. */
+export function drive(flow: FlowIR, run: RunRecord, fresh: boolean, { store, listeners, durability }: Driving): Run<unknown> {
+  return Effect.gen(function*() {
+    const current = fingerprint(flow)
+    if (run.fingerprint !== current || run.version !== flow.version) {
+      return yield* new FlowChanged({
+        run: run.id,
+        flow: flow.name,
+        started: `version ${run.version} (${run.fingerprint})`,
+        current: `version ${flow.version} (${current})`,
+      })
+    }
+    const journal = new Journal(store, run, durability, listeners, fresh ? 0 : yield* store.events.head(run))
+    yield* journal.append(fresh ? "run.started" : "run.resumed", "", "", fresh ? `{"output":${run.input}}` : "{}")
+    const work = Effect.flatMap(inputOf(flow, run), (input) => program(flow, run, journal, input, fresh))
+    return yield* Effect.matchCauseEffect(work, {
+      onSuccess: (outcome) => complete(flow, journal, outcome),
+      onFailure: (cause) => fail(journal, cause),
+    })
+  })
+}
+
+const inputOf = (flow: FlowIR, run: RunRecord) =>
+  Effect.mapError(validate(flow.input, decodeValue(run.input)), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
+
+const program = (flow: FlowIR, run: RunRecord, journal: Journal, input: unknown, fresh: boolean): Run<Outcome> => {
+  const block = compile(flow.body)
+  return Effect.flatMap(fresh ? Effect.succeed(undefined) : journal.under(""), (recorded) => {
+    const frame = new Frame({ id: run.id, flow: flow.name, journal }, "", { input }, block.own, recorded)
+    return Effect.flatMap(block.run(frame), () => block.output(frame))
+  })
+}
+
+const complete = (flow: FlowIR, journal: Journal, { value, ref }: Outcome): Run<unknown> =>
+  Effect.matchCauseEffect(
+    Effect.flatMap(
+      Effect.mapError(validate(flow.output, value), (issues) => new OutputInvalid({ flow: flow.name, path: "", issues })),
+      (output) => Effect.map(storable("", () => encodeOutcome(flow.output === undefined ? { value: output, ref } : { value: output }, true)), (data) => ({ output, data })),
+    ),
+    {
+      onSuccess: ({ output, data }) => Effect.as(journal.append("run.completed", "", "", data, "completed"), output),
+      onFailure: (cause) => fail(journal, cause),
+    },
+  )
+
+/** A failure ends the run and is recorded; an interruption leaves it to be resumed. */
+const fail = (journal: Journal, cause: Cause.Cause<unknown>): Run<never> => {
+  if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+  const error = Cause.squash(cause)
+  // errors of the store itself cannot be written to it
+  if (isStoreError(error)) return Effect.failCause(cause)
+  return Effect.flatMap(journal.append("run.failed", "", "", `{"error":${encodeError(error)}}`, "failed"), () => Effect.failCause(cause))
+}
+const isStoreError = (error: unknown): boolean =>
+  typeof error === "object" && error !== null && "_tag" in error && (error._tag === "StoreFailed" || error._tag === "RunTakenOver")
+
+/** How a run ended, read from its journal. */
+export const ending = (store: Store["Service"], run: RunRecord, listeners: Listeners): Run<unknown> =>
+  Effect.gen(function*() {
+    const journal = new Journal(store, run, "sync", listeners, 0)
+    const event = yield* lastEnd(store, run)
+    if (event?.kind === "run.completed") return yield* journal.output(event)
+    if (event?.kind === "run.failed") return yield* Effect.fail(errorOf(event))
+    return yield* new RunCancelled({ run: run.id, reason: event === undefined ? "" : dataOf(event).reason ?? "" })
+  })
+const ends: ReadonlyArray<RunEvent["kind"]> = ["run.completed", "run.failed", "run.cancelled"]
+const lastEnd = (store: Store["Service"], run: RunRecord) =>
+  Effect.map(Effect.forEach(ends, (kind) => store.events.last(run, "", kind)), (found) =>
+    found.filter((event) => event !== undefined).sort((a, b) => b.seq - a.seq)[0])
+

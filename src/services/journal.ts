@@ -1,0 +1,121 @@
+/** The journal of one run: numbers events, writes them, and answers what is already recorded. */
+import * as Effect from "effect/Effect"
+import type { RunTakenOver, StoreFailed } from "../model/error.ts"
+import { type EventData, type EventKind, eventPath, type Ref, type RunEvent } from "../model/event.ts"
+import type { RunRecord, RunStatus } from "../model/run.ts"
+import { decodeValue, revive } from "../model/value.ts"
+import type { Durability, Store } from "../store/store.ts"
+import type { Listeners } from "./listeners.ts"
+
+/** What is recorded of one node of a block. */
+export interface Known {
+  completed?: RunEvent
+  failed?: RunEvent
+  guard?: RunEvent
+  decided?: RunEvent
+  started?: RunEvent
+  caught?: RunEvent
+}
+/** What is recorded of a block, by the names of its nodes. */
+export type Recorded = ReadonlyMap<string, Known>
+
+const roles: Readonly<Partial<Record<EventKind, keyof Known>>> = {
+  "step.completed": "completed",
+  "when.completed": "completed",
+  "loop.completed": "completed",
+  "jump.completed": "completed",
+  "each.completed": "completed",
+  "parallel.completed": "completed",
+  "protect.completed": "completed",
+  "fork.completed": "completed",
+  "fork.failed": "failed",
+  "guard.decided": "guard",
+  "when.decided": "decided",
+  "loop.started": "started",
+  "each.started": "started",
+  "protect.caught": "caught",
+}
+
+type Failure = StoreFailed | RunTakenOver
+
+export class Journal {
+  readonly #store: Store["Service"]
+  readonly #run: RunRecord
+  readonly #durability: Durability
+  readonly #listeners: Listeners
+  /** Number of the newest event. */
+  seq: number
+
+  constructor(store: Store["Service"], run: RunRecord, durability: Durability, listeners: Listeners, head: number) {
+    this.#store = store
+    this.#run = run
+    this.#durability = durability
+    this.#listeners = listeners
+    this.seq = head
+  }
+
+  /** Writes one event; its number is `seq` right after the call. Done when it is as durable as the run asks for. */
+  append(kind: EventKind, parent: string, name: string, data: string, status?: RunStatus): Effect.Effect<void, Failure> {
+    const event = { seq: ++this.seq, kind, parent, name, data }
+    const written = this.#store.events.append(this.#run, event, this.#durability, status)
+    if (this.#listeners.none) return written
+    return Effect.tap(written, () => Effect.sync(() => this.#tell(kind, eventPath(event), event.seq, data)))
+  }
+
+  /** Tells listeners of something that is not kept. */
+  notice(kind: "step.started" | "step.retried", path: string): void {
+    if (!this.#listeners.none) this.#tell(kind, path, undefined, undefined)
+  }
+
+  #tell(kind: Parameters<Listeners["tell"]>[0]["kind"], path: string, seq: number | undefined, data: string | undefined): void {
+    this.#listeners.tell({ run: this.#run.id, flow: this.#run.flow, kind, path, seq, data })
+  }
+
+  /** What is recorded of the block at `path`; `undefined` if nothing is. */
+  under(path: string): Effect.Effect<Recorded | undefined, StoreFailed> {
+    return Effect.map(this.#store.events.under(this.#run, path), (events) => {
+      const recorded = new Map<string, Known>()
+      for (const event of events) {
+        const role = roles[event.kind]
+        if (role === undefined) continue
+        const known = recorded.get(event.name)
+        if (known === undefined) recorded.set(event.name, { [role]: event })
+        else known[role] = event
+      }
+      return recorded.size === 0 ? undefined : recorded
+    })
+  }
+
+  /** The passes recorded of the loop at `path`: all, or only the newest. */
+  passes(path: string, all: boolean): Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> {
+    return all
+      ? Effect.map(this.#store.events.under(this.#run, path), (events) => events.filter(({ kind }) => kind === "loop.iterated"))
+      : Effect.map(this.#store.events.last(this.#run, path, "loop.iterated"), (event) => (event === undefined ? [] : [event]))
+  }
+
+  /** The output that `event` carries or refers to. */
+  output(event: RunEvent): Effect.Effect<unknown, StoreFailed> {
+    const { output, ref } = dataOf(event)
+    return ref === undefined ? Effect.succeed(output === undefined ? undefined : revive(output)) : this.value(ref)
+  }
+
+  /** The value behind one reference. */
+  value(ref: Ref): Effect.Effect<unknown, StoreFailed> {
+    if (ref === null) return Effect.succeed(undefined)
+    if (typeof ref !== "number") return "r" in ref ? this.#parts(ref.r) : Effect.succeed(revive(ref.v))
+    return Effect.flatMap(this.#store.events.at(this.#run, ref), (event) => (event === undefined ? Effect.succeed(undefined) : this.output(event)))
+  }
+
+  #parts(refs: Readonly<Record<string, Ref>> | ReadonlyArray<Ref>): Effect.Effect<unknown, StoreFailed> {
+    if (refs instanceof Array) return Effect.forEach(refs, (ref) => this.value(ref))
+    const entries = Object.entries(refs)
+    return Effect.map(Effect.forEach(entries, ([, ref]) => this.value(ref)), (values) =>
+      Object.fromEntries(entries.map(([name], i) => [name, values[i]])))
+  }
+}
+
+/** What an event says. */
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `Outcome.encode` and its siblings only
+export const dataOf = (event: RunEvent): EventData => JSON.parse(event.data) as EventData
+/** The error that an event carries. */
+export const errorOf = (event: RunEvent): unknown => decodeValue(JSON.stringify(dataOf(event).error))

@@ -1,0 +1,98 @@
+/** Opening a database file: checks that it is ours, brings its tables up to date, and turns failures into sentences. */
+import { DatabaseSync } from "node:sqlite"
+import { StoreFailed } from "../../model/error.ts"
+
+/** `application_id` of our files: "HDDL". */
+const applicationId = 0x48_44_44_4c
+
+/** Each entry brings a database from its index to the next version, in one transaction. */
+const migrations: ReadonlyArray<string> = [
+  `CREATE TABLE runs (
+     nr INTEGER PRIMARY KEY,
+     id TEXT NOT NULL UNIQUE,
+     flow TEXT NOT NULL,
+     version INTEGER NOT NULL,
+     fingerprint TEXT NOT NULL,
+     status TEXT NOT NULL,
+     input TEXT NOT NULL,
+     source TEXT,
+     owner TEXT NOT NULL,
+     fence INTEGER NOT NULL,
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX runs_by_status ON runs (status, nr);
+   CREATE TABLE events (
+     id INTEGER PRIMARY KEY, -- run number and event number in one, so that a run's events lie together
+     run INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     kind TEXT NOT NULL,
+     parent TEXT NOT NULL,
+     name TEXT NOT NULL,
+     data TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX events_by_parent ON events (run, parent);`,
+]
+export const schemaVersion = migrations.length
+
+export interface SqliteOptions {
+  /** `full` (default): an acknowledged event survives power loss; `normal`: it survives the death of the process. */
+  readonly synchronous?: "full" | "normal"
+  /** How long to wait for another process's lock, in milliseconds; default 5000. */
+  readonly busyTimeout?: number
+}
+
+/** Opens `file`, creating it if it does not exist. Never deletes or overwrites anything. */
+export function openDatabase(file: string, { synchronous = "full", busyTimeout = 5000 }: SqliteOptions = {}): DatabaseSync {
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(file, { timeout: busyTimeout })
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA temp_store = memory;`)
+    migrate(db)
+    return db
+  } catch (cause) {
+    db?.close()
+    throw storeFailure(file, "open", cause)
+  }
+}
+
+function migrate(db: DatabaseSync): void {
+  const version = () => Number(db.prepare("PRAGMA user_version").get()?.["user_version"])
+  const found = version()
+  if (found === schemaVersion && ownerId(db) === applicationId) return
+  if (found > schemaVersion) {
+    throw new Refused(`it was written by a newer Heddle (format ${found}, this one knows ${schemaVersion}). Update heddle, or use another file`)
+  }
+  const tables = Number(db.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"])
+  if (ownerId(db) !== applicationId && (found !== 0 || tables > 0)) throw new Refused("it is a database of another program. Use another file")
+  db.exec("BEGIN IMMEDIATE")
+  try {
+    for (let next = version(); next < schemaVersion; next++) db.exec(migrations[next]!)
+    db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}; COMMIT`)
+  } catch (cause) {
+    db.exec("ROLLBACK")
+    throw cause
+  }
+}
+const ownerId = (db: DatabaseSync): number => Number(db.prepare("PRAGMA application_id").get()?.["application_id"])
+
+class Refused extends Error {}
+
+/** SQLite's result codes that a person can do something about. */
+const remedies: Readonly<Record<number, string>> = {
+  5: "it is locked by another process. Try again, or end that process",
+  6: "it is locked by another process. Try again, or end that process",
+  8: "it cannot be written: check the permissions of the file and its folder",
+  10: "the disk reported an error. Nothing acknowledged is lost; check the disk and resume",
+  11: "the file is damaged. Keep it, and restore a copy or export what can be read",
+  13: "the disk is full. Free some space and resume",
+  14: "it cannot be opened: check that the folder exists and may be written",
+  26: "it is not a Heddle database. Use another file",
+}
+
+/** A failure of the database as a typed error that says what to do. */
+export function storeFailure(file: string, operation: string, cause: unknown): StoreFailed {
+  const code = typeof cause === "object" && cause !== null && "errcode" in cause && typeof cause.errcode === "number" ? cause.errcode : 0
+  const reason = remedies[code & 0xff] ?? (cause instanceof Error ? cause.message : String(cause))
+  return new StoreFailed({ store: file, operation, reason, cause })
+}
