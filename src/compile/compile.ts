@@ -8,7 +8,7 @@ import { ask, instrument } from "./instrument.ts"
 import { compileJump } from "./jump.ts"
 import { compileLoop } from "./loop.ts"
 import { compileParallel } from "./parallel.ts"
-import type { BlockProgram, Body, CompileBlock, Program, Run, Signal } from "./program.ts"
+import { after, type BlockProgram, type Body, type CompileBlock, type Program, type Run, type Signal } from "./program.ts"
 import { compileProtect } from "./protect.ts"
 import { compileStep } from "./step.ts"
 import { compileWhen } from "./when.ts"
@@ -32,8 +32,8 @@ const compileBlock = (block: Block): BlockProgram => {
     own: ownSet(block),
     run: inOrder(programs),
     output: returns === undefined
-      ? (frame) => Effect.sync(() => frame.own())
-      : (frame) => Effect.map(ask(frame.path, () => returns(frame.scope)), (value) => ({ value })),
+      ? (frame) => Effect.succeed(frame.own())
+      : (frame) => after(ask(frame.path, () => returns(frame.scope)), (value) => Effect.succeed({ value })),
   }
 }
 
@@ -41,8 +41,7 @@ const compileBlock = (block: Block): BlockProgram => {
 const inOrder = (programs: ReadonlyArray<Program>): (frame: Frame) => Run<Signal> => {
   const [only] = programs
   if (only !== undefined && programs.length === 1) return only
-  return (frame) =>
-    Effect.suspend(() => {
+  return (frame) => {
       let next = 0
       let signal: Signal
       const loop = Effect.whileLoop({
@@ -53,7 +52,7 @@ const inOrder = (programs: ReadonlyArray<Program>): (frame: Frame) => Run<Signal
         },
       })
       return Effect.map(loop, () => signal)
-    })
+    }
 }
 
 const compileNode = (node: Node): Program =>

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { Known } from "../services/journal.ts"
 import { Frame, type Updates } from "./frame.ts"
-import type { BlockProgram, Outcome, Run, Signal } from "./program.ts"
+import { after, type BlockProgram, type Outcome, type Run, type Signal } from "./program.ts"
 
 export interface Entered {
   readonly outcome: Outcome
@@ -23,7 +23,7 @@ export function enter(
 }
 
 const inside = (frame: Frame, block: BlockProgram): Run<Entered> =>
-  Effect.flatMap(block.run(frame), (signal): Run<Entered> =>
+  after(block.run(frame), (signal): Run<Entered> =>
     signal === undefined
-      ? Effect.map(block.output(frame), (outcome) => ({ outcome, signal, updates: frame.updates }))
+      ? after(block.output(frame), (outcome) => Effect.succeed({ outcome, signal, updates: frame.updates }))
       : Effect.succeed({ outcome: { value: undefined }, signal, updates: frame.updates }))

@@ -6,7 +6,7 @@ import { ConditionThrew } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import { dataOf, type Known } from "../services/journal.ts"
 import type { Frame } from "./frame.ts"
-import type { Body, Outcome, Program, Run, Signal } from "./program.ts"
+import { after, type Body, type Outcome, type Program, type Run, type Signal } from "./program.ts"
 import { encodeOutcome, readUpdates, storable } from "./record.ts"
 
 /** A pure function of the scope; if it throws, the error names the place. */
@@ -44,14 +44,17 @@ export function instrument(node: Node, body: Body): Program {
     return encodeOutcome(kept, keepsOutput)
   }
 
+  const record = (frame: Frame, path: string, outcome: Outcome): Run<Signal> => {
+    const data = storable(path, () => encode(outcome))
+    if (typeof data !== "string") return data
+    const { journal } = frame.run
+    const written = journal.append(kind, frame.path, node.name, data)
+    const { seq } = journal
+    return after(written, () => signalled(bind(frame, outcome, seq)))
+  }
+
   const perform = (frame: Frame, path: string, past: Known | undefined): Run<Signal> =>
-    Effect.flatMap(body(frame, path, past), (outcome) =>
-      Effect.flatMap(storable(path, () => encode(outcome)), (data) => {
-        const { journal } = frame.run
-        const written = journal.append(kind, frame.path, node.name, data)
-        const { seq } = journal
-        return Effect.map(written, () => bind(frame, outcome, seq))
-      }))
+    after(body(frame, path, past), (outcome) => record(frame, path, outcome))
 
   const skip = (frame: Frame): Signal => {
     if (node.binds) frame.bind(node.name, undefined, null)
@@ -66,8 +69,7 @@ export function instrument(node: Node, body: Body): Program {
     })
   }
 
-  return (frame) =>
-    Effect.suspend(() => {
+  return (frame) => {
       const path = insidePath(frame.path, node.name)
       const known = frame.recorded?.get(node.name)
       if (known?.completed !== undefined) return answer(frame, known.completed)
@@ -76,8 +78,11 @@ export function instrument(node: Node, body: Body): Program {
       // a block runs in order: behind its first unfinished node nothing can be recorded
       frame.recorded = undefined
       return node.guard === undefined ? perform(frame, path, past) : guarded(frame, path, past, node.guard)
-    })
+    }
 }
+
+const unsignalled: Run<Signal> = Effect.succeed(undefined)
+const signalled = (signal: Signal): Run<Signal> => (signal === undefined ? unsignalled : Effect.succeed(signal))
 
 /** Nothing is recorded of the node itself, but something inside it may be. */
 const nothing: Known = {}

@@ -8,8 +8,8 @@ import { errorOf, type Known, type Recorded } from "../services/journal.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot, Updates } from "./frame.ts"
 import { ask } from "./instrument.ts"
-import type { BlockProgram, Outcome, Run } from "./program.ts"
-import { encodeError, encodeOutcome, inlineRef, readUpdates, storable } from "./record.ts"
+import { after, type BlockProgram, type Outcome, type Run } from "./program.ts"
+import { encodeError, encodeOutcome, inlineRef, readUpdates, stored } from "./record.ts"
 
 /** One fork to run: its label is its part of the path. */
 export interface Fork {
@@ -70,11 +70,11 @@ function forkRunner(frame: Frame, path: string, fork: Fork, recorded: Recorded |
     return { label: fork.label, required: fork.required, known: true, run: Effect.fail(error), note: () => Effect.succeed({ label: fork.label, error }) }
   }
   const run = Effect.suspend(() =>
-    Effect.flatMap(enter(frame, at, fork.scope, fork.block, recorded === undefined ? undefined : {}), ({ outcome, updates }) =>
-      Effect.flatMap(storable(at, () => encodeOutcome({ ...outcome, updates }, true)), (data) => {
+    after(enter(frame, at, fork.scope, fork.block, recorded === undefined ? undefined : {}), ({ outcome, updates }) =>
+      after(stored(at, () => encodeOutcome(updates === undefined ? outcome : { ...outcome, updates }, true)), (data) => {
         const written = journal.append("fork.completed", path, fork.label, data)
         const { seq } = journal
-        return Effect.as(written, { label: fork.label, value: outcome.value, seq, updates })
+        return after(written, () => Effect.succeed({ label: fork.label, value: outcome.value, seq, updates }))
       })))
   return { label: fork.label, required: fork.required, known: false, run, note }
 }
@@ -142,7 +142,7 @@ export function mergeUpdates(node: JoinNode, frame: Frame, path: string, ended: 
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the policy was given for this name's type
       const combine = () => policy.combine(slots.map(({ value }) => value as never), frame.scope[name] as never)
       return Effect.flatMap(ask(insidePath(path, name), combine), (value) =>
-        Effect.map(storable(path, () => inlineRef(value)), (ref): [string, Slot] => [name, { value, ref }]))
+        Effect.map(stored(path, () => JSON.stringify(inlineRef(value))), (text): [string, Slot] => [name, { value, ref: JSON.parse(text) }]))
     }),
     (slots) => new Map(slots),
   )

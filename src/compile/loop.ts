@@ -8,8 +8,8 @@ import { dataOf, type Known } from "../services/journal.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot } from "./frame.ts"
 import { ask } from "./instrument.ts"
-import type { BlockProgram, CompileNode, Outcome, Run } from "./program.ts"
-import { encodeUpdates, inlineRef, readUpdates, storable } from "./record.ts"
+import { after, type BlockProgram, type CompileNode, type Outcome, type Run } from "./program.ts"
+import { encodeUpdates, inlineRef, readUpdates, stored } from "./record.ts"
 
 export const compileLoop: CompileNode<LoopNode> = (node, compileBlock) => {
   const body = compileBlock(node.body)
@@ -122,10 +122,10 @@ class Loop {
     if (this.#items !== undefined) scope["item"] = this.#items[index]
     const past = this.#past
     this.#past = undefined
-    return Effect.flatMap(enter(this.#frame, passPath(this.#path, index), scope, this.#body, past), ({ outcome, signal, updates }) => {
+    return after(enter(this.#frame, passPath(this.#path, index), scope, this.#body, past), ({ outcome, signal, updates }) => {
       if (updates !== undefined) for (const [name, slot] of updates) this.#change(name, slot)
       const ref = signal === undefined ? this.#kept.add(outcome) : undefined
-      return Effect.flatMap(signal === "break" ? Effect.succeed(false) : this.#goesOn(index + 1), (again) => {
+      return after(signal === "break" ? Effect.succeed(false) : this.#goesOn(index + 1), (again) => {
         this.again = again
         this.#index = index + 1
         // the last pass needs no record of its own: the loop's follows at once
@@ -135,8 +135,8 @@ class Loop {
   }
 
   #recordPass(index: number, ref: Ref | undefined): Run<void> {
-    return Effect.flatMap(
-      storable(this.#path, () => {
+    return after(
+      stored(this.#path, () => {
         const kept = this.#kept.many ? (ref === undefined ? "" : `,"ref":${JSON.stringify(ref)}`) : this.#kept.last === undefined ? "" : `,"last":${JSON.stringify(this.#kept.last)}`
         const updates = this.#updates.size === 0 ? "" : `,"updates":${JSON.stringify(encodeUpdates(this.#updates))}`
         return `{"again":true${kept}${updates}}`
@@ -148,9 +148,9 @@ class Loop {
   #goesOn(next: number): Run<boolean> {
     const { turns } = this.#node
     const asked = turns.by === "while" || (turns.by === "until" && next > 0) ? this.#wants(turns, next) : Effect.succeed(true)
-    return Effect.map(asked, (wants) => {
+    return after(asked, (wants) => {
       this.#exhausted = wants && next >= this.#bound && "max" in turns
-      return wants && next < this.#bound
+      return Effect.succeed(wants && next < this.#bound)
     })
   }
 

@@ -1,5 +1,6 @@
 /** What nodes compile to. */
-import type { Effect } from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { Block, Node } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
 import type { Known } from "../services/journal.ts"
@@ -20,17 +21,22 @@ export interface Outcome {
 }
 
 /** Failures and services are in the flow's type; the compiled program carries them unseen. */
-export type Run<A> = Effect<A, any, any>
+export type Run<A> = Effect.Effect<A, any, any>
+
+/** `run` has succeeded already: its value can be used without a trip through the interpreter. */
+export const isDone = <A>(run: Run<A>): run is Exit.Success<A> => Exit.isExit(run) && run._tag === "Success"
+/** `next` with the value of `run`: at once where there is one already. To be called while the run goes on, not before. */
+export const after = <A, B>(run: Run<A>, next: (value: A) => Run<B>): Run<B> => (isDone(run) ? next(run.value) : Effect.flatMap(run, next))
 
 /** The work of one node that is not finished; `past` is what is recorded of it, `undefined` if nothing can be. */
 export type Body = (frame: Frame, path: string, past: Known | undefined) => Run<Outcome>
-/** A node in its wrapper: done when it is recorded and bound. */
+/** A node in its wrapper: done when it is recorded and bound. Begins when called. */
 export type Program = (frame: Frame) => Run<Signal>
 
 /** A compiled block. */
 export interface BlockProgram {
   readonly own: ReadonlySet<string>
-  /** Runs the block's nodes in `frame`. */
+  /** Runs the block's nodes in `frame`. Begins when called. */
   readonly run: (frame: Frame) => Run<Signal>
   /** The block's output once its nodes are done. */
   readonly output: (frame: Frame) => Run<Outcome>

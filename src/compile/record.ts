@@ -9,27 +9,37 @@ import type { Outcome, Run } from "./program.ts"
 
 /** The outcome as JSON text; values inside are encoded once, never as strings in strings. */
 export function encodeOutcome(outcome: Outcome, keepsOutput: boolean, encode: (value: unknown) => string = encodeValue): string {
+  if (outcome.updates === undefined && outcome.signal === undefined && outcome.attempts === undefined) return `{${output(outcome, keepsOutput, encode)}}`
   const parts: Array<string> = []
-  if (keepsOutput) parts.push(outcome.ref === undefined ? `"output":${encode(outcome.value)}` : `"ref":${JSON.stringify(outcome.ref)}`)
+  if (keepsOutput) parts.push(output(outcome, keepsOutput, encode))
   if (outcome.updates !== undefined) parts.push(`"updates":${JSON.stringify(encodeUpdates(outcome.updates))}`)
   if (outcome.signal !== undefined) parts.push(`"signal":"${outcome.signal}"`)
   if (outcome.attempts !== undefined) parts.push(`"attempts":${outcome.attempts}`)
   return `{${parts.join(",")}}`
 }
 
+const output = ({ value, ref }: Outcome, keepsOutput: boolean, encode: (value: unknown) => string): string =>
+  keepsOutput ? ref === undefined ? `"output":${encode(value)}` : `"ref":${JSON.stringify(ref)}` : ""
+
 export const encodeUpdates = (updates: Updates): Record<string, Ref> => Object.fromEntries(Array.from(updates, ([name, { ref }]) => [name, ref]))
 
 /** A value that no event carries, to be written where it is referred to. */
 export const inlineRef = (value: unknown): Ref => (value === undefined ? null : { v: JSON.parse(encodeValue(value)) })
 
-/** Encoding that fails becomes an error that names the node. */
-export function storable<A>(path: string, encode: () => A): Effect.Effect<A, NotStorable> {
+/** The encoded text, or the failure that names the node whose value cannot be recorded. */
+export function storable(path: string, encode: () => string): string | Effect.Effect<never, NotStorable> {
   try {
-    return Effect.succeed(encode())
+    return encode()
   } catch (cause) {
     if (cause instanceof Unstorable) return Effect.fail(new NotStorable({ path, at: cause.at, reason: cause.reason }))
     throw cause
   }
+}
+
+/** `storable` where a sequence of effects wants it. */
+export const stored = (path: string, encode: () => string): Effect.Effect<string, NotStorable> => {
+  const text = storable(path, encode)
+  return typeof text === "string" ? Effect.succeed(text) : text
 }
 
 /** An error as it is written: never refused, whatever it carries. */

@@ -1,7 +1,6 @@
 /** A step: calls its work, tries again as asked, stops an attempt that takes too long. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import type { FlowIR, RetryPolicy, StepContext, StepNode, Values, Work } from "../../dsl/ir/node.ts"
 import { InputInvalid, OutputInvalid, StepTimedOut } from "../model/error.ts"
@@ -9,7 +8,7 @@ import { CurrentStep } from "../services/current-step.ts"
 import { enter } from "./enter.ts"
 import type { Frame } from "./frame.ts"
 import { ask } from "./instrument.ts"
-import type { Body, CompileNode, Outcome, Run } from "./program.ts"
+import { type Body, type CompileNode, isDone, type Outcome, type Run } from "./program.ts"
 import { encodeError } from "./record.ts"
 import { validate } from "./schema.ts"
 import { settle } from "./settle.ts"
@@ -19,7 +18,11 @@ export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
   if (work.from === "flow") return policies(node, nested(work.flow, work.input, compileBlock(work.flow.body)))
   const call = caller(work)
   if (retry === undefined && timeout === undefined) {
-    return (frame, path) => noted(frame, path, node, () => 1, Effect.map(attempt(frame, path, 1, call), (value): Outcome => ({ value })))
+    return (frame, path) => {
+      frame.run.journal.notice("step.started", path)
+      const ran = attempt(frame, path, 1, call)
+      return isDone(ran) ? Effect.succeed({ value: ran.value }) : noted(frame, node, () => 1, Effect.map(ran, (value): Outcome => ({ value })))
+    }
   }
   return policies(node, (frame, path, _past, tries = 1) => Effect.map(attempt(frame, path, tries, call), (value): Outcome => ({ value })))
 }
@@ -46,7 +49,8 @@ function policies({ retry, timeout, ...node }: StepNode, once: Attempt): Body {
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- typed as the step's own errors where the author wrote it
         while: (error: unknown) => retry?.while === undefined || retry.while(error as never),
       })
-      return noted(frame, path, node, () => tries, Effect.map(repeated, (outcome) => (tries > 1 ? { ...outcome, attempts: tries } : outcome)))
+      frame.run.journal.notice("step.started", path)
+      return noted(frame, node, () => tries, Effect.map(repeated, (outcome) => (tries > 1 ? { ...outcome, attempts: tries } : outcome)))
     })
 }
 
@@ -55,12 +59,9 @@ const scheduleOf = ({ times, backoff, maxBackoff, jitter }: RetryPolicy) => {
   return Schedule.upTo(jitter ? Schedule.jittered(waits) : waits, { times })
 }
 
-/** Says that the step begins, and records that it failed. */
-const noted = (frame: Frame, path: string, { name }: { readonly name: string }, tries: () => number, run: Run<Outcome>): Run<Outcome> => {
-  frame.run.journal.notice("step.started", path)
-  return Effect.tapError(run, (error) =>
-    frame.run.journal.append("step.failed", frame.path, name, `{"error":${encodeError(error)},"attempts":${tries()}}`))
-}
+/** Records that the step failed. */
+const noted = (frame: Frame, { name }: { readonly name: string }, tries: () => number, run: Run<Outcome>): Run<Outcome> =>
+  Effect.tapError(run, (error) => frame.run.journal.append("step.failed", frame.path, name, `{"error":${encodeError(error)},"attempts":${tries()}}`))
 
 type CallWork = (frame: Frame, path: string, context: StepContext) => Run<unknown>
 
@@ -79,7 +80,7 @@ const attempt = (frame: Frame, path: string, tries: number, call: CallWork): Run
   const context = new Context(frame.run.id, path, tries)
   const run = call(frame, path, context)
   // plain values, by far the most, need neither the service nor an interruption handler
-  return Exit.isExit(run) ? run : Effect.onInterrupt(Effect.provideService(run, CurrentStep, context), () => Effect.sync(() => context.abort()))
+  return isDone(run) ? run : Effect.onInterrupt(Effect.provideService(run, CurrentStep, context), () => Effect.sync(() => context.abort()))
 }
 
 class Context implements StepContext {

@@ -6,7 +6,7 @@ import { dataOf } from "../services/journal.ts"
 import { enter } from "./enter.ts"
 import { ask } from "./instrument.ts"
 import type { CompileNode, Outcome, Run } from "./program.ts"
-import { inlineRef, storable } from "./record.ts"
+import { inlineRef, stored } from "./record.ts"
 
 export const compileWhen: CompileNode<WhenNode> = (node, compileBlock) => {
   const blocks = new Map(Object.entries(node.cases).map(([label, block]) => [label, compileBlock(block)]))
@@ -30,7 +30,7 @@ export const compileWhen: CompileNode<WhenNode> = (node, compileBlock) => {
       const value = yield* ask(path, () => node.on(frame.scope))
       const label = yield* decide(path, value)
       // the matched value is kept only where the label does not already say it
-      const kept = node.form === "match" && typeof value !== "string" ? yield* storable(path, () => `,"ref":${JSON.stringify(inlineRef(value))}`) : ""
+      const kept = node.form === "match" && typeof value !== "string" ? yield* stored(path, () => `,"ref":${JSON.stringify(inlineRef(value))}`) : ""
       yield* frame.run.journal.append("when.decided", frame.path, node.name, `{"chosen":${JSON.stringify(label)}${kept}}`)
       return yield* run(label, value)
     })

@@ -5,7 +5,7 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import { compile } from "../compile/compile.ts"
 import { Frame } from "../compile/frame.ts"
 import type { Outcome, Run } from "../compile/program.ts"
-import { encodeError, encodeOutcome, storable } from "../compile/record.ts"
+import { encodeError, encodeOutcome, stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
 import { FlowChanged, InputInvalid, OutputInvalid, RunCancelled } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
@@ -59,7 +59,7 @@ const complete = (flow: FlowIR, journal: Journal, { value, ref }: Outcome): Run<
   Effect.matchCauseEffect(
     Effect.flatMap(
       Effect.mapError(validate(flow.output, value), (issues) => new OutputInvalid({ flow: flow.name, path: "", issues })),
-      (output) => Effect.map(storable("", () => encodeOutcome(flow.output === undefined ? { value: output, ref } : { value: output }, true)), (data) => ({ output, data })),
+      (output) => Effect.map(stored("", () => encodeOutcome(flow.output === undefined ? { value: output, ref } : { value: output }, true)), (data) => ({ output, data })),
     ),
     {
       onSuccess: ({ output, data }) => Effect.as(journal.append("run.completed", "", "", data, "completed"), output),

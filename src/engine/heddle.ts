@@ -10,12 +10,13 @@ import type { Flow } from "../../dsl/flow/flow.ts"
 import { check } from "../../dsl/ir/check.ts"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
-import { storable } from "../compile/record.ts"
+import { stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
 import { FlowInvalid, InputInvalid, RunCancelled, RunConflict, type RunError, type RunNotFound, RunOwned, type RunTakenOver, type StoreFailed } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import { isRunId, type RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
+import type { CurrentStep } from "../services/current-step.ts"
 import { Journal } from "../services/journal.ts"
 import { type Listener, Listeners } from "../services/listeners.ts"
 import { layerMemory as storeMemory } from "../store/memory.ts"
@@ -41,13 +42,13 @@ interface Shape {
     flow: Flow<Input, Output, Failure, Needs>,
     input: NoInfer<Input>,
     options?: StartOptions,
-  ) => Effect.Effect<Output, Failure | RunError, Needs>
+  ) => Effect.Effect<Output, Failure | RunError, Exclude<Needs, CurrentStep>>
   /** Goes on with an interrupted or failed run at the step where it stopped; a completed one gives its output again. */
   readonly resume: <Input, Output, Failure, Needs>(
     flow: Flow<Input, Output, Failure, Needs>,
     id: string,
     options?: ResumeOptions,
-  ) => Effect.Effect<Output, Failure | RunError, Needs>
+  ) => Effect.Effect<Output, Failure | RunError, Exclude<Needs, CurrentStep>>
   /** Ends a run: its steps are interrupted, their finalizers run. A run driven elsewhere stops at its next record. */
   readonly cancel: (id: string, reason?: string) => Effect.Effect<void, StoreFailed | RunNotFound | RunTakenOver>
   readonly get: (id: string) => Effect.Effect<RunRecord, StoreFailed | RunNotFound>
@@ -77,12 +78,12 @@ export class Heddle extends Service<Heddle, Shape>()("heddle/Heddle") {
     flow: Flow<Input, Output, Failure, Needs>,
     input: NoInfer<Input>,
     options?: StartOptions,
-  ): Effect.Effect<Output, Failure | RunError, Heddle | Needs> => Heddle.use((heddle) => heddle.run(flow, input, options))
+  ): Effect.Effect<Output, Failure | RunError, Heddle | Exclude<Needs, CurrentStep>> => Heddle.use((heddle) => heddle.run(flow, input, options))
   static readonly resume = <Input, Output, Failure, Needs>(
     flow: Flow<Input, Output, Failure, Needs>,
     id: string,
     options?: ResumeOptions,
-  ): Effect.Effect<Output, Failure | RunError, Heddle | Needs> => Heddle.use((heddle) => heddle.resume(flow, id, options))
+  ): Effect.Effect<Output, Failure | RunError, Heddle | Exclude<Needs, CurrentStep>> => Heddle.use((heddle) => heddle.resume(flow, id, options))
 
   /** On the `Store` of the context. */
   static readonly layer: Layer.Layer<Heddle, never, Store> = Layer.effect(Heddle, Effect.map(Store, (store) => makeHeddle(store)))
@@ -145,7 +146,7 @@ export function makeHeddle(store: Store["Service"]): Shape {
         return yield* new InputInvalid({ flow: flow.name, path: "", issues: [{ path: "id", message }] })
       }
       yield* Effect.mapError(validate(flow.input, input), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
-      const encoded = yield* storable("input", () => encodeValue(input))
+      const encoded = yield* stored("input", () => encodeValue(input))
       const { created, run } = yield* store.runs.create({
         id,
         flow: flow.name,

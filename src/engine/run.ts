@@ -1,14 +1,17 @@
 /** The door for programs that do not use Effect: promises of neverthrow results. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Layer } from "effect/Layer"
-import * as ManagedRuntime from "effect/ManagedRuntime"
-import * as Cause from "effect/Cause"
 import { err, ok, type Result, ResultAsync } from "neverthrow"
 import type { AnyFlow, FailureOf, Flow, InputOf, OutputOf, ServicesOf } from "../../dsl/flow/flow.ts"
 import type { FlowTypeError } from "../../dsl/flow/type-error.ts"
-import type { RunError, StoreFailed } from "../model/error.ts"
-import { Heddle, type StartOptions } from "./heddle.ts"
+import type { RunError } from "../model/error.ts"
+import type { CurrentStep } from "../services/current-step.ts"
+import { memoryStore } from "../store/memory.ts"
+import { openSqlite } from "../store/sqlite/store.ts"
+import type { Store } from "../store/store.ts"
+import { type Heddle, makeHeddle, type StartOptions } from "./heddle.ts"
 
 export interface RunOptions<Services> extends StartOptions {
   /** A SQLite file, or `"memory"` (default). */
@@ -18,8 +21,9 @@ export interface RunOptions<Services> extends StartOptions {
 }
 
 /** The flow, or the sentence that names the services it lacks. */
-export type ServedFlow<F extends AnyFlow, Services> = [Exclude<ServicesOf<F>, Services>] extends [never] ? F
-  : FlowTypeError<`flow '${F["~types"]["name"]}' needs services that nothing provides: give run a layer with`, Exclude<ServicesOf<F>, Services>>
+export type ServedFlow<F extends AnyFlow, Services> = [Lacking<F, Services>] extends [never] ? F
+  : FlowTypeError<`flow '${F["~types"]["name"]}' needs services that nothing provides: give run a layer with`, Lacking<F, Services>>
+type Lacking<F extends AnyFlow, Services> = Exclude<ServicesOf<F>, Services | CurrentStep>
 
 /**
  * Runs a flow to its end.
@@ -59,18 +63,10 @@ function within<Services>(
   options: RunOptions<Services> | undefined,
   use: (heddle: Heddle["Service"]) => Effect.Effect<any, any, any>,
 ): ResultAsync<any, any> {
-  const store = options?.store ?? "memory"
-  const engine: Layer<Heddle, StoreFailed> = store === "memory" ? Heddle.layerMemory : Heddle.layerSqlite(store)
-  const given = Heddle.use(use)
-  const served = options?.layer === undefined ? given : Effect.provide(given, options.layer)
-  return new ResultAsync(finish(ManagedRuntime.make(engine), served))
-}
-
-async function finish<E>(runtime: ManagedRuntime.ManagedRuntime<Heddle, E>, effect: Effect.Effect<any, any, any>): Promise<Result<any, any>> {
-  try {
-    const exit = await runtime.runPromiseExit(effect)
-    return Exit.isSuccess(exit) ? ok(exit.value) : err(Cause.squash(exit.cause))
-  } finally {
-    await runtime.dispose()
-  }
+  const { store = "memory", layer } = options ?? {}
+  const on = (kept: Store["Service"]) => use(makeHeddle(kept))
+  const opened = store === "memory" ? Effect.suspend(() => on(memoryStore())) : Effect.scoped(Effect.flatMap(openSqlite(store), on))
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `ServedFlow` has made sure that nothing is lacking
+  const served = (layer === undefined ? opened : Effect.provide(opened, layer)) as Effect.Effect<any, any>
+  return new ResultAsync(Effect.runPromiseExit(served).then((exit): Result<any, any> => Exit.isSuccess(exit) ? ok(exit.value) : err(Cause.squash(exit.cause))))
 }

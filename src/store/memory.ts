@@ -44,7 +44,7 @@ export const memoryStore = (): Store["Service"] => {
       }),
     },
     events: {
-      append: ({ id, fence }, append, _durability, status) => Effect.suspend(() => {
+      append: ({ id, fence }, append, _durability, status) => {
         const found = kept.get(id)
         if (found === undefined || found.run.fence !== fence) return Effect.fail(new RunTakenOver({ run: id }))
         const event: RunEvent = { ...append, at: Date.now() }
@@ -54,7 +54,7 @@ export const memoryStore = (): Store["Service"] => {
         else siblings.push(event)
         if (status !== undefined) found.run = { ...found.run, status, updatedAt: event.at }
         return Effect.void
-      }),
+      },
       under: ({ id }, parent) => Effect.sync(() => kept.get(id)?.byParent.get(parent)?.slice() ?? []),
       last: ({ id }, parent, kind) => Effect.sync(() => kept.get(id)?.byParent.get(parent)?.findLast((event) => event.kind === kind)),
       at: ({ id }, seq) => Effect.sync(() => kept.get(id)?.events[seq - 1]),

@@ -33,6 +33,7 @@ export interface Events {
    * Writes one event, and with `status` the run's new status, in one transaction.
    *
    * Appends of concurrent callers join one transaction. Events of a run become durable in the order they were appended.
+   * The result is run at once and once; a store may do its work already when it is asked.
    */
   readonly append: (
     run: RunRecord,

@@ -25,7 +25,7 @@ export const f = seq("triage", { version: 2, input: z.object({ ticket: z.string(
   .protect("guarded", (b) => b.step("charge", (): Result<{ id: number }, Declined | NotFound> => err(new Declined())), { catch: { Declined: (e, { draft }) => ({ id: draft.score, tag: e._tag }) } })
   .step("gen", function*() { const a = yield* Effect.succeed(1); if (a > 2) yield* Effect.fail(new NotFound("x")); return a })
   .returns((s) => ({ page: s.page, route: s.route, refine: s.refine, enrich: s.enrich, items: s.items, guarded: s.guarded, gen: s.gen, total: s.total }))
-same<OutputOf<typeof f>, { page: undefined; route: { readonly fileBug: number } | { readonly invoice: string } | { readonly queue: boolean }; refine: { readonly seen: boolean }; enrich: { readonly crm: { readonly x: number }; readonly web: { readonly y: string } | undefined }; items: ReadonlyArray<{ readonly len: number }>; guarded: { readonly charge: { id: number } } | { id: number; tag: "Declined" }; gen: number; total: number }>(true)
+same<OutputOf<typeof f>, { page: undefined; route: { readonly fileBug: number } | { readonly invoice: string } | { readonly queue: boolean }; refine: { readonly seen: boolean }; enrich: { readonly crm: { readonly x: number }; readonly web: { readonly y: string } | undefined }; items: ReadonlyArray<{ readonly len: number }>; guarded: { readonly charge: { id: number } } | { id: number; tag: string }; gen: number; total: number }>(true)
 export type O = OutputOf<typeof f>; export type Fl = FailureOf<typeof f>; export type N = ServicesOf<typeof f>; export type I = InputOf<typeof f>
 const flow: Flow<{ ticket: string; file: string }, O, Fl> = f
 void flow

@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+const [major] = process.versions.node.split(".").map(Number)
+if (major < 24) {
+  console.error(`heddle needs Node 24 or newer; this is ${process.version}. Install it, or add it to the project: npm install -D node@24`)
+  process.exit(2)
+}
+const { enableCompileCache } = await import("node:module")
+enableCompileCache?.()
+const { main } = await import("../dist/bundle/cli.js")
+await main(process.argv)

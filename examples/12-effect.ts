@@ -1,0 +1,20 @@
+// The other door: a flow is an Effect, its errors and services are in the type, and layers provide what it needs.
+import { Context, Effect, Layer } from "effect"
+import { CurrentStep, Heddle, seq } from "heddle"
+
+class Mailer extends Context.Service<Mailer, { readonly send: (to: string) => Effect.Effect<string> }>()("examples/Mailer") {}
+
+export const flow = seq("mail")
+  .step("sent", () =>
+    Effect.gen(function*() {
+      const mailer = yield* Mailer
+      const { path } = yield* CurrentStep
+      return `${yield* mailer.send("ada@example.org")} by step ${path}`
+    }))
+  .returns(({ sent }) => sent)
+
+const program = Heddle.run(flow, undefined)
+const layer = Layer.mergeAll(Heddle.layerMemory, Layer.succeed(Mailer, { send: (to) => Effect.succeed(`mail to ${to}`) }))
+
+if (import.meta.main) console.log(await Effect.runPromise(Effect.provide(program, layer)))
+// => mail to ada@example.org by step sent

@@ -1,0 +1,85 @@
+/** `heddle runs`, `heddle show` and `heddle graph`. */
+import * as Effect from "effect/Effect"
+import { mermaid } from "../../docgen/mermaid.ts"
+import { unicode } from "../../docgen/unicode.ts"
+import { encode } from "../../../dsl/ir/encode.ts"
+import { trace, type TraceNode } from "../../engine/trace.ts"
+import { messageOf, tagOf } from "../../model/error.ts"
+import type { RunStatus } from "../../model/run.ts"
+import { withExisting } from "../engine.ts"
+import { type ExitCode, exitCode } from "../exit-codes.ts"
+import { loadFlows, loadFlow } from "../load.ts"
+import { duration, print, printJson, short, type Shown, style } from "../output.ts"
+
+interface ListFlags extends Shown {
+  readonly store: string
+  readonly flow?: string
+  readonly status?: RunStatus
+  readonly limit?: number
+}
+const colours = { completed: "green", failed: "red", cancelled: "yellow", running: "cyan", skipped: "dim", open: "cyan" } as const
+
+export async function runsCommand({ store, flow, status, limit, json }: ListFlags): Promise<ExitCode> {
+  const runs = await withExisting(store, (heddle) => heddle.list({ flow, status, limit }))
+  if (json) {
+    printJson(runs.map(({ fence: _fence, ...run }) => ({ ...run, input: JSON.parse(run.input) as unknown })))
+    return exitCode.ok
+  }
+  if (runs.length === 0) print("no runs")
+  const width = Math.max(0, ...runs.map(({ id }) => id.length))
+  for (const run of runs) {
+    const took = duration(run.updatedAt - run.createdAt)
+    print(`${run.id.padEnd(width)}  ${style.out(colours[run.status], run.status.padEnd(9))}  ${short(run.flow, 24).padEnd(24)}  ${new Date(run.createdAt).toISOString().slice(0, 19)}  ${took}`)
+  }
+  return exitCode.ok
+}
+
+export async function showCommand(id: string, { store, json }: Shown & { readonly store: string }): Promise<ExitCode> {
+  const { run, events } = await withExisting(store, (heddle) => Effect.all({ run: heddle.get(id), events: heddle.events(id) }))
+  const nodes = trace(events)
+  const end = events.findLast(({ kind }) => kind === "run.failed" || kind === "run.cancelled")
+  const { error, reason } = end === undefined ? {} : (JSON.parse(end.data) as { error?: unknown; reason?: string })
+  if (json) {
+    printJson({ ...run, input: JSON.parse(run.input) as unknown, error: error ?? null, reason: reason ?? null, nodes })
+    return exitCode.ok
+  }
+  print(`${style.out("bold", run.id)}  ${style.out(colours[run.status], run.status)}  ${run.flow} version ${run.version}  ${duration(run.updatedAt - run.createdAt)}  ${events.length} events`)
+  print(style.out("dim", `input  ${short(run.input, 100)}`))
+  for (const line of tree(nodes, "")) process.stdout.write(`${line}\n`)
+  if (run.status === "failed") print(`${style.out("red", "failed")}  ${short(describe(error), 200)}`)
+  if (run.status === "cancelled" && reason) print(`${style.out("yellow", "cancelled")}  ${short(reason, 200)}`)
+  return exitCode.ok
+}
+
+const describe = (error: unknown): string => {
+  const record = typeof error === "object" && error !== null && "message" in error ? `${"own" in error ? (tagOf(error.own) ?? "") : ""} ${String(error.message)}`.trim() : messageOf(error)
+  return record
+}
+const signs: Readonly<Record<TraceNode["status"], string>> = { completed: "✓", failed: "✗", skipped: "○", open: "…" }
+/** More siblings than this are folded. */
+const shownSiblings = 12
+
+function* tree(nodes: ReadonlyArray<TraceNode>, indent: string): Generator<string> {
+  const listed = nodes.length > shownSiblings ? [...nodes.slice(0, shownSiblings - 2), undefined, nodes.at(-1)!] : nodes
+  for (const [i, node] of listed.entries()) {
+    const isLast = i === listed.length - 1
+    const branch = isLast ? "└─" : "├─"
+    if (node === undefined) {
+      yield `${indent}${branch} ${style.out("dim", `… ${nodes.length - listed.length + 1} more`)}`
+      continue
+    }
+    const tries = node.attempts > 1 ? `${node.attempts} attempts` : ""
+    const outcome = node.status === "failed" ? describe(node.error) : (node.output ?? "")
+    const about = [duration(node.milliseconds), tries, node.note ?? "", short(outcome, 70)].filter(Boolean).join("  ")
+    yield `${indent}${branch} ${style.out(colours[node.status], signs[node.status])} ${short(node.name, 60)}  ${style.out("dim", about)}`
+    yield* tree(node.children, `${indent}${isLast ? "   " : "│  "}`)
+  }
+}
+
+export async function graphCommand(target: string, { mermaid: asMermaid, json }: Shown & { readonly mermaid?: boolean }): Promise<ExitCode> {
+  const flows = target.includes("#") ? [await loadFlow(target)] : await loadFlows(target)
+  if (flows.length === 0) await loadFlow(target)
+  if (json) printJson(flows.map(({ flow }) => encode(flow.ir)))
+  else for (const { flow } of flows) print(asMermaid ? mermaid(flow.ir) : unicode(flow.ir, { dim: (text) => style.out("dim", text), bold: (text) => style.out("bold", text) }).join("\n"))
+  return exitCode.ok
+}

@@ -1,0 +1,32 @@
+/** What the command line's exit codes mean; `heddle --help` prints them, `docs/guide/command-line.md` explains them. */
+export const exitCode = {
+  ok: 0,
+  /** The run failed or was cancelled. */
+  failed: 1,
+  /** The command, its input or the flow file is wrong. */
+  usage: 2,
+  /** `check` found errors. */
+  problems: 3,
+  /** The store cannot be used, or has no such run. */
+  store: 4,
+  /** Ctrl-C: the run can be resumed. */
+  interrupted: 130,
+} as const
+export type ExitCode = (typeof exitCode)[keyof typeof exitCode]
+
+/** Ends a command with a sentence for the user. */
+export class CliError extends Error {
+  readonly code: ExitCode
+  readonly hint: string | undefined
+  constructor(code: ExitCode, message: string, hint?: string, cause?: unknown) {
+    super(message, { cause })
+    this.code = code
+    this.hint = hint
+  }
+}
+
+const storeTags = new Set(["StoreFailed", "RunNotFound", "RunOwned", "RunTakenOver"])
+const usageTags = new Set(["InputInvalid", "FlowInvalid", "RunConflict", "FlowChanged"])
+/** The exit code for a run's error. */
+export const codeOf = (tag: string | undefined): ExitCode =>
+  tag === undefined ? exitCode.failed : storeTags.has(tag) ? exitCode.store : usageTags.has(tag) ? exitCode.usage : exitCode.failed

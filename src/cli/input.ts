@@ -1,0 +1,31 @@
+/** A run's input: JSON on the command line, `@file`, or `-` for stdin. */
+import { readFileSync } from "node:fs"
+import { CliError, exitCode } from "./exit-codes.ts"
+
+/** The parsed input; `undefined` where none was given. */
+export function readInput(given: string | undefined): unknown {
+  if (given === undefined) return undefined
+  const [text, where] = given === "-" ? [read(0, "stdin"), "stdin"] : given.startsWith("@") ? [read(given.slice(1), given.slice(1)), given.slice(1)] : [given, "--input"]
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new CliError(exitCode.usage, `${where} is not JSON: ${pointed(text, cause)}`, "write it in single quotes, or put it into a file: --input @input.json", cause)
+  }
+}
+
+function read(source: string | 0, name: string): string {
+  try {
+    return readFileSync(source, "utf8")
+  } catch (cause) {
+    throw new CliError(exitCode.usage, `cannot read the input from ${name}: ${cause instanceof Error ? cause.message : String(cause)}`)
+  }
+}
+
+/** The parser's message with line and column. */
+function pointed(text: string, cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const position = /position (\d+)/.exec(message)?.[1]
+  if (position === undefined) return message
+  const before = text.slice(0, Number(position)).split("\n")
+  return `${message.replace(/ in JSON at position.*$/, "")} at line ${before.length}, column ${(before.at(-1) ?? "").length + 1}`
+}

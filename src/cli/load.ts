@@ -1,0 +1,73 @@
+/** Flows from a user's files, loaded with tsx so that TypeScript needs no build. */
+import { existsSync, statSync } from "node:fs"
+import { relative, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
+import type { Flow } from "../../dsl/flow/flow.ts"
+import { CliError, exitCode } from "./exit-codes.ts"
+
+/** A flow and where it stands. */
+export interface Loaded {
+  readonly flow: Flow<any, any, any, any>
+  /** Name of the export. */
+  readonly export: string
+  /** Absolute path. */
+  readonly file: string
+}
+/** `file#flow` as it is stored with a run. */
+export const sourceOf = ({ file, export: name }: Loaded): string => `${file}#${name}`
+
+const isFlow = (value: unknown): value is Loaded["flow"] => {
+  if (typeof value !== "object" || value === null || !("ir" in value)) return false
+  const { ir } = value
+  return typeof ir === "object" && ir !== null && "body" in ir && "name" in ir
+}
+
+/** Longest time a file may take to load, in milliseconds. */
+const importTimeout = 20_000
+
+/** Every flow that `file` exports. */
+export async function loadFlows(path: string): Promise<ReadonlyArray<Loaded>> {
+  const file = resolve(path)
+  if (!existsSync(file) || !statSync(file).isFile()) throw new CliError(exitCode.usage, `there is no file ${relative(process.cwd(), file) || file}`)
+  const { register } = await import("tsx/esm/api")
+  const unregister = register()
+  let timer: NodeJS.Timeout | undefined
+  try {
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new CliError(exitCode.usage, `${path} did not finish loading within ${importTimeout / 1000} s`, "a flow file must not wait for anything at import")), importTimeout)
+    })
+    const module: Readonly<Record<string, unknown>> = await Promise.race([import(pathToFileURL(file).href), late])
+    const flows = Object.entries(module).flatMap(([name, value]) => (isFlow(value) ? [{ flow: value, export: name, file }] : []))
+    return [...new Map(flows.map((loaded) => [loaded.flow, loaded])).values()]
+  } catch (cause) {
+    if (cause instanceof CliError) throw cause
+    throw new CliError(exitCode.usage, `${path} cannot be loaded: ${firstLine(cause)}`, "run it with --debug for the whole error, or check it: heddle check " + path, cause)
+  } finally {
+    clearTimeout(timer)
+    await unregister()
+  }
+}
+
+const firstLine = (cause: unknown): string => {
+  const text = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+  const lines = text.split("\n").filter((line) => line.trim() !== "")
+  // a syntax error of tsx has its place and its reason on two lines
+  return lines.length > 1 && /transform failed/i.test(lines[0] ?? "") ? (lines[1] ?? "") : (lines[0] ?? "")
+}
+
+/** The flow that `file#flow` means: an export or a flow's own name; without `#`, the only one. */
+export async function loadFlow(target: string): Promise<Loaded> {
+  const at = target.lastIndexOf("#")
+  const [path, wanted] = at === -1 ? [target, undefined] : [target.slice(0, at), target.slice(at + 1)]
+  const flows = await loadFlows(path)
+  if (flows.length === 0) throw new CliError(exitCode.usage, `${path} exports no flow`, "export one: export const flow = seq(\"name\")…")
+  const names = flows.map((loaded) => loaded.export).join(", ")
+  if (wanted === undefined) {
+    const [only] = flows
+    if (only !== undefined && flows.length === 1) return only
+    throw new CliError(exitCode.usage, `${path} exports ${flows.length} flows: say which, as ${path}#name`, `its flows: ${names}`)
+  }
+  const found = flows.find((loaded) => loaded.export === wanted) ?? flows.find(({ flow }) => flow.ir.name === wanted)
+  if (found === undefined) throw new CliError(exitCode.usage, `${path} exports no flow '${wanted}'`, `its flows: ${names}`)
+  return found
+}

@@ -1,0 +1,55 @@
+/** What a person sees: data on stdout, progress and errors on stderr, colours only on a terminal that wants them. */
+import { styleText } from "node:util"
+import { errorPage, messageOf, tagOf } from "../model/error.ts"
+import { CliError, codeOf, type ExitCode } from "./exit-codes.ts"
+
+type Format = Parameters<typeof styleText>[0]
+const paint = (stream: NodeJS.WriteStream, format: Format, text: string): string =>
+  stream.isTTY && !process.env["NO_COLOR"] ? styleText(format, text, { stream, validateStream: false }) : text
+export const style = {
+  out: (format: Format, text: string): string => paint(process.stdout, format, text),
+  err: (format: Format, text: string): string => paint(process.stderr, format, text),
+}
+
+/** Text from flows and files without control characters, which a terminal would obey. */
+// oxlint-disable-next-line no-control-regex -- these are what is looked for
+export const clean = (text: string): string => text.replaceAll(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g, "\uFFFD")
+
+/** Text on one line of at most `width` characters. */
+export const short = (text: string, width: number): string => {
+  const line = clean(text).replaceAll(/\s+/g, " ")
+  return line.length > width ? `${line.slice(0, Math.max(0, width - 1))}…` : line
+}
+
+export const print = (text: string): void => void process.stdout.write(`${text}\n`)
+/** One JSON value on a line of its own. */
+export const printJson = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
+export const say = (text: string): void => void process.stderr.write(`${text}\n`)
+
+export const duration = (milliseconds: number | undefined): string =>
+  milliseconds === undefined ? "" : milliseconds < 1000 ? `${milliseconds} ms` : milliseconds < 60_000 ? `${(milliseconds / 1000).toFixed(1)} s` : `${(milliseconds / 60_000).toFixed(1)} min`
+
+export interface Shown {
+  readonly json: boolean
+  readonly debug: boolean
+}
+
+/** Shows why a command ended; gives its exit code. Stacks only with `--debug`. */
+export function showError(error: unknown, { json, debug }: Shown): ExitCode {
+  const tag = tagOf(error)
+  const code = error instanceof CliError ? error.code : codeOf(tag)
+  const message = messageOf(error)
+  if (json) printJson({ ok: false, code, error: { tag: tag ?? null, message, ...(tag === undefined ? {} : { error }) } })
+  else {
+    say(`${style.err("red", "✗")} ${clean(message)}`)
+    const hint = error instanceof CliError ? error.hint : undefined
+    if (hint !== undefined) say(style.err("dim", `  ${clean(hint)}`))
+    if (tag !== undefined && engineTags.has(tag)) say(style.err("dim", `  ${errorPage(tag)}`))
+  }
+  if (debug) console.error(error)
+  return code
+}
+const engineTags = new Set([
+  "FlowInvalid", "InputInvalid", "OutputInvalid", "NotStorable", "StepThrew", "ConditionThrew", "StepTimedOut", "LoopExhausted", "JoinFailed", "NoCase",
+  "ItemsChanged", "RunConflict", "RunNotFound", "RunOwned", "RunTakenOver", "RunCancelled", "FlowChanged", "StoreFailed",
+])

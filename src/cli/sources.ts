@@ -1,0 +1,65 @@
+/** Reading a project's source through ts-morph; the only file that knows it. Loaded when a command needs it. */
+import { dirname, join, resolve } from "node:path"
+import { existsSync } from "node:fs"
+import { CliError, exitCode } from "./exit-codes.ts"
+
+export interface Place {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+}
+export interface Diagnostic extends Place {
+  readonly code: number
+  readonly message: string
+}
+export interface Sources {
+  /** The compiler's errors in the files. */
+  readonly diagnostics: () => ReadonlyArray<Diagnostic>
+  /** Where the node at `path` of an exported flow is written. */
+  readonly locate: (file: string, name: string, path: string) => Place
+}
+
+/** The nearest tsconfig.json above a file. */
+const configAbove = (file: string): string | undefined => {
+  for (let folder = dirname(file); ; folder = dirname(folder)) {
+    if (existsSync(join(folder, "tsconfig.json"))) return join(folder, "tsconfig.json")
+    if (folder === dirname(folder)) return undefined
+  }
+}
+
+export async function openSources(files: ReadonlyArray<string>, tsconfig: string | undefined): Promise<Sources> {
+  const { DiagnosticCategory, Node, Project, ts } = await import("ts-morph")
+  const paths = files.map((file) => resolve(file))
+  for (const path of paths) if (!existsSync(path)) throw new CliError(exitCode.usage, `there is no file ${path}`)
+  const config = tsconfig === undefined ? configAbove(paths[0] ?? process.cwd()) : resolve(tsconfig)
+  if (config !== undefined && !existsSync(config)) throw new CliError(exitCode.usage, `there is no ${config}`)
+  const defaults = { target: ts.ScriptTarget.ES2024, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, strict: true, skipLibCheck: true }
+  const project = new Project({
+    skipAddingFilesFromTsConfig: true,
+    ...(config === undefined ? {} : { tsConfigFilePath: config }),
+    compilerOptions: { ...(config === undefined ? defaults : {}), noEmit: true, allowImportingTsExtensions: true, rewriteRelativeImportExtensions: false },
+  })
+  const sources = paths.map((path) => project.addSourceFileAtPath(path))
+  return {
+    diagnostics: () =>
+      sources.flatMap((source) =>
+        source.getPreEmitDiagnostics()
+          .filter((diagnostic) => diagnostic.getCategory() === DiagnosticCategory.Error)
+          .map((diagnostic) => {
+            const start = diagnostic.getStart() ?? 0
+            const { line, column } = source.getLineAndColumnAtPos(start)
+            const text = diagnostic.getMessageText()
+            return { file: source.getFilePath(), line, column, code: diagnostic.getCode(), message: typeof text === "string" ? text : text.getMessageText() }
+          })),
+    locate: (file, name, path) => {
+      const source = project.getSourceFile(file)
+      const declaration = source?.getExportedDeclarations().get(name)?.[0]
+      if (source === undefined || declaration === undefined) return { file, line: 1, column: 1 }
+      // the node's own name as the first argument of a verb, else the flow's declaration
+      const wanted = path.split("/").at(-1)
+      const literal = declaration.getDescendants().find((node) => Node.isStringLiteral(node) && node.getLiteralText() === wanted)
+      const { line, column } = source.getLineAndColumnAtPos((literal ?? declaration).getStart())
+      return { file, line, column }
+    },
+  }
+}

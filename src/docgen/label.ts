@@ -1,0 +1,35 @@
+/** What a node is called in diagrams. */
+import type { EncodedNode } from "../../dsl/ir/encode.ts"
+
+/** `({ draft }) => draft.score > 1` is shown as `draft.score > 1`. */
+const body = (text: string): string => text.replace(/^(?:async )?(?:function\*?)?\s*\([^)]*\)\s*=>\s*/, "")
+
+const settings = (pairs: Readonly<Record<string, unknown>>, defaults: Readonly<Record<string, unknown>>): string =>
+  Object.entries(pairs)
+    .filter(([key, value]) => value !== undefined && JSON.stringify(value) !== JSON.stringify(defaults[key]))
+    .map(([key, value]) => `${key} ${typeof value === "object" && value !== null ? Object.entries(value).map(([k, v]) => (Array.isArray(value) ? String(v) : `${k}: ${String(v)}`)).join(", ") : String(value)}`)
+    .join(" · ")
+
+const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => string>> = {
+  step: ({ shape }) => settings({ updates: shape["updates"], retry: shape["retry"], timeout: shape["timeout"] }, { retry: 0, timeout: "none" }),
+  when: ({ shape, text }) => `${shape["form"] === "match" ? "match" : "if"} ${body(text["on"] ?? "")}`,
+  loop: ({ shape, text }) =>
+    [`${String(shape["by"])} ${shape["by"] === "times" ? String(shape["times"] ?? "…") : body(text["test"] ?? "")}`, settings({ max: shape["max"] }, {})].filter(Boolean).join(" · "),
+  jump: ({ text }) => `if ${body(text["condition"] ?? "")}`,
+  each: ({ shape, text }) => [`of ${body(text["items"] ?? "")}`, join(shape)].filter(Boolean).join(" · "),
+  parallel: ({ shape }) => join(shape),
+  protect: ({ shape }) => settings({ catches: shape["catches"] }, {}),
+}
+const join = (shape: EncodedNode["shape"]): string =>
+  settings(
+    { failure: shape["failure"], concurrency: shape["concurrency"], optional: shape["optional"], merge: shape["merge"] },
+    { failure: "failFast", concurrency: "unbounded", optional: [], merge: {} },
+  )
+
+/** One line about a node beside its name. */
+export const detail = (node: EncodedNode): string => details[node.kind](node)
+/** The condition that guards a node, if one does. */
+export const guard = (node: EncodedNode): string | undefined => (node.guarded ? body(node.text["guard"] ?? "") : undefined)
+/** The kind of a node as its verb. */
+export const verb = (node: EncodedNode): string =>
+  node.kind === "jump" ? String(node.shape["to"]) : node.kind === "when" && node.shape["form"] === "match" ? "match" : node.shape["from"] === "flow" ? "flow" : node.kind

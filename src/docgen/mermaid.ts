@@ -1,0 +1,79 @@
+/** A flow as a Mermaid flowchart. */
+import { encode, type EncodedBlock, type EncodedNode } from "../../dsl/ir/encode.ts"
+import type { FlowIR } from "../../dsl/ir/node.ts"
+import { detail, guard, verb } from "./label.ts"
+
+/** Mermaid reads quotes, brackets and `#` in labels; entities keep them text. */
+const escape = (text: string): string => text.replaceAll(/[&<>"'#[\](){}|`\\]/g, (character) => `#${character.codePointAt(0)};`)
+const label = (...lines: ReadonlyArray<string | undefined>): string => lines.filter(Boolean).map((line) => escape(line!)).join("<br/>")
+
+/** Where edges come from: a node, and what to write on the edge. */
+interface Exit {
+  readonly from: string
+  readonly label: string | undefined
+}
+
+class Drawing {
+  readonly lines: Array<string> = ["flowchart TD"]
+  #next = 0
+
+  id(): string {
+    return `n${this.#next++}`
+  }
+  add(depth: number, line: string): void {
+    this.lines.push(`${"  ".repeat(depth)}${line}`)
+  }
+  connect(depth: number, exits: ReadonlyArray<Exit>, to: string): void {
+    for (const { from, label: text } of exits) this.add(depth, text === undefined ? `${from} --> ${to}` : `${from} -->|"${escape(text)}"| ${to}`)
+  }
+}
+
+/** The text of the diagram of `flow`. */
+export function mermaid(flow: FlowIR): string {
+  const encoded = encode(flow)
+  const drawing = new Drawing()
+  const start = drawing.id()
+  drawing.add(1, `${start}(["${label(encoded.name, encoded.description)}"])`)
+  const exits = block(drawing, encoded.body, [{ from: start, label: undefined }], 1)
+  const end = drawing.id()
+  drawing.add(1, `${end}(["${encoded.returns ? "returns" : "end"}"])`)
+  drawing.connect(1, exits, end)
+  return drawing.lines.join("\n")
+}
+
+const block = (drawing: Drawing, nodes: EncodedBlock, entry: ReadonlyArray<Exit>, depth: number): ReadonlyArray<Exit> =>
+  nodes.reduce((exits, node) => drawn(drawing, node, exits, depth), entry)
+
+function drawn(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, depth: number): ReadonlyArray<Exit> {
+  const condition = guard(node)
+  if (condition === undefined) return shape(drawing, node, entry, depth)
+  const question = drawing.id()
+  drawing.add(depth, `${question}{"${label(condition)}"}`)
+  drawing.connect(depth, entry, question)
+  return [...shape(drawing, node, [{ from: question, label: "yes" }], depth), { from: question, label: "no" }]
+}
+
+function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, depth: number): ReadonlyArray<Exit> {
+  const id = drawing.id()
+  const text = label(node.name, detail(node), node.description)
+  if (node.blocks.length === 0) {
+    drawing.add(depth, node.kind === "jump" ? `${id}{{"${text}"}}` : `${id}["${text}"]`)
+    drawing.connect(depth, entry, id)
+    return [{ from: id, label: undefined }]
+  }
+  if (node.kind === "when") {
+    drawing.add(depth, `${id}{"${text}"}`)
+    drawing.connect(depth, entry, id)
+    const arms = node.blocks.flatMap(({ label: arm, block: inner }) => block(drawing, inner, [{ from: id, label: arm }], depth))
+    return node.blocks.some(({ label: arm }) => arm === "yes") && node.blocks.length === 1 ? [...arms, { from: id, label: "no" }] : arms
+  }
+  drawing.add(depth, `subgraph ${id}["${label(`${verb(node)} ${node.name}`, detail(node))}"]`)
+  const first = drawing.id()
+  drawing.add(depth + 1, `${first}(( ))`)
+  const ends = node.blocks.flatMap(({ label: fork, block: inner }) =>
+    block(drawing, inner, [{ from: first, label: node.kind === "parallel" ? fork : undefined }], depth + 1))
+  if (node.kind === "loop") drawing.connect(depth + 1, ends.map(({ from }) => ({ from, label: "again" })), first)
+  drawing.add(depth, "end")
+  drawing.connect(depth, entry, first)
+  return ends
+}

@@ -1,0 +1,121 @@
+/** A run as a tree of what happened in it, folded from its events. */
+import { type EventData, type EventKind, eventPath, type RunEvent } from "../model/event.ts"
+
+export interface TraceNode {
+  readonly path: string
+  readonly name: string
+  readonly kind: "step" | "when" | "loop" | "jump" | "each" | "parallel" | "protect" | "pass" | "block"
+  readonly status: "completed" | "failed" | "skipped" | "open"
+  /** From the event before it in its block to its own end, in milliseconds. */
+  readonly milliseconds: number | undefined
+  readonly attempts: number
+  /** The recorded output as JSON text; composites only refer to their parts. */
+  readonly output: string | undefined
+  readonly error: unknown
+  readonly note: string | undefined
+  readonly children: ReadonlyArray<TraceNode>
+}
+
+interface Draft extends Omit<TraceNode, "children"> {
+  readonly children: Map<string, Draft>
+  began: number
+}
+type Writable = { -readonly [Key in keyof Draft]: Draft[Key] }
+
+/** The nodes of a run, in the order in which they were first heard of. */
+export function trace(events: ReadonlyArray<RunEvent>): ReadonlyArray<TraceNode> {
+  const root = draft("", "", events[0]?.at ?? 0)
+  for (const event of events) {
+    if (event.kind.startsWith("run.")) {
+      root.began = event.at
+      continue
+    }
+    const node = find(root, event)
+    const ended = apply(node, event)
+    if (ended) node.milliseconds = Math.max(0, event.at - node.began)
+    // what comes next in the block begins now
+    const block = find(root, { ...event, ...above(event) })
+    block.began = event.at
+  }
+  return [...root.children.values()].map(finish)
+}
+
+const draft = (path: string, name: string, began: number): Writable => ({
+  path,
+  name,
+  kind: name.startsWith("[") ? "pass" : "block",
+  status: "open",
+  milliseconds: undefined,
+  attempts: 1,
+  output: undefined,
+  error: undefined,
+  note: undefined,
+  children: new Map(),
+  began,
+})
+const finish = ({ children, began: _began, ...node }: Draft): TraceNode => ({ ...node, children: [...children.values()].map(finish) })
+
+/** Parts of a path: `refine[3]/draft` is refine, [3], draft. */
+const parts = (path: string): ReadonlyArray<string> => path.match(/[^/[\]]+|\[\d+\]/g) ?? []
+const above = ({ parent }: RunEvent): { readonly parent: string; readonly name: string } => ({ parent, name: "" })
+
+function find(root: Writable, event: Pick<RunEvent, "parent" | "name">): Writable {
+  let node: Writable = root
+  let path = ""
+  for (const name of parts(eventPath(event))) {
+    path = eventPath({ parent: path, name })
+    let child = node.children.get(name)
+    if (child === undefined) {
+      child = draft(path, name, node.began)
+      node.children.set(name, child)
+    }
+    node = child
+  }
+  return node
+}
+
+/** Notes what `event` says of its node; true if the node has ended. */
+function apply(node: Writable, { kind, data }: RunEvent): boolean {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the engine's own events
+  const said = JSON.parse(data) as EventData
+  const [noun, verb] = kind.split(".") as [string, string]
+  if (noun !== "guard" && noun !== "fork" && verb !== "iterated") node.kind = noun as TraceNode["kind"]
+  const effect = verbs[kind] ?? verbs[verb]
+  return effect?.(node, said) ?? false
+}
+
+type Verb = (node: Writable, said: EventData) => boolean
+const completed: Verb = (node, { output, attempts = 1, signal }) => {
+  node.status = "completed"
+  node.attempts = attempts
+  node.error = undefined
+  node.output = output === undefined ? undefined : JSON.stringify(output)
+  if (signal !== undefined) node.note = signal
+  return true
+}
+const verbs: Readonly<Partial<Record<EventKind | (string & {}), Verb>>> = {
+  completed,
+  iterated: completed,
+  failed: (node, { error, attempts = 1 }) => {
+    node.status = "failed"
+    node.attempts = attempts
+    node.error = error
+    return true
+  },
+  decided: (node, { chosen }) => {
+    node.note = `chose ${chosen}`
+    return false
+  },
+  "guard.decided": (node, { chosen }) => {
+    if (chosen === "no") node.status = "skipped"
+    return chosen === "no"
+  },
+  started: (node, { count }) => {
+    if (count !== undefined) node.note = `${count} items`
+    return false
+  },
+  caught: (node, { tag }) => {
+    node.note = `caught ${tag}`
+    return false
+  },
+}
