@@ -48,24 +48,18 @@ export interface Chain<in out Input, in out S extends AnyScope, in out Failure, 
   readonly "~scope": S
 }
 
-type AfterReturns = FlowTypeError<"nothing can follow .returns: it ends the flow">
+/** Every verb, in a place where none may stand: calling one prints the sentence. */
+export type Blocked<Sentence extends string> = {
+  readonly [Verb in "step" | "update" | "when" | "match" | "loop" | "each" | "parallel" | "protect" | "break" | "continue" | "returns"]: FlowTypeError<Sentence>
+}
 
 /** A flow ended by `.returns`. */
-export interface Ended<in Input, out Output, out Failure, out Needs, F extends AnyFrame> {
+export interface Ended<in Input, out Output, out Failure, out Needs, F extends AnyFrame>
+  extends Blocked<"nothing can follow .returns: it ends the flow">
+{
   readonly ir: FlowIR
   readonly "~types": Types<F["flow"], Input, Output, Failure, Needs>
   readonly "~frame": F
-  readonly step: AfterReturns
-  readonly update: AfterReturns
-  readonly when: AfterReturns
-  readonly match: AfterReturns
-  readonly loop: AfterReturns
-  readonly each: AfterReturns
-  readonly parallel: AfterReturns
-  readonly protect: AfterReturns
-  readonly break: AfterReturns
-  readonly continue: AfterReturns
-  readonly returns: AfterReturns
 }
 
 /** What a run of `F` must be given. */

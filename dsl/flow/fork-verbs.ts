@@ -1,6 +1,6 @@
 /** `.parallel` and `.each`: forks at once, joined by one of four failure modes. */
 import type { JoinFailed } from "./failure.ts"
-import type { AnyFlow, Chain, FailureOf, OutputOf, ServicesOf, UpdatesOf } from "./flow.ts"
+import type { AnyFlow, Blocked, Chain, FailureOf, OutputOf, ServicesOf, UpdatesOf } from "./flow.ts"
 import type { Policy } from "./merge.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, At, BindBlock, Bound, Enter, Pass, ScopeOf } from "./scope.ts"
@@ -59,21 +59,12 @@ type Conflicts<F, S extends AnyScope> = {
 }[keyof F]
 type ParallelConflicts<F, S extends AnyScope, O> = ModeOf<O> extends "first" ? never : Conflicts<F, S>
 
-type Unmerged<Node extends string, Names extends string> = FlowTypeError<`${Node}: more than one fork updates '${Names}'; say how with .merge({ ${Names}: merge.… })`>
-
 /** What follows forks that update one name: only `.merge` can be called. */
-export interface NeedsMerge<Node extends string, Names extends string, S extends AnyScope, Next> {
+export interface NeedsMerge<Node extends string, Names extends string, S extends AnyScope, Next>
+  extends Blocked<`${Node}: more than one fork updates '${Names}'; say how with .merge({ ${Names}: merge.… })`>
+{
   /** Says how the values that forks gave to one name become one. */
   merge<const P extends { readonly [Name in Names]: Policy<At<S, Name>> }>(policies: P & OnlyConflicts<Node, P, Names>): Next
-  readonly step: Unmerged<Node, Names>
-  readonly update: Unmerged<Node, Names>
-  readonly when: Unmerged<Node, Names>
-  readonly match: Unmerged<Node, Names>
-  readonly loop: Unmerged<Node, Names>
-  readonly each: Unmerged<Node, Names>
-  readonly parallel: Unmerged<Node, Names>
-  readonly protect: Unmerged<Node, Names>
-  readonly returns: Unmerged<Node, Names>
 }
 type OnlyConflicts<Node extends string, P, Names extends string> = {
   readonly [Name in Exclude<keyof P, Names> & string]: FlowTypeError<`${Node}: '${Name}' needs no merge policy, at most one fork updates it`>

@@ -37,8 +37,6 @@ type LoopOutput<O, B extends AnyFlow> = O extends { readonly collect: infer C ex
   : OutputOf<B> | MaybeNone<O, B>
 type LoopFailure<O, B extends AnyFlow> = FailureOf<B> | (O extends { readonly atMax: "fail" } ? LoopExhausted : never)
 
-type OutsideLoop<Verb extends string> = FlowTypeError<`.${Verb} stands outside a loop: only a loop's body can ${Verb}`>
-
 export interface LoopVerbs {
   /**
    * Repeats a block: `while` or `until` a condition (with `max`), a number of `times`, or `over` the items of a collection.
@@ -64,11 +62,11 @@ export interface LoopVerbs {
   /** Ends the loop around it where the condition holds; the pass adds nothing to what the loop collects, its updates stay. */
   break<Input, S extends AnyScope, Failure, Needs>(
     this: Chain<Input, S, Failure, Needs>,
-    condition: "loop" extends S["frame"]["jumps"] ? (scope: ScopeOf<S>) => boolean : OutsideLoop<"break">,
+    condition: "loop" extends S["frame"]["jumps"] ? (scope: ScopeOf<S>) => boolean : FlowTypeError<".break stands outside a loop: only a loop's body can break">,
   ): Chain<Input, Jumped<S>, Failure, Needs>
   /** Ends this pass where the condition holds and goes on with the next; the pass adds nothing to what the loop collects, its updates stay. */
   continue<Input, S extends AnyScope, Failure, Needs>(
     this: Chain<Input, S, Failure, Needs>,
-    condition: "loop" extends S["frame"]["jumps"] ? (scope: ScopeOf<S>) => boolean : OutsideLoop<"continue">,
+    condition: "loop" extends S["frame"]["jumps"] ? (scope: ScopeOf<S>) => boolean : FlowTypeError<".continue stands outside a loop: only a loop's body can continue">,
   ): Chain<Input, Jumped<S>, Failure, Needs>
 }

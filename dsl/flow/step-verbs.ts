@@ -24,9 +24,9 @@ export interface Retry<Error> {
 }
 
 /** Turns a value our own codec does not know into one it does, and back. */
-export interface Codec<Value> {
-  readonly encode: (value: Value) => Storable
-  readonly decode: (stored: any) => Value
+export interface Codec<Value, Stored> {
+  readonly encode: (value: Value) => Stored
+  readonly decode: (stored: Stored) => Value
 }
 
 type TimeoutError<Timeout> = [Timeout] extends [never] ? never : StepTimedOut
@@ -39,7 +39,7 @@ export interface StepOptions<Name extends string, Result, Timeout, Coded> {
   /** Longest time for one attempt; then it is interrupted and fails with `StepTimedOut`. */
   readonly timeout?: Timeout
   /** How to record an output that is not plain data. */
-  readonly codec?: Coded & Codec<NoInfer<ValueOf<Result>>>
+  readonly codec?: Codec<NoInfer<ValueOf<Result>>, Coded>
   /** One sentence for diagrams and docs. */
   readonly description?: string
 }
@@ -69,7 +69,7 @@ export interface StepVerbs {
    * @example
    * seq("sum").step("a", () => 1).step("b", ({ a }) => a + 1)
    */
-  step<Input, S extends AnyScope, Failure, Needs, const Name extends string, Result, Timeout extends Duration = never, Coded = never>(
+  step<Input, S extends AnyScope, Failure, Needs, const Name extends string, Result, Timeout extends Duration = never, Coded extends Storable = never>(
     this: Chain<Input, S, Failure, Needs>,
     name: StepName<Name, S["names"], [Coded] extends [never] ? Result : unknown>,
     work: (scope: ScopeOf<S>, step: StepContext) => Result,

@@ -32,11 +32,8 @@ export function instrument(node: Node, body: Body): Program {
   }
 
   const answer = (frame: Frame, event: RunEvent): Run<Signal> =>
-    Effect.flatMap(frame.run.journal.output(event), (stored) =>
-      Effect.map(readUpdates(frame.run.journal, event), (updates) => {
-        const value = codec === undefined || !keepsOutput ? stored : codec.decode(stored)
-        return bind(frame, { value, updates, signal: dataOf(event).signal }, event.seq)
-      }))
+    Effect.flatMap(frame.run.journal.output(event), (value) =>
+      Effect.map(readUpdates(frame.run.journal, event), (updates) => bind(frame, { value, updates, signal: dataOf(event).signal }, event.seq)))
 
   const encode = (outcome: Outcome) => {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the codec was given for this step's output

@@ -34,7 +34,7 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: boolean, { store, lis
         current: `version ${flow.version} (${current})`,
       })
     }
-    const journal = new Journal(store, run, durability, listeners, fresh ? 0 : yield* store.events.head(run))
+    const journal = new Journal(store, run, flow, durability, listeners, fresh ? 0 : yield* store.events.head(run))
     yield* journal.append(fresh ? "run.started" : "run.resumed", "", "", fresh ? `{"output":${run.input}}` : "{}")
     const work = Effect.flatMap(inputOf(flow, run), (input) => program(flow, run, journal, input, fresh))
     return yield* Effect.matchCauseEffect(work, {
@@ -79,9 +79,9 @@ const isStoreError = (error: unknown): boolean =>
   typeof error === "object" && error !== null && "_tag" in error && (error._tag === "StoreFailed" || error._tag === "RunTakenOver")
 
 /** How a run ended, read from its journal. */
-export const ending = (store: Store["Service"], run: RunRecord, listeners: Listeners): Run<unknown> =>
+export const ending = (flow: FlowIR, store: Store["Service"], run: RunRecord, listeners: Listeners): Run<unknown> =>
   Effect.gen(function*() {
-    const journal = new Journal(store, run, "sync", listeners, 0)
+    const journal = new Journal(store, run, flow, "sync", listeners, 0)
     const event = yield* lastEnd(store, run)
     if (event?.kind === "run.completed") return yield* journal.output(event)
     if (event?.kind === "run.failed") return yield* Effect.fail(errorOf(event))

@@ -127,7 +127,7 @@ export function makeHeddle(store: Store["Service"]): Shape {
     Effect.suspend(() => {
       const here = live.get(run.id)
       if (here !== undefined) return Deferred.await(here.done)
-      if (run.status === "completed" || run.status === "cancelled") return ending(store, run, listeners)
+      if (run.status === "completed" || run.status === "cancelled") return ending(flow, store, run, listeners)
       if (run.status === "running" && run.owner !== owner && isAlive(run.owner)) return Effect.fail(new RunOwned({ run: run.id, owner: run.owner }))
       return Effect.flatMap(store.runs.claim(run.id, run.fence, owner), (claimed) => conduct(flow, claimed, false, durability))
     })
@@ -159,7 +159,7 @@ export function makeHeddle(store: Store["Service"]): Shape {
       if (created) return yield* conduct(flow, run, true, durability)
       if (run.flow !== flow.name) return yield* new RunConflict({ run: id, differs: "flow" })
       if (run.input !== encoded) return yield* new RunConflict({ run: id, differs: "input" })
-      return yield* run.status === "failed" ? ending(store, run, listeners) : goOn(flow, run, durability)
+      return yield* run.status === "failed" ? ending(flow, store, run, listeners) : goOn(flow, run, durability)
     })
 
   const cancel: Shape["cancel"] = (id, reason = "") =>
@@ -172,7 +172,7 @@ export function makeHeddle(store: Store["Service"]): Shape {
         yield* Fiber.interrupt(here.fiber)
       }
       const claimed = yield* store.runs.claim(id, run.fence, owner)
-      const journal = new Journal(store, claimed, "sync", listeners, yield* store.events.head(claimed))
+      const journal = new Journal(store, claimed, undefined, "sync", listeners, yield* store.events.head(claimed))
       yield* journal.append("run.cancelled", "", "", JSON.stringify({ reason }), "cancelled")
     })
 

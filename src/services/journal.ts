@@ -1,5 +1,8 @@
 /** The journal of one run: numbers events, writes them, and answers what is already recorded. */
 import * as Effect from "effect/Effect"
+import type { FlowIR, ValueCodec } from "../../dsl/ir/node.ts"
+import { writtenPath } from "../../dsl/ir/path.ts"
+import { walk } from "../../dsl/ir/walk.ts"
 import type { RunTakenOver, StoreFailed } from "../model/error.ts"
 import { type EventData, type EventKind, eventPath, type Ref, type RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
@@ -43,10 +46,12 @@ export class Journal {
   readonly #run: RunRecord
   readonly #durability: Durability
   readonly #listeners: Listeners
+  readonly #codecs: ReadonlyMap<string, ValueCodec>
   /** Number of the newest event. */
   seq: number
 
-  constructor(store: Store["Service"], run: RunRecord, durability: Durability, listeners: Listeners, head: number) {
+  constructor(store: Store["Service"], run: RunRecord, flow: FlowIR | undefined, durability: Durability, listeners: Listeners, head: number) {
+    this.#codecs = flow === undefined ? new Map() : codecsOf(flow)
     this.#store = store
     this.#run = run
     this.#durability = durability
@@ -71,8 +76,8 @@ export class Journal {
     this.#listeners.tell({ run: this.#run.id, flow: this.#run.flow, kind, path, seq, data })
   }
 
-  /** What is recorded of the block at `path`; `undefined` if nothing is. */
-  under(path: string): Effect.Effect<Recorded | undefined, StoreFailed> {
+  /** What is recorded of the nodes of the block at `path`; a node that is not in it may have something inside it. */
+  under(path: string): Effect.Effect<Recorded, StoreFailed> {
     return Effect.map(this.#store.events.under(this.#run, path), (events) => {
       const recorded = new Map<string, Known>()
       for (const event of events) {
@@ -82,7 +87,7 @@ export class Journal {
         if (known === undefined) recorded.set(event.name, { [role]: event })
         else known[role] = event
       }
-      return recorded.size === 0 ? undefined : recorded
+      return recorded
     })
   }
 
@@ -96,7 +101,10 @@ export class Journal {
   /** The output that `event` carries or refers to. */
   output(event: RunEvent): Effect.Effect<unknown, StoreFailed> {
     const { output, ref } = dataOf(event)
-    return ref === undefined ? Effect.succeed(output === undefined ? undefined : revive(output)) : this.value(ref)
+    if (ref !== undefined) return this.value(ref)
+    const value = output === undefined ? undefined : revive(output)
+    const codec = this.#codecs.size === 0 ? undefined : this.#codecs.get(writtenPath(eventPath(event)))
+    return Effect.succeed(codec === undefined ? value : codec.decode(value))
   }
 
   /** The value behind one reference. */
@@ -112,6 +120,17 @@ export class Journal {
     return Effect.map(Effect.forEach(entries, ([, ref]) => this.value(ref)), (values) =>
       Object.fromEntries(entries.map(([name], i) => [name, values[i]])))
   }
+}
+
+const known = new WeakMap<FlowIR, ReadonlyMap<string, ValueCodec>>()
+/** The codecs of a flow's steps by their paths as written. */
+const codecsOf = (flow: FlowIR): ReadonlyMap<string, ValueCodec> => {
+  let codecs = known.get(flow)
+  if (codecs === undefined) {
+    codecs = new Map(Array.from(walk(flow)).flatMap(({ path, node }) => (node.kind === "step" && node.codec !== undefined ? [[path, node.codec]] : [])))
+    known.set(flow, codecs)
+  }
+  return codecs
 }
 
 /** What an event says. */

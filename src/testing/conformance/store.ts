@@ -1,0 +1,115 @@
+/** What any `Store` must do, as named checks that a test runner can loop over. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { NewRun } from "../../model/run.ts"
+import { Store } from "../../store/store.ts"
+
+/** Fails, by a defect, where the store breaks its contract. */
+export type StoreCheck = Effect.Effect<void, unknown, Store>
+
+const newRun = (id: string, more: Partial<NewRun> = {}): NewRun => ({
+  id,
+  flow: "flow",
+  version: 1,
+  fingerprint: "print",
+  input: "{\"n\":1}",
+  source: undefined,
+  owner: "here:1",
+  ...more,
+})
+const event = (seq: number, more: { readonly parent?: string; readonly name?: string; readonly kind?: "step.completed" | "loop.iterated" } = {}) => ({
+  seq,
+  kind: more.kind ?? "step.completed",
+  parent: more.parent ?? "",
+  name: more.name ?? `s${seq}`,
+  data: `{"output":${seq}}`,
+}) as const
+const same = (found: unknown, wanted: unknown): Effect.Effect<void> =>
+  JSON.stringify(found) === JSON.stringify(wanted) ? Effect.void : Effect.die(new Error(`found ${JSON.stringify(found)}, wanted ${JSON.stringify(wanted)}`))
+const tagOfFailure = (exit: Exit.Exit<unknown, unknown>): unknown => JSON.stringify(exit).match(/"_tag":"(Run\w+|Store\w+)"/)?.[1]
+
+/** Every check by its name; each needs a store of its own or at least ids of its own. */
+export const storeConformance: Readonly<Record<string, StoreCheck>> = {
+  "a run is created once, and whoever comes second is given the first": Effect.gen(function*() {
+    const { runs } = yield* Store
+    const first = yield* runs.create(newRun("create"))
+    const second = yield* runs.create(newRun("create", { input: "2" }))
+    yield* same([first.created, second.created, second.run.input, second.run.status, second.run.fence], [true, false, "{\"n\":1}", "running", 1])
+  }),
+  "a run that does not exist is a typed error": Effect.gen(function*() {
+    const { runs } = yield* Store
+    yield* same(tagOfFailure(yield* Effect.exit(runs.get("nobody"))), "RunNotFound")
+    yield* same(tagOfFailure(yield* Effect.exit(runs.claim("nobody", 1, "me"))), "RunNotFound")
+  }),
+  "runs are listed newest first, by flow and status, up to a limit": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    for (const id of ["list-a", "list-b", "list-c"]) yield* runs.create(newRun(id, { flow: id === "list-b" ? "other" : "listed" }))
+    yield* events.append(yield* runs.get("list-c"), event(1), "sync", "failed")
+    const ids = (filter: Parameters<typeof runs.list>[0]) => Effect.map(runs.list(filter), (found) => found.map(({ id }) => id))
+    yield* same(yield* ids({ flow: "listed" }), ["list-c", "list-a"])
+    yield* same(yield* ids({ flow: "listed", status: "failed" }), ["list-c"])
+    yield* same((yield* ids({ limit: 1 })).length, 1)
+  }),
+  "events come back in order, whole and by block": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    const { run } = yield* runs.create(newRun("events"))
+    for (const one of [event(1), event(2, { parent: "loop", name: "[0]", kind: "loop.iterated" }), event(3, { parent: "loop", name: "[1]", kind: "loop.iterated" })]) {
+      yield* events.append(run, one, "sync")
+    }
+    const seqs = (found: ReadonlyArray<{ readonly seq: number }>) => found.map(({ seq }) => seq)
+    yield* same(seqs(yield* events.since(run, 0)), [1, 2, 3])
+    yield* same(seqs(yield* events.since(run, 2)), [3])
+    yield* same(seqs(yield* events.under(run, "loop")), [2, 3])
+    yield* same(seqs(yield* events.under(run, "nothing")), [])
+    yield* same((yield* events.last(run, "loop", "loop.iterated"))?.seq, 3)
+    yield* same(yield* events.last(run, "", "loop.iterated"), undefined)
+    yield* same((yield* events.at(run, 2))?.data, "{\"output\":2}")
+    yield* same(yield* events.at(run, 9), undefined)
+    yield* same(yield* events.head(run), 3)
+  }),
+  "events of one run are not those of another": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    const one = (yield* runs.create(newRun("mine"))).run
+    const other = (yield* runs.create(newRun("yours"))).run
+    yield* events.append(one, event(1), "sync")
+    yield* same([yield* events.head(other), (yield* events.since(other, 0)).length], [0, 0])
+  }),
+  "an event and the run's new status are written together": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    const { run } = yield* runs.create(newRun("status"))
+    yield* events.append(run, event(1), "sync", "completed")
+    yield* same([(yield* runs.get("status")).status, yield* events.head(run)], ["completed", 1])
+  }),
+  "appends of an earlier owner are refused": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    const { run } = yield* runs.create(newRun("fence"))
+    const claimed = yield* runs.claim("fence", run.fence, "there:2")
+    yield* same(tagOfFailure(yield* Effect.exit(events.append(run, event(1), "sync"))), "RunTakenOver")
+    yield* events.append(claimed, event(1), "sync")
+    yield* same([yield* events.head(run), claimed.owner, claimed.fence], [1, "there:2", 2])
+    yield* same(tagOfFailure(yield* Effect.exit(runs.claim("fence", run.fence, "late:3"))), "RunTakenOver")
+  }),
+  "concurrent appends of many runs are all written": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    const all = yield* Effect.forEach(Array.from({ length: 20 }, (_, i) => `many-${i}`), (id) => Effect.map(runs.create(newRun(id)), ({ run }) => run))
+    yield* Effect.forEach(all, (run) => Effect.forEach([1, 2, 3], (seq) => events.append(run, event(seq), "sync")), { concurrency: "unbounded" })
+    yield* same(yield* Effect.forEach(all, (run) => events.head(run)), all.map(() => 3))
+  }),
+  "async and exit appends are durable when the run's end is": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    for (const durability of ["async", "exit"] as const) {
+      const { run } = yield* runs.create(newRun(`ends-${durability}`))
+      yield* events.append(run, event(1), durability)
+      yield* events.append(run, event(2), durability)
+      yield* events.append(run, event(3), durability, "completed")
+      yield* same((yield* events.since(run, 0)).map(({ seq }) => seq), [1, 2, 3])
+    }
+  }),
+  "text of every kind comes back unchanged": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    const { run } = yield* runs.create(newRun("text"))
+    const data = JSON.stringify({ output: "\u0000 \uD800 ' \" \\ ; -- é 漢 🧵" })
+    yield* events.append(run, { ...event(1), data }, "sync")
+    yield* same((yield* events.at(run, 1))?.data, data)
+  }),
+}

@@ -1,0 +1,136 @@
+/**
+ * Flows that cannot work. Each is refused with the message behind `@ts-expect-error`;
+ * `mistakes.test.ts` compares the messages with what TypeScript 6 and 7 print.
+ */
+import { Context, Effect } from "effect"
+import { err, ok, type Result } from "neverthrow"
+import { z } from "zod"
+import { atLeast, Heddle, merge, nest, run, seq, step } from "heddle"
+
+class Declined {
+  readonly _tag = "Declined"
+}
+class NotFound {
+  readonly _tag = "NotFound"
+}
+class Mailer extends Context.Service<Mailer, { readonly send: () => void }>()("test/Mailer") {}
+
+const base = seq("base", { input: z.object({ id: z.string() }) })
+  .step("draft", () => ({ text: "t", score: 1 }))
+  .step("kind", () => "bug" as "bug" | "chore")
+  .step("total", () => 0)
+const charge = (): Result<number, Declined | NotFound> => ok(1)
+
+// 1 input/output mismatch
+const wantsNumber = step("wantsNumber", ({ draft }: { draft: number }) => draft)
+// @ts-expect-error step 'wantsNumber' gets a value of another type
+base.step(wantsNumber)
+// @ts-expect-error Property 'toFixed' does not exist on type 'string'
+base.step("next", ({ draft }) => draft.text.toFixed())
+
+// 2 reading a key nothing has written
+// @ts-expect-error Property 'later' does not exist on type
+base.step("next", ({ later }) => 1)
+const wantsUser = step("wantsUser", ({ user }: { user: string }) => user)
+// @ts-expect-error step 'wantsUser' needs 'user', which nothing before it provides; in scope:
+base.step(wantsUser)
+// @ts-expect-error update 'nothing': nothing in scope has this name; in scope:
+base.update("nothing", () => 1)
+
+// 3 a condition on a missing key
+// @ts-expect-error Property 'priority' does not exist on type
+base.when(({ priority }) => true)
+// @ts-expect-error Property 'inner' does not exist on type
+base.loop("l", { times: 2 }, (b) => b.step("inner", () => 1)).when(({ inner }) => true)
+
+// 4 a missing case
+// @ts-expect-error match 'route' does not handle", "chore"
+base.match("route", ({ kind }) => kind, { bug: (b) => b.step("x", () => 1) })
+
+// 5 an unknown case
+// @ts-expect-error match 'route' has a case that cannot happen:", "epic"
+base.match("route", ({ kind }) => kind, { bug: (b) => b.step("x", () => 1), chore: (b) => b.step("y", () => 1), epic: (b: any) => b })
+
+// 6 parallel update conflict without a policy, a policy for a name that does not conflict
+const conflict = base.parallel("both", { a: (b) => b.update("total", () => 1), b: (b) => b.update("total", () => 2) })
+// @ts-expect-error parallel 'both': more than one fork updates 'total'; say how with .merge({ total: merge.… })
+conflict.step("next", () => 1)
+// @ts-expect-error parallel 'both': 'draft' needs no merge policy, at most one fork updates it
+conflict.merge({ total: merge.sum, draft: merge.last })
+// @ts-expect-error each 'many': more than one fork updates 'total'
+base.each("many", () => [1], (b) => b.update("total", ({ item }) => item)).returns(() => 1)
+// @ts-expect-error Property 'merge' does not exist on type
+base.parallel("apart", { a: (b) => b.update("total", () => 1), b: (b) => b.step("y", () => 1) }).merge({ total: merge.sum })
+
+// 7 a loop body that does not fit its next pass
+// @ts-expect-error update 'draft': the new value does not fit the type the name was bound with
+base.loop("l", { until: ({ draft }) => draft.score > 2, max: 3 }, (b) => b.update("draft", ({ draft }) => ({ text: draft.text })))
+// @ts-expect-error Property 'max' is missing
+base.loop("l", { until: ({ draft }) => draft.score > 2 }, (b) => b.step("x", () => 1))
+
+// 8 an output that cannot be recorded
+// @ts-expect-error step 'bad' returns a value that cannot be recorded; return plain data, or give the step a codec", "run: function"
+base.step("bad", () => ({ run: () => 1 }))
+// @ts-expect-error step 'bad' returns a value that cannot be recorded; return plain data, or give the step a codec", "at.pattern: class instance"
+base.step("bad", () => ({ at: { pattern: /x/ }, fine: new Map([["a", new Date()]]) }))
+// @ts-expect-error flow 'base' returns a value that cannot be recorded", "f: function"
+base.returns(() => ({ f: () => 1 }))
+
+// 9 a typed error that catchAll leaves unhandled, a catch for an impossible error
+// @ts-expect-error protect 'pay': catchAll leaves an error unhandled:", "NotFound"
+base.protect("pay", (b) => b.step("charge", charge), { catchAll: { Declined: () => 0 } })
+// @ts-expect-error protect 'pay': catch 'Offline' handles an error that cannot happen here; possible errors:", "Declined" | "NotFound"
+base.protect("pay", (b) => b.step("charge", charge), { catch: { Offline: () => 0 } })
+
+// 10 a missing service at run
+const mails = seq("mails").step("send", () => Mailer.use((mailer) => Effect.sync(() => mailer.send())))
+// @ts-expect-error flow 'mails' needs services that nothing provides: give run a layer with", Mailer
+run(mails)
+// @ts-expect-error Type 'Mailer' is not assignable to type 'never'
+Effect.runPromise(Effect.provide(Heddle.run(mails, undefined), Heddle.layerMemory))
+
+// 11 wrong run input
+// @ts-expect-error Type 'number' is not assignable to type 'string'
+run(base, { id: 1 })
+// @ts-expect-error Type 'number' is not assignable to type 'string'
+Heddle.run(base, { id: 1 })
+const child = seq("child", { input: z.object({ n: z.number() }) }).returns(({ input }) => input.n)
+// @ts-expect-error Type 'string' is not assignable to type 'number'
+base.step("call", nest(child, ({ draft }) => ({ n: draft.text })))
+
+// 12 a duplicate name
+// @ts-expect-error 'draft' is already bound in this scope; give the node another name, or use .update
+base.step("draft", () => 1)
+// @ts-expect-error 'draft' is already bound in this scope; give the node another name, or use .update
+base.loop("l", { times: 2 }, (b) => b.step("draft", () => 1))
+// @ts-expect-error 'item' is a name that Heddle binds itself; give the node another name
+base.step("item", () => 1)
+
+// 13 a node after returns
+// @ts-expect-error nothing can follow .returns: it ends the flow
+base.returns(() => 1).step("after", () => 1)
+
+// 14 retry on a step that cannot fail
+// @ts-expect-error step 'pure' cannot fail: a retry would never happen
+base.step("pure", () => 1, { retry: { times: 3 } })
+
+// 15 an output that does not fit the declared schema
+// @ts-expect-error flow 'typed' returns a value that does not fit its declared output
+seq("typed", { output: z.object({ n: z.number() }) }).step("a", () => "x").returns(({ a }) => ({ n: a }))
+
+// 16 an optional fork treated as required, a required one as optional
+const forks = base.parallel("found", { crm: (b) => b.step("x", () => 1), web: (b) => b.step("y", () => err(new Declined())) }, { optional: ["web"] })
+// @ts-expect-error 'found.web' is possibly 'undefined'
+forks.step("next", ({ found }) => found.web.y)
+// @ts-expect-error Type '"nobody"' is not assignable to type '"a" | "b"'
+base.parallel("found", { a: (b) => b.step("x", () => 1), b: (b) => b.step("y", () => 2) }, { optional: ["nobody"] })
+// @ts-expect-error parallel 'found': with first or atLeast no fork is required, so none can be optional
+base.parallel("found", { a: (b) => b.step("x", () => 1), b: (b) => b.step("y", () => 2) }, { failure: atLeast(1), optional: ["a"] })
+
+// beyond the sixteen
+// @ts-expect-error .break stands outside a loop: only a loop's body can break
+base.break(() => true)
+// @ts-expect-error a .when(condition) stands before .returns and guards nothing
+base.when(() => true).returns(() => 1)
+// @ts-expect-error match needs a union of literals to choose by, not just any string
+base.match(({ draft }) => draft.text, {})
