@@ -7,9 +7,6 @@ import { existsSync } from "node:fs"
 import { Heddle } from "../engine/heddle.ts"
 import { CliError, exitCode } from "./exit-codes.ts"
 
-/** Where runs are kept unless `--store` or `HEDDLE_STORE` says otherwise. */
-export const defaultStore = (): string => process.env["HEDDLE_STORE"] ?? "heddle.db"
-
 /** Runs `use` on the store; Ctrl-C interrupts it and leaves the run to be resumed, a second one ends the process at once. */
 export async function withEngine<A>(store: string, use: (heddle: Heddle["Service"]) => Effect.Effect<A, unknown, any>): Promise<A> {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a flow that needs services dies here with Effect's own sentence

@@ -8,13 +8,13 @@ import { CliError, exitCode } from "./exit-codes.ts"
 /** A flow and where it stands. */
 export interface Loaded {
   readonly flow: Flow<any, any, any, any>
-  /** Name of the export. */
-  readonly export: string
+  /** Names it is exported under. */
+  readonly exports: readonly [string, ...ReadonlyArray<string>]
   /** Absolute path. */
   readonly file: string
 }
 /** `file#flow` as it is stored with a run. */
-export const sourceOf = ({ file, export: name }: Loaded): string => `${file}#${name}`
+export const sourceOf = ({ file, exports: [name] }: Loaded): string => `${file}#${name}`
 
 const isFlow = (value: unknown): value is Loaded["flow"] => {
   if (typeof value !== "object" || value === null || !("ir" in value)) return false
@@ -37,8 +37,11 @@ export async function loadFlows(path: string): Promise<ReadonlyArray<Loaded>> {
       timer = setTimeout(() => reject(new CliError(exitCode.usage, `${path} did not finish loading within ${importTimeout / 1000} s`, "a flow file must not wait for anything at import")), importTimeout)
     })
     const module: Readonly<Record<string, unknown>> = await Promise.race([import(pathToFileURL(file).href), late])
-    const flows = Object.entries(module).flatMap(([name, value]) => (isFlow(value) ? [{ flow: value, export: name, file }] : []))
-    return [...new Map(flows.map((loaded) => [loaded.flow, loaded])).values()]
+    const flows = new Map<Loaded["flow"], Loaded>()
+    for (const [name, value] of Object.entries(module)) {
+      if (isFlow(value)) flows.set(value, { flow: value, exports: flows.has(value) ? [...flows.get(value)!.exports, name] : [name], file })
+    }
+    return [...flows.values()]
   } catch (cause) {
     if (cause instanceof CliError) throw cause
     throw new CliError(exitCode.usage, `${path} cannot be loaded: ${firstLine(cause)}`, "run it with --debug for the whole error, or check it: heddle check " + path, cause)
@@ -61,13 +64,13 @@ export async function loadFlow(target: string): Promise<Loaded> {
   const [path, wanted] = at === -1 ? [target, undefined] : [target.slice(0, at), target.slice(at + 1)]
   const flows = await loadFlows(path)
   if (flows.length === 0) throw new CliError(exitCode.usage, `${path} exports no flow`, "export one: export const flow = seq(\"name\")…")
-  const names = flows.map((loaded) => loaded.export).join(", ")
+  const names = flows.flatMap((loaded) => loaded.exports).join(", ")
   if (wanted === undefined) {
     const [only] = flows
     if (only !== undefined && flows.length === 1) return only
     throw new CliError(exitCode.usage, `${path} exports ${flows.length} flows: say which, as ${path}#name`, `its flows: ${names}`)
   }
-  const found = flows.find((loaded) => loaded.export === wanted) ?? flows.find(({ flow }) => flow.ir.name === wanted)
+  const found = flows.find((loaded) => loaded.exports.includes(wanted)) ?? flows.find(({ flow }) => flow.ir.name === wanted)
   if (found === undefined) throw new CliError(exitCode.usage, `${path} exports no flow '${wanted}'`, `its flows: ${names}`)
   return found
 }

@@ -33,11 +33,18 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
   for (const path of paths) if (!existsSync(path)) throw new CliError(exitCode.usage, `there is no file ${path}`)
   const config = tsconfig === undefined ? configAbove(paths[0] ?? process.cwd()) : resolve(tsconfig)
   if (config !== undefined && !existsSync(config)) throw new CliError(exitCode.usage, `there is no ${config}`)
-  const defaults = { target: ts.ScriptTarget.ES2024, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, strict: true, skipLibCheck: true }
+  const defaults = { target: ts.ScriptTarget.ES2024, strict: true, skipLibCheck: true }
   const project = new Project({
     skipAddingFilesFromTsConfig: true,
     ...(config === undefined ? {} : { tsConfigFilePath: config }),
-    compilerOptions: { ...(config === undefined ? defaults : {}), noEmit: true, allowImportingTsExtensions: true, rewriteRelativeImportExtensions: false },
+    compilerOptions: {
+      ...(config === undefined ? defaults : {}),
+      noEmit: true,
+      allowImportingTsExtensions: true,
+      // ts-morph does not see package.json's "type": with node resolution it takes every file for CommonJS
+      module: ts.ModuleKind.ESNext,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+    },
   })
   const sources = paths.map((path) => project.addSourceFileAtPath(path))
   return {

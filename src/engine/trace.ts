@@ -18,7 +18,9 @@ export interface TraceNode {
 
 interface Draft extends Omit<TraceNode, "children"> {
   readonly children: Map<string, Draft>
-  began: number
+  readonly began: number
+  /** When what comes next inside it begins. */
+  next: number
 }
 type Writable = { -readonly [Key in keyof Draft]: Draft[Key] }
 
@@ -27,15 +29,14 @@ export function trace(events: ReadonlyArray<RunEvent>): ReadonlyArray<TraceNode>
   const root = draft("", "", events[0]?.at ?? 0)
   for (const event of events) {
     if (event.kind.startsWith("run.")) {
-      root.began = event.at
+      root.next = event.at
       continue
     }
     const node = find(root, event)
     const ended = apply(node, event)
     if (ended) node.milliseconds = Math.max(0, event.at - node.began)
-    // what comes next in the block begins now
-    const block = find(root, { ...event, ...above(event) })
-    block.began = event.at
+    // what comes next in the block begins now; forks have begun together
+    if (!event.kind.startsWith("fork.")) find(root, { parent: event.parent, name: "" }).next = event.at
   }
   return [...root.children.values()].map(finish)
 }
@@ -52,12 +53,12 @@ const draft = (path: string, name: string, began: number): Writable => ({
   note: undefined,
   children: new Map(),
   began,
+  next: began,
 })
-const finish = ({ children, began: _began, ...node }: Draft): TraceNode => ({ ...node, children: [...children.values()].map(finish) })
+const finish = ({ children, began: _began, next: _next, ...node }: Draft): TraceNode => ({ ...node, children: [...children.values()].map(finish) })
 
 /** Parts of a path: `refine[3]/draft` is refine, [3], draft. */
 const parts = (path: string): ReadonlyArray<string> => path.match(/[^/[\]]+|\[\d+\]/g) ?? []
-const above = ({ parent }: RunEvent): { readonly parent: string; readonly name: string } => ({ parent, name: "" })
 
 function find(root: Writable, event: Pick<RunEvent, "parent" | "name">): Writable {
   let node: Writable = root
@@ -66,7 +67,7 @@ function find(root: Writable, event: Pick<RunEvent, "parent" | "name">): Writabl
     path = eventPath({ parent: path, name })
     let child = node.children.get(name)
     if (child === undefined) {
-      child = draft(path, name, node.began)
+      child = draft(path, name, node.next)
       node.children.set(name, child)
     }
     node = child

@@ -42,7 +42,7 @@ async function flowFindings(file: string, sources: Sources): Promise<{ readonly 
     const flows = await loadFlows(file)
     const findings = flows.flatMap((loaded) =>
       check(loaded.flow.ir).map(({ level, path, rule, message }) => ({
-        ...sources.locate(loaded.file, loaded.export, path),
+        ...sources.locate(loaded.file, loaded.exports[0], path),
         level,
         rule,
         message: `${loaded.flow.ir.name}${path === "" ? "" : ` › ${path}`}: ${message}`,

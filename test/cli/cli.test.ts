@@ -1,0 +1,285 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { Effect } from "effect"
+import { main } from "../../src/cli/main.ts"
+import { duration, short } from "../../src/cli/output.ts"
+import { Progress } from "../../src/cli/progress.ts"
+import { Heddle } from "../../src/engine/heddle.ts"
+import { openDatabase } from "../../src/store/sqlite/database.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "heddle-cli-"))
+const index = JSON.stringify(new URL("../../src/index.ts", import.meta.url).pathname)
+const file = (name: string, text: string): string => {
+  writeFileSync(join(folder, name), text)
+  return join(folder, name)
+}
+const greet = file("greet.ts", `import { seq } from ${index}
+import { z } from ${JSON.stringify(new URL("../../node_modules/zod/index.js", import.meta.url).pathname)}
+export const greet = seq("greet", { input: z.object({ name: z.string(), age: z.number().optional() }) })
+  .step("text", ({ input }) => "Hello " + input.name)
+  .returns(({ text }) => text)
+`)
+const several = file("several.ts", `import { seq } from ${index}
+export const one = seq("first").step("a", () => ({ n: 1n, m: new Map([["k", 1]]), s: new Set([1]), z: null })).loop("l", { times: 14 }, (b) => b.step("s", ({ index }) => index))
+export const again = one
+export const two = seq("second").step("fails", () => { throw new Error("it \\u001b[31m broke") })
+export const three = seq("third").step("wait", () => new Promise(() => {})).returns(() => undefined)
+export const four = seq("fourth").step("nothing", () => undefined).returns(() => undefined)
+let tries = 0
+export const five = seq("fifth").step("flaky", async () => { if (++tries < 2) throw new Error("again"); return "x".repeat(200) }, { retry: { times: 2, backoff: 1 } })
+  .protect("p", (b) => b.step("s", async () => { throw new Error("caught") }), { catch: { StepThrew: () => 1 } })
+export const notAFlow = { ir: { name: 1 } }
+`)
+const store = join(folder, "heddle.db")
+
+let out = ""
+let errors = ""
+beforeEach(() => {
+  out = errors = ""
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => ((out += String(text)), true))
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => ((errors += String(text)), true))
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  process.exitCode = 0
+})
+
+/** Runs a command line; gives its exit code, stdout and stderr. */
+async function heddle(...args: ReadonlyArray<string>): Promise<{ readonly code: unknown; readonly out: string; readonly errors: string }> {
+  out = errors = ""
+  process.exitCode = undefined
+  await main(["node", "heddle", ...args])
+  const code = process.exitCode
+  process.exitCode = 0
+  return { code, out, errors }
+}
+const on = (...args: ReadonlyArray<string>) => heddle(...args, "--store", store)
+
+describe("run", () => {
+  it("runs a flow: output on stdout, progress on stderr", async () => {
+    const { code, out, errors } = await on("run", greet, "--input", "{\"name\":\"Ada\"}", "--id", "ada")
+    expect([code, out]).toEqual([0, "Hello Ada\n"])
+    expect(errors).toContain("run ada · journal")
+    expect(errors).toContain("✓ text \"Hello Ada\"")
+    expect(errors).not.toContain("\u001B")
+  })
+
+  it("takes input from a file, and prints JSON", async () => {
+    const input = file("input.json", "{\"name\":\"Bo\"}")
+    expect(JSON.parse((await on("run", greet, "-i", `@${input}`, "--json", "--id", "bo")).out)).toEqual({ ok: true, run: "bo", output: "Hello Bo" })
+    expect((await on("run", `${several}#one`, "--id", "one", "--durability", "async")).out).toContain("\"n\": \"1n\"")
+    expect((await on("run", `${several}#fourth`)).out).toBe("")
+    expect(JSON.parse((await on("run", `${several}#four`, "--json")).out)).toMatchObject({ ok: true, output: null })
+    expect((await heddle("run", greet, "-i", "{\"name\":\"Cy\"}", "--store", "memory")).errors).toContain("journal in memory")
+  })
+
+  it("says what is wrong with the input, and where", async () => {
+    expect(await on("run", greet, "-i", "{\"name\":")).toMatchObject({ code: 2, errors: expect.stringContaining("✗ --input is not JSON: ") })
+    expect((await on("run", greet, "-i", "{\"name\":\n 1,,}")).errors).toContain("at line 2, column 4")
+    expect((await on("run", greet, "-i", "")).errors).toContain("is not JSON")
+    expect(await on("run", greet, "-i", "@nowhere.json")).toMatchObject({ code: 2, errors: expect.stringContaining("cannot read the input from nowhere.json") })
+    const invalid = await on("run", greet, "-i", "{\"name\":1,\"age\":\"x\"}")
+    expect(invalid.code).toBe(2)
+    expect(invalid.errors).toContain("  name: ")
+    expect(invalid.errors).toContain("  age: ")
+    expect(invalid.errors).toContain("docs/errors/input-invalid.md")
+  })
+
+  it("says what is wrong with the file", async () => {
+    expect(await on("run", "nowhere.ts")).toMatchObject({ code: 2, errors: expect.stringContaining("there is no file nowhere.ts") })
+    expect((await on("run", file("throws.ts", "throw new Error('at import')"))).errors).toContain("cannot be loaded: Error: at import")
+    expect((await on("run", file("odd.ts", "throw 'just text'"))).errors).toContain("cannot be loaded: just text")
+    expect((await on("run", file("empty-error.ts", "throw ''"))).errors).toContain("cannot be loaded: ")
+    expect((await on("run", file("syntax.ts", "export const x = ="))).errors).toMatch(/syntax\.ts cannot be loaded: .*[Uu]nexpected/)
+    expect((await on("run", file("none.ts", "export const x = 1, y = null, z = { ir: 1 }"))).errors).toContain("exports no flow")
+    expect((await on("run", several)).errors).toContain("exports 5 flows: say which")
+    expect(await on("run", `${several}#six`)).toMatchObject({ code: 2, errors: expect.stringContaining("exports no flow 'six'") })
+  })
+
+  it("a run that fails ends with 1, and no control characters reach the terminal", async () => {
+    const { code, errors } = await on("run", `${several}#two`, "--id", "two")
+    expect(code).toBe(1)
+    expect(errors).toContain("✗ fails")
+    expect(errors).toContain("step 'fails' threw: it \uFFFD[31m broke")
+    expect(errors).not.toContain("at ")
+    expect(JSON.parse((await on("run", `${several}#two`, "--json")).out)).toMatchObject({ ok: false, code: 1, error: { tag: "StepThrew" } })
+    const complaint = vi.spyOn(console, "error").mockImplementation(() => undefined)
+    await on("run", `${several}#two`, "--debug")
+    expect(complaint).toHaveBeenCalled()
+  })
+
+  it("tells of retries and caught errors", async () => {
+    const { errors } = await on("run", `${several}#five`, "--id", "five")
+    expect(errors).toContain("↻ flaky tries again")
+    expect(errors).toContain("◈ p caught an error")
+    expect(errors).toContain("…")
+  })
+
+  it("Ctrl-C leaves the run to be resumed", async () => {
+    const running = on("run", `${several}#three`, "--id", "three")
+    await vi.waitFor(() => expect(errors).toContain("run three"))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    process.emit("SIGINT")
+    const { code, errors: said } = await running
+    expect(code).toBe(130)
+    expect(said).toContain("go on with: heddle resume three")
+    expect((await on("show", "three")).out).toContain("running")
+  })
+
+  it("a second Ctrl-C ends the process at once", async () => {
+    const exit = vi.spyOn(process, "exit").mockImplementation((() => undefined) as never)
+    const running = on("resume", "three")
+    await vi.waitFor(() => expect(errors).toContain("resume three"))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    process.emit("SIGINT")
+    process.emit("SIGINT")
+    expect((await running).code).toBe(130)
+    expect(exit).toHaveBeenCalledWith(130)
+  })
+})
+
+describe("runs, show, resume, cancel", () => {
+  it("lists runs and filters them", async () => {
+    const { out } = await on("runs")
+    expect(out).toMatch(/ada +completed +greet +\d{4}-/)
+    expect((await on("runs", "--status", "failed", "--flow", "second", "--limit", "1")).out.trim().split("\n")).toHaveLength(1)
+    expect((await on("runs", "--flow", "nothing")).out).toBe("no runs\n")
+    expect(JSON.parse((await on("runs", "--flow", "greet", "--json")).out)[0]).toMatchObject({ flow: "greet", input: { name: "Bo" } })
+    expect((await on("runs", "--limit", "0")).code).toBe(2)
+    expect((await on("runs", "--status", "odd")).code).toBe(2)
+  })
+
+  it("shows a run as a tree", async () => {
+    const shown = (await on("show", "one")).out
+    expect(shown).toContain("one  completed  first version 1")
+    expect(shown).toMatch(/├─ ✓ a {2}.*"\$":"bigint"/)
+    expect(shown).toContain("… 3 more")
+    expect((await on("show", "two")).out).toMatch(/✗ fails .*StepThrew|failed {2}StepThrew step 'fails' threw/)
+    expect((await on("show", "five")).out).toContain("2 attempts")
+    const json = JSON.parse((await on("show", "ada", "--json")).out)
+    expect(json).toMatchObject({ id: "ada", status: "completed", error: null, reason: null, nodes: [{ path: "text", status: "completed" }] })
+    expect(JSON.parse((await on("show", "two", "--json")).out).error).toBeTruthy()
+  })
+
+  it("resumes by what is stored, or by what is given", async () => {
+    expect((await on("resume", "ada")).out).toBe("Hello Ada\n")
+    expect((await on("resume", "ada", "--flow", greet, "--json")).out).toContain("\"ok\":true")
+    await Effect.runPromise(Effect.provide(Heddle.use((h) => Effect.flip(h.run({ ir: { ...(awaitFlow().ir) } } as never, undefined as never, { id: "lone" }))), Heddle.layerSqlite(store)))
+    expect(await on("resume", "lone")).toMatchObject({ code: 2, errors: expect.stringContaining("was not started from the command line") })
+  })
+
+  it("cancels", async () => {
+    expect(await on("cancel", "three", "--reason", "enough")).toMatchObject({ code: 0, out: "run three cancelled\n" })
+    expect((await on("cancel", "three")).out).toBe("run three was cancelled already\n")
+    expect(JSON.parse((await on("cancel", "ada", "--json")).out)).toEqual({ ok: true, run: "ada", cancelled: false, status: "completed" })
+    expect((await on("show", "three")).out).toContain("cancelled  enough")
+    const db = openDatabase(store)
+    db.exec("UPDATE runs SET status = 'running' WHERE id = 'three'")
+    db.close()
+    expect(JSON.parse((await on("cancel", "three", "--json")).out)).toMatchObject({ cancelled: true, status: "cancelled" })
+    expect((await on("show", "three")).out).not.toContain("cancelled  enough")
+  })
+
+  it("a store or run that is not there is one clear error", async () => {
+    for (const command of [["runs"], ["show", "x"], ["resume", "x"], ["cancel", "x"]]) {
+      expect(await heddle(...command, "--store", join(folder, "none.db"))).toMatchObject({ code: 4, errors: expect.stringContaining("there is no store") })
+    }
+    expect(await on("show", "nobody")).toMatchObject({ code: 4, errors: expect.stringContaining("there is no run 'nobody' in this store") })
+    const notes = file("notes.db", "not a database at all ".repeat(99))
+    expect(await heddle("runs", "--store", notes)).toMatchObject({ code: 4, errors: expect.stringContaining("it is not a Heddle database") })
+    expect(await heddle("run", greet, "-i", "{\"name\":\"x\"}", "--store", notes)).toMatchObject({ code: 4 })
+    expect(readFileSync(notes, "utf8")).toContain("not a database at all")
+  })
+})
+const awaitFlow = () => ({ ir: { name: "lone", version: 1, description: undefined, input: undefined, output: undefined, dangling: false, body: { nodes: [], returns: () => { throw new Error("x") } } } })
+
+describe("graph and check", () => {
+  it("draws one flow or all, as tree, Mermaid or JSON", async () => {
+    expect((await on("graph", greet)).out).toContain("greet  version 1")
+    expect((await on("graph", several)).out).toContain("third")
+    expect((await on("graph", `${several}#one`, "--mermaid")).out).toContain("flowchart TD")
+    expect(JSON.parse((await on("graph", greet, "--json")).out)).toMatchObject([{ name: "greet" }])
+    expect((await on("graph", join(folder, "none.ts"))).errors).toContain("exports no flow")
+  })
+
+  it("checks types and flows, each finding with its place", async () => {
+    const ok = await heddle("check", "examples/01-hello.ts", "--tsconfig", "tsconfig.check.json")
+    expect(ok).toMatchObject({ code: 0, out: "1 files, 1 flows, 0 errors, 0 warnings\n" })
+    const wrong = file("wrong.ts", `import { seq } from ${index}\nexport const f = seq("f").step("a", () => 1).step("b", ({ a }) => a.x)\nconst n: string = 1\nvoid n\n`)
+    const config = file("tsconfig.json", JSON.stringify({ compilerOptions: { target: "ES2024", module: "NodeNext", strict: true, skipLibCheck: true, types: [] } }))
+    const found = await heddle("check", wrong)
+    expect(found.code).toBe(3)
+    expect(found.out).toMatch(/wrong\.ts:2:\d+ error Property 'x' does not exist on type 'number'\. TS2339/)
+    expect(found.out).toMatch(/wrong\.ts:3:7 error/)
+    const doubtful = file("doubtful.ts", `import { seq } from ${index}
+const loop: any = seq("f").step("a", () => 1)
+export const f = loop.loop({ times: 2 }, (b: any) => b.step("x", () => 1)).step("a", () => 2)
+export const g = (seq("g") as any).step("bad[1]", () => 1)
+export default seq("a/b")
+`)
+    const json = JSON.parse((await heddle("check", doubtful, "--tsconfig", config, "--json")).out)
+    expect(json).toMatchObject({ ok: false, files: 1, flows: 3 })
+    expect(json.findings.map(({ line, level, rule }: { line: number; level: string; rule: string }) => `${line} ${level} ${rule}`)).toEqual(["3 error duplicate-name", "3 warning unnamed", "4 error name", "5 error name"].sort((a, b) => json.findings.findIndex((f: any) => a.endsWith(f.rule)) - json.findings.findIndex((f: any) => b.endsWith(f.rule))))
+    expect((await heddle("check", join(folder, "throws.ts"))).out).toContain("cannot be loaded")
+    expect(await heddle("check", "nowhere.ts")).toMatchObject({ code: 2 })
+    expect(await heddle("check", greet, "--tsconfig", "nowhere.json")).toMatchObject({ code: 2 })
+    const lone = mkdtempSync(join(tmpdir(), "heddle-lone-"))
+    writeFileSync(join(lone, "plain.ts"), "export const n: number = 1\n")
+    expect(await heddle("check", join(lone, "plain.ts"))).toMatchObject({ code: 0 })
+  }, 60_000)
+})
+
+describe("the command line itself", () => {
+  it("helps, tells its version, suggests, and uses 2 for what it does not know", async () => {
+    const help = await heddle("--help")
+    expect(help).toMatchObject({ code: 0 })
+    expect(help.out).toContain("Exit codes:")
+    expect((await heddle("--version")).out).toMatch(/^\d+\.\d+\.\d+\n$/)
+    expect(await heddle("rnu")).toMatchObject({ code: 2, errors: expect.stringContaining("Did you mean run?") })
+    expect(await heddle("run")).toMatchObject({ code: 2, errors: expect.stringContaining("missing required argument 'file'") })
+  })
+
+  it("a defect of its own is not swallowed", async () => {
+    const { Command } = await import("commander")
+    vi.spyOn(Command.prototype, "parseAsync").mockRejectedValue(new TypeError("bug"))
+    await expect(heddle("runs")).rejects.toThrow("bug")
+  })
+
+  it("shows colours only on a terminal that wants them, and one line that changes", () => {
+    const written: Array<string> = []
+    const terminal = { isTTY: true, columns: 40, write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream
+    const progress = new Progress(terminal)
+    const notice = (kind: any, path: string, data?: string) => progress.listen({ run: "r", flow: "f", kind, path, seq: 1, data })
+    progress.clear()
+    notice("run.started", "")
+    notice("step.started", "a-name-that-is-much-longer-than-the-terminal-is-wide")
+    notice("step.started", "b")
+    notice("step.completed", "b", "{\"ref\":1}")
+    notice("guard.decided", "c")
+    progress.clear()
+    expect(written.join("")).toContain("\r\u001B[K")
+    expect(written[0]).toMatch(/…/)
+    const tty = Object.getOwnPropertyDescriptor(process.stderr, "isTTY")
+    Object.defineProperty(process.stderr, "isTTY", { value: true, configurable: true })
+    delete process.env["NO_COLOR"]
+    notice("step.completed", "b", "{\"output\":1}")
+    process.env["NO_COLOR"] = "1"
+    notice("step.completed", "b", "{\"output\":1}")
+    expect(written.filter((text) => text.includes("✓")).at(-2)).toContain("\u001B[32m")
+    expect(written.filter((text) => text.includes("✓")).at(-1)).not.toContain("\u001B[32m")
+    delete process.env["NO_COLOR"]
+    if (tty === undefined) delete (process.stderr as { isTTY?: boolean }).isTTY
+    else Object.defineProperty(process.stderr, "isTTY", tty)
+    const wide = { isTTY: true, columns: 0, write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream
+    new Progress(wide).listen({ run: "r", flow: "f", kind: "step.started", path: "p", seq: undefined, data: undefined })
+    expect(written.at(-1)).toContain("… p (0 done")
+  })
+
+  it("says durations as people do", () => {
+    expect([undefined, 5, 1500, 90_000].map(duration)).toEqual(["", "5 ms", "1.5 s", "1.5 min"])
+    expect(short("a\nb", 10)).toBe("a b")
+    expect(short("abc", 0)).toBe("…")
+  })
+})
