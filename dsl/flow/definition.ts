@@ -53,5 +53,5 @@ export type Nested<Scope, F extends AnyFlow> = (scope: Scope) => Effect<OutputOf
 export function nest<Scope, F extends AnyFlow>(flow: F, input: (scope: Scope) => InputOf<F>): Nested<Scope, F> {
   const work = { from: "flow", flow: flow.ir satisfies FlowIR, input }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a marker the builder recognises; it is never called
-  return Object.defineProperty(() => undefined, workOf, { value: Object.freeze(work) }) as unknown as Nested<Scope, F>
+  return Object.freeze({ [workOf]: Object.freeze(work) }) as unknown as Nested<Scope, F>
 }

@@ -1,5 +1,5 @@
 /** What the compiler cannot see, or a caller without types got wrong. */
-import type { Block, FlowIR, Node } from "./node.ts"
+import type { Block, EachNode, FlowIR, Node, ParallelNode } from "./node.ts"
 import { nameProblem } from "./path.ts"
 import { inner, updatedNames, visit } from "./walk.ts"
 
@@ -87,12 +87,13 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
       if (typeof collect === "object" && !positive(Object.values(collect)[0])) yield error(path, "collect", "collect: use a whole number from 1")
     },
     *jump() {},
-    *each({ body, merge }) {
-      yield* joinProblems(node, path)
-      yield* mergeProblems(path, updatedNames(body), merge)
+    *each(each) {
+      yield* joinProblems(each, path)
+      yield* mergeProblems(path, updatedNames(each.body), each.merge)
     },
-    *parallel({ forks, optional, merge, failure }) {
-      yield* joinProblems(node, path)
+    *parallel(parallel) {
+      const { forks, optional, merge, failure } = parallel
+      yield* joinProblems(parallel, path)
       for (const fork of optional) if (!Object.hasOwn(forks, fork)) yield error(path, "optional", `optional names '${fork}', which is no fork`)
       if (typeof failure === "object" && failure.atLeast > Object.keys(forks).length) {
         yield error(path, "at-least", `atLeast(${failure.atLeast}) can never hold: there are ${Object.keys(forks).length} forks`)
@@ -105,8 +106,7 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
   })
 }
 
-function* joinProblems(node: Node, path: string): Generator<Problem> {
-  if (node.kind !== "each" && node.kind !== "parallel") return
+function* joinProblems(node: EachNode | ParallelNode, path: string): Generator<Problem> {
   if (node.concurrency !== "unbounded" && !positive(node.concurrency)) {
     yield error(path, "concurrency", `concurrency is ${node.concurrency}: use a whole number from 1, or "unbounded"`)
   }

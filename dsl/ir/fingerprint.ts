@@ -27,6 +27,6 @@ const structure = (body: EncodedBlock): unknown =>
     node.name,
     node.binds,
     node.guarded,
-    Object.entries(node.shape).filter(([key]) => !tuning.has(key)).sort(([a], [b]) => (a < b ? -1 : 1)),
+    Object.entries(node.shape).filter(([key]) => !tuning.has(key)).map(([key, value]) => `${key}=${String(value)}`).sort(),
     node.blocks.map(({ label, block, returns }) => [label, structure(block), returns]),
   ])

@@ -1,5 +1,6 @@
 /** A run's input: JSON on the command line, `@file`, or `-` for stdin. */
 import { readFileSync } from "node:fs"
+import { messageOf } from "../model/error.ts"
 import { CliError, exitCode } from "./exit-codes.ts"
 
 /** The parsed input; `undefined` where none was given. */
@@ -17,15 +18,15 @@ function read(source: string | 0, name: string): string {
   try {
     return readFileSync(source, "utf8")
   } catch (cause) {
-    throw new CliError(exitCode.usage, `cannot read the input from ${name}: ${cause instanceof Error ? cause.message : String(cause)}`)
+    throw new CliError(exitCode.usage, `cannot read the input from ${name}: ${messageOf(cause)}`)
   }
 }
 
 /** The parser's message with line and column. */
 function pointed(text: string, cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause)
+  const message = messageOf(cause)
   const position = /position (\d+)/.exec(message)?.[1]
   if (position === undefined) return message
-  const before = text.slice(0, Number(position)).split("\n")
-  return `${message.replace(/ in JSON at position.*$/, "")} at line ${before.length}, column ${(before.at(-1) ?? "").length + 1}`
+  const before = text.slice(0, Number(position))
+  return `${message.replace(/ in JSON at position.*$/, "")} at line ${before.split("\n").length}, column ${before.length - before.lastIndexOf("\n")}`
 }

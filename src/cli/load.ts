@@ -26,15 +26,15 @@ const isFlow = (value: unknown): value is Loaded["flow"] => {
 const importTimeout = 20_000
 
 /** Every flow that `file` exports. */
-export async function loadFlows(path: string): Promise<ReadonlyArray<Loaded>> {
+export async function loadFlows(path: string, timeout = importTimeout): Promise<ReadonlyArray<Loaded>> {
   const file = resolve(path)
-  if (!existsSync(file) || !statSync(file).isFile()) throw new CliError(exitCode.usage, `there is no file ${relative(process.cwd(), file) || file}`)
+  if (!existsSync(file) || !statSync(file).isFile()) throw new CliError(exitCode.usage, `there is no file ${relative(process.cwd(), file)}`)
   const { register } = await import("tsx/esm/api")
   const unregister = register()
   let timer: NodeJS.Timeout | undefined
   try {
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new CliError(exitCode.usage, `${path} did not finish loading within ${importTimeout / 1000} s`, "a flow file must not wait for anything at import")), importTimeout)
+      timer = setTimeout(() => reject(new CliError(exitCode.usage, `${path} did not finish loading within ${timeout / 1000} s`, "a flow file must not wait for anything at import")), timeout)
     })
     const module: Readonly<Record<string, unknown>> = await Promise.race([import(pathToFileURL(file).href), late])
     const flows = new Map<Loaded["flow"], Loaded>()
@@ -53,9 +53,8 @@ export async function loadFlows(path: string): Promise<ReadonlyArray<Loaded>> {
 
 const firstLine = (cause: unknown): string => {
   const text = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
-  const lines = text.split("\n").filter((line) => line.trim() !== "")
-  // a syntax error of tsx has its place and its reason on two lines
-  return lines.length > 1 && /transform failed/i.test(lines[0] ?? "") ? (lines[1] ?? "") : (lines[0] ?? "")
+  // a syntax error of tsx has its place and its reason on the second line
+  return text.split("\n").find((line) => line.trim() !== "" && !/transform failed/i.test(line)) ?? ""
 }
 
 /** The flow that `file#flow` means: an export or a flow's own name; without `#`, the only one. */

@@ -49,6 +49,6 @@ export class Progress {
 }
 
 const summary = (data: string | undefined): string => {
-  const output = /^\{"output":(.*)\}$/.exec(data ?? "")?.[1]
+  const output = /^\{"output":(.*)\}$/.exec(String(data))?.[1]
   return output === undefined ? "" : short(output, 60)
 }

@@ -31,7 +31,7 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
   const { DiagnosticCategory, Node, Project, ts } = await import("ts-morph")
   const paths = files.map((file) => resolve(file))
   for (const path of paths) if (!existsSync(path)) throw new CliError(exitCode.usage, `there is no file ${path}`)
-  const config = tsconfig === undefined ? configAbove(paths[0] ?? process.cwd()) : resolve(tsconfig)
+  const config = tsconfig === undefined ? configAbove(paths[0]!) : resolve(tsconfig)
   if (config !== undefined && !existsSync(config)) throw new CliError(exitCode.usage, `there is no ${config}`)
   const defaults = { target: ts.ScriptTarget.ES2024, strict: true, skipLibCheck: true }
   const project = new Project({
@@ -53,20 +53,18 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
         source.getPreEmitDiagnostics()
           .filter((diagnostic) => diagnostic.getCategory() === DiagnosticCategory.Error)
           .map((diagnostic) => {
-            const start = diagnostic.getStart() ?? 0
-            const { line, column } = source.getLineAndColumnAtPos(start)
-            const text = diagnostic.getMessageText()
-            return { file: source.getFilePath(), line, column, code: diagnostic.getCode(), message: typeof text === "string" ? text : text.getMessageText() }
+            const { line, column } = source.getLineAndColumnAtPos(diagnostic.getStart()!)
+            const [message] = ts.flattenDiagnosticMessageText(diagnostic.compilerObject.messageText, "\n").split("\n")
+            return { file: source.getFilePath(), line, column, code: diagnostic.getCode(), message: message! }
           })),
     locate: (file, name, path) => {
-      const source = project.getSourceFile(file)
-      const declaration = source?.getExportedDeclarations().get(name)?.[0]
-      if (source === undefined || declaration === undefined) return { file, line: 1, column: 1 }
+      const declaration = project.getSourceFileOrThrow(file).getExportedDeclarations().get(name)![0]!
+      const source = declaration.getSourceFile()
       // the node's own name as the first argument of a verb, else the flow's declaration
       const wanted = path.split("/").at(-1)
       const literal = declaration.getDescendants().find((node) => Node.isStringLiteral(node) && node.getLiteralText() === wanted)
       const { line, column } = source.getLineAndColumnAtPos((literal ?? declaration).getStart())
-      return { file, line, column }
+      return { file: source.getFilePath(), line, column }
     },
   }
 }

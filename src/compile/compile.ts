@@ -1,9 +1,9 @@
 /** The table of node kinds: a flow becomes a program before its first run, and only once. */
 import * as Effect from "effect/Effect"
 import type { Block, Node } from "../../dsl/ir/node.ts"
-import { visit } from "../../dsl/ir/walk.ts"
+import { ownNames, visit } from "../../dsl/ir/walk.ts"
 import { compileEach } from "./each.ts"
-import { type Frame, ownSet } from "./frame.ts"
+import type { Frame } from "./frame.ts"
 import { ask, instrument } from "./instrument.ts"
 import { compileJump } from "./jump.ts"
 import { compileLoop } from "./loop.ts"
@@ -29,7 +29,7 @@ const compileBlock = (block: Block): BlockProgram => {
   const { returns } = block
   const programs = block.nodes.map(compileNode)
   return {
-    own: ownSet(block),
+    own: new Set(ownNames(block)),
     run: inOrder(programs),
     output: returns === undefined
       ? (frame) => Effect.succeed(frame.own())

@@ -28,4 +28,5 @@ export const compileEach: CompileNode<EachNode> = (node, compileBlock) => {
 
 const list = (ended: ReadonlyArray<Ended>): Outcome => ({ value: ended.map(valueOf), ref: { r: ended.map(refOf) } })
 /** In the order in which they were recorded; failed ones last. */
-const byEnd = (a: Ended, b: Ended): number => (isWon(a) ? a.seq : Number.MAX_SAFE_INTEGER) - (isWon(b) ? b.seq : Number.MAX_SAFE_INTEGER)
+const byEnd = (a: Ended, b: Ended): number => endOf(a) - endOf(b)
+const endOf = (ended: Ended): number => (isWon(ended) ? ended.seq : Number.MAX_SAFE_INTEGER)

@@ -1,6 +1,4 @@
 /** One block of one run while it is going: what it can read, what it changed, what is recorded of it. */
-import type { Block } from "../../dsl/ir/node.ts"
-import { ownNames } from "../../dsl/ir/walk.ts"
 import type { Ref } from "../model/event.ts"
 import type { Journal, Recorded } from "../services/journal.ts"
 
@@ -64,13 +62,3 @@ export class Frame {
   }
 }
 
-const known = new WeakMap<Block, ReadonlySet<string>>()
-/** The names a block binds, as a set made once. */
-export const ownSet = (block: Block): ReadonlySet<string> => {
-  let own = known.get(block)
-  if (own === undefined) {
-    own = new Set(ownNames(block))
-    known.set(block, own)
-  }
-  return own
-}

@@ -79,6 +79,7 @@ function forkRunner(frame: Frame, path: string, fork: Fork, recorded: Recorded |
   return { label: fork.label, required: fork.required, known: false, run, note }
 }
 
+type AtLeast = Exclude<JoinNode["failure"], string>
 type Mode = (node: JoinNode, path: string, runners: ReadonlyArray<Runner>) => Run<ReadonlyArray<Ended>>
 const modeOf = ({ failure }: JoinNode): keyof typeof modes => (typeof failure === "string" ? failure : "atLeast")
 const all = (node: JoinNode, runners: ReadonlyArray<Runner>, run: (runner: Runner) => Run<Ended>): Run<ReadonlyArray<Ended>> =>
@@ -99,9 +100,10 @@ const modes = {
   },
   atLeast: (node, path, runners) =>
     Effect.flatMap(all(node, runners, lenient), (ended) => {
-      const needed = typeof node.failure === "object" ? node.failure.atLeast : 0
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `modeOf` has chosen this mode by it
+      const { atLeast } = node.failure as AtLeast
       const losers = lost(ended)
-      return ended.length - losers.length >= needed ? Effect.succeed(ended) : failed(path, losers)
+      return ended.length - losers.length >= atLeast ? Effect.succeed(ended) : failed(path, losers)
     }),
   first: (node, path, runners) => {
     // a fork recorded before a crash has won; else the first success ends the others, by being the failure of a fail-fast join

@@ -86,7 +86,7 @@ class Loop {
       this.again = recorded.again === true
       return recorded.count === undefined || recorded.count === count
         ? Effect.void
-        : Effect.fail(new ItemsChanged({ path: this.#path, recorded: recorded.count, found: count ?? 0 }))
+        : Effect.fail(new ItemsChanged({ path: this.#path, recorded: recorded.count, found: Number(count) }))
     }
     if (turns.by === "until" || (turns.by === "times" && count === undefined)) return Effect.void
     return Effect.flatMap(this.#goesOn(0), (again) => {
@@ -105,7 +105,7 @@ class Loop {
         yield* this.#kept.recall(events, (ref) => journal.value(ref))
         const updates = yield* readUpdates(journal, newest)
         for (const [name, slot] of updates ?? []) this.#change(name, slot)
-        this.#index = events.length === 0 ? 0 : indexOf(newest) + 1
+        this.#index = indexOf(newest) + 1
       })
     })
   }

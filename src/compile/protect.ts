@@ -13,7 +13,7 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
   return (frame, path, past) => {
     const handle = (tag: string, error: unknown): Run<Outcome> =>
       Effect.map(settle(path, () => node.handlers[tag]!(error, frame.scope)), (value) => ({ value }))
-    if (past?.caught !== undefined) return handle(dataOf(past.caught).tag ?? "", errorOf(past.caught))
+    if (past?.caught !== undefined) return handle(dataOf(past.caught).tag!, errorOf(past.caught))
     const tried = Effect.map(enter(frame, path, { ...frame.scope }, block, past), ({ outcome, signal, updates }): Outcome => ({ ...outcome, signal, updates }))
     return Effect.catch(tried, (error: unknown) => {
       const tag = tagOf(error)

@@ -2,7 +2,7 @@
 import type { EncodedNode } from "../../dsl/ir/encode.ts"
 
 /** `({ draft }) => draft.score > 1` is shown as `draft.score > 1`. */
-const body = (text: string): string => text.replace(/^(?:async )?(?:function\*?)?\s*\([^)]*\)\s*=>\s*/, "")
+const body = (text: string | undefined): string => String(text).replace(/^(?:async )?(?:function\*?)?\s*\([^)]*\)\s*=>\s*/, "")
 
 const settings = (pairs: Readonly<Record<string, unknown>>, defaults: Readonly<Record<string, unknown>>): string =>
   Object.entries(pairs)
@@ -12,11 +12,11 @@ const settings = (pairs: Readonly<Record<string, unknown>>, defaults: Readonly<R
 
 const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => string>> = {
   step: ({ shape }) => settings({ updates: shape["updates"], retry: shape["retry"], timeout: shape["timeout"] }, { retry: 0, timeout: "none" }),
-  when: ({ shape, text }) => `${shape["form"] === "match" ? "match" : "if"} ${body(text["on"] ?? "")}`,
+  when: ({ shape, text }) => `${shape["form"] === "match" ? "match" : "if"} ${body(text["on"])}`,
   loop: ({ shape, text }) =>
-    [`${String(shape["by"])} ${shape["by"] === "times" ? String(shape["times"] ?? "…") : body(text["test"] ?? "")}`, settings({ max: shape["max"] }, {})].filter(Boolean).join(" · "),
-  jump: ({ text }) => `if ${body(text["condition"] ?? "")}`,
-  each: ({ shape, text }) => [`of ${body(text["items"] ?? "")}`, join(shape)].filter(Boolean).join(" · "),
+    [`${String(shape["by"])} ${shape["by"] === "times" ? String(shape["times"] ?? "…") : body(text["test"])}`, settings({ max: shape["max"] }, {})].filter(Boolean).join(" · "),
+  jump: ({ text }) => `if ${body(text["condition"])}`,
+  each: ({ shape, text }) => [`of ${body(text["items"])}`, join(shape)].filter(Boolean).join(" · "),
   parallel: ({ shape }) => join(shape),
   protect: ({ shape }) => settings({ catches: shape["catches"] }, {}),
 }
@@ -29,7 +29,7 @@ const join = (shape: EncodedNode["shape"]): string =>
 /** One line about a node beside its name. */
 export const detail = (node: EncodedNode): string => details[node.kind](node)
 /** The condition that guards a node, if one does. */
-export const guard = (node: EncodedNode): string | undefined => (node.guarded ? body(node.text["guard"] ?? "") : undefined)
+export const guard = (node: EncodedNode): string | undefined => (node.guarded ? body(node.text["guard"]) : undefined)
 /** The kind of a node as its verb. */
 export const verb = (node: EncodedNode): string =>
   node.kind === "jump" ? String(node.shape["to"]) : node.kind === "when" && node.shape["form"] === "match" ? "match" : node.shape["from"] === "flow" ? "flow" : node.kind

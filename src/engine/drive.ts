@@ -85,7 +85,7 @@ export const ending = (flow: FlowIR, store: Store["Service"], run: RunRecord, li
     const event = yield* lastEnd(store, run)
     if (event?.kind === "run.completed") return yield* journal.output(event)
     if (event?.kind === "run.failed") return yield* Effect.fail(errorOf(event))
-    return yield* new RunCancelled({ run: run.id, reason: event === undefined ? "" : dataOf(event).reason ?? "" })
+    return yield* new RunCancelled({ run: run.id, reason: event === undefined ? "" : dataOf(event).reason! })
   })
 const ends: ReadonlyArray<RunEvent["kind"]> = ["run.completed", "run.failed", "run.cancelled"]
 const lastEnd = (store: Store["Service"], run: RunRecord) =>

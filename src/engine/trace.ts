@@ -81,8 +81,7 @@ function apply(node: Writable, { kind, data }: RunEvent): boolean {
   const said = JSON.parse(data) as EventData
   const [noun, verb] = kind.split(".") as [string, string]
   if (noun !== "guard" && noun !== "fork" && verb !== "iterated") node.kind = noun as TraceNode["kind"]
-  const effect = verbs[kind] ?? verbs[verb]
-  return effect?.(node, said) ?? false
+  return (verbs[kind] ?? verbs[verb])!(node, said)
 }
 
 type Verb = (node: Writable, said: EventData) => boolean

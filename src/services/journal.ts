@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { FlowIR, ValueCodec } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { walk } from "../../dsl/ir/walk.ts"
-import type { RunTakenOver, StoreFailed } from "../model/error.ts"
+import { type RunTakenOver, StoreFailed } from "../model/error.ts"
 import { type EventData, type EventKind, eventPath, type Ref, type RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
 import { decodeValue, revive } from "../model/value.ts"
@@ -111,7 +111,11 @@ export class Journal {
   value(ref: Ref): Effect.Effect<unknown, StoreFailed> {
     if (ref === null) return Effect.succeed(undefined)
     if (typeof ref !== "number") return "r" in ref ? this.#parts(ref.r) : Effect.succeed(revive(ref.v))
-    return Effect.flatMap(this.#store.events.at(this.#run, ref), (event) => (event === undefined ? Effect.succeed(undefined) : this.output(event)))
+    return Effect.flatMap(this.#store.events.at(this.#run, ref), (event) => (event === undefined ? Effect.fail(this.#missing(ref)) : this.output(event)))
+  }
+
+  #missing(seq: number): StoreFailed {
+    return new StoreFailed({ store: this.#store.name, operation: "read", reason: `event ${seq} of run '${this.#run.id}' is missing: the journal is damaged`, cause: undefined })
   }
 
   #parts(refs: Readonly<Record<string, Ref>> | ReadonlyArray<Ref>): Effect.Effect<unknown, StoreFailed> {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { Effect } from "effect"
+import { loadFlows } from "../../src/cli/load.ts"
 import { main } from "../../src/cli/main.ts"
 import { duration, short } from "../../src/cli/output.ts"
 import { Progress } from "../../src/cli/progress.ts"
@@ -30,6 +31,7 @@ export const four = seq("fourth").step("nothing", () => undefined).returns(() =>
 let tries = 0
 export const five = seq("fifth").step("flaky", async () => { if (++tries < 2) throw new Error("again"); return "x".repeat(200) }, { retry: { times: 2, backoff: 1 } })
   .protect("p", (b) => b.step("s", async () => { throw new Error("caught") }), { catch: { StepThrew: () => 1 } })
+export const seven = seq("seventh").step("s", () => { const error = { isOk: () => false, match: (_ok: any, no: any) => no("plain text") }; return error as never })
 export const notAFlow = { ir: { name: 1 } }
 `)
 const store = join(folder, "heddle.db")
@@ -87,6 +89,20 @@ describe("run", () => {
     expect(invalid.errors).toContain("docs/errors/input-invalid.md")
   })
 
+  it("reads stdin", async () => {
+    expect(await on("run", greet, "-i", "-")).toMatchObject({ code: 2, errors: expect.stringContaining("stdin") })
+  })
+
+  it("an error without a tag is a failed run too", async () => {
+    expect(await on("run", `${several}#seventh`, "--id", "seventh")).toMatchObject({ code: 1, errors: expect.stringContaining("✗ plain text") })
+    expect(JSON.parse((await on("run", `${several}#seven`, "--json")).out)).toEqual({ ok: false, code: 1, error: { tag: null, message: "plain text" } })
+    expect((await on("show", "seventh")).out).toContain("failed  plain text")
+  })
+
+  it("does not wait forever for a file", async () => {
+    await expect(loadFlows(file("endless.ts", "await new Promise(() => setTimeout(() => {}, 1e6))"), 300)).rejects.toThrow("did not finish loading within 0.3 s")
+  })
+
   it("says what is wrong with the file", async () => {
     expect(await on("run", "nowhere.ts")).toMatchObject({ code: 2, errors: expect.stringContaining("there is no file nowhere.ts") })
     expect((await on("run", file("throws.ts", "throw new Error('at import')"))).errors).toContain("cannot be loaded: Error: at import")
@@ -94,7 +110,7 @@ describe("run", () => {
     expect((await on("run", file("empty-error.ts", "throw ''"))).errors).toContain("cannot be loaded: ")
     expect((await on("run", file("syntax.ts", "export const x = ="))).errors).toMatch(/syntax\.ts cannot be loaded: .*[Uu]nexpected/)
     expect((await on("run", file("none.ts", "export const x = 1, y = null, z = { ir: 1 }"))).errors).toContain("exports no flow")
-    expect((await on("run", several)).errors).toContain("exports 5 flows: say which")
+    expect((await on("run", several)).errors).toContain("exports 6 flows: say which")
     expect(await on("run", `${several}#six`)).toMatchObject({ code: 2, errors: expect.stringContaining("exports no flow 'six'") })
   })
 
@@ -156,7 +172,7 @@ describe("runs, show, resume, cancel", () => {
     expect(shown).toContain("one  completed  first version 1")
     expect(shown).toMatch(/├─ ✓ a {2}.*"\$":"bigint"/)
     expect(shown).toContain("… 3 more")
-    expect((await on("show", "two")).out).toMatch(/✗ fails .*StepThrew|failed {2}StepThrew step 'fails' threw/)
+    expect((await on("show", "two")).out).toContain("failed  step 'fails' threw: it \uFFFD[31m broke")
     expect((await on("show", "five")).out).toContain("2 attempts")
     const json = JSON.parse((await on("show", "ada", "--json")).out)
     expect(json).toMatchObject({ id: "ada", status: "completed", error: null, reason: null, nodes: [{ path: "text", status: "completed" }] })
@@ -166,7 +182,7 @@ describe("runs, show, resume, cancel", () => {
   it("resumes by what is stored, or by what is given", async () => {
     expect((await on("resume", "ada")).out).toBe("Hello Ada\n")
     expect((await on("resume", "ada", "--flow", greet, "--json")).out).toContain("\"ok\":true")
-    await Effect.runPromise(Effect.provide(Heddle.use((h) => Effect.flip(h.run({ ir: { ...(awaitFlow().ir) } } as never, undefined as never, { id: "lone" }))), Heddle.layerSqlite(store)))
+    await Effect.runPromise(Effect.provide(Heddle.use((h) => Effect.flip(h.run(lone as never, undefined as never, { id: "lone" })) as Effect.Effect<unknown>), Heddle.layerSqlite(store)))
     expect(await on("resume", "lone")).toMatchObject({ code: 2, errors: expect.stringContaining("was not started from the command line") })
   })
 
@@ -193,7 +209,7 @@ describe("runs, show, resume, cancel", () => {
     expect(readFileSync(notes, "utf8")).toContain("not a database at all")
   })
 })
-const awaitFlow = () => ({ ir: { name: "lone", version: 1, description: undefined, input: undefined, output: undefined, dangling: false, body: { nodes: [], returns: () => { throw new Error("x") } } } })
+const lone = { ir: { name: "lone", version: 1, description: undefined, input: undefined, output: undefined, dangling: false, body: { nodes: [], returns: () => { throw new Error("x") } } } }
 
 describe("graph and check", () => {
   it("draws one flow or all, as tree, Mermaid or JSON", async () => {
@@ -222,6 +238,10 @@ export default seq("a/b")
     const json = JSON.parse((await heddle("check", doubtful, "--tsconfig", config, "--json")).out)
     expect(json).toMatchObject({ ok: false, files: 1, flows: 3 })
     expect(json.findings.map(({ line, level, rule }: { line: number; level: string; rule: string }) => `${line} ${level} ${rule}`)).toEqual(["3 error duplicate-name", "3 warning unnamed", "4 error name", "5 error name"].sort((a, b) => json.findings.findIndex((f: any) => a.endsWith(f.rule)) - json.findings.findIndex((f: any) => b.endsWith(f.rule))))
+    expect((await heddle("check", doubtful, "--tsconfig", config)).out).toMatch(/doubtful\.ts:3:14 warning f › loop#1/)
+    const chained = file("chained.ts", `import { seq } from ${index}\nexport const f = seq("f").step("s", () => ({ f: () => 1 }))\n`)
+    expect((await heddle("check", chained)).out).toContain("step 's' returns a value that cannot be recorded")
+    expect((await heddle("check", file("again.ts", `export { g as h } from "./doubtful.ts"\n`), "--tsconfig", config)).out).toMatch(/doubtful\.ts:4:/)
     expect((await heddle("check", join(folder, "throws.ts"))).out).toContain("cannot be loaded")
     expect(await heddle("check", "nowhere.ts")).toMatchObject({ code: 2 })
     expect(await heddle("check", greet, "--tsconfig", "nowhere.json")).toMatchObject({ code: 2 })

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Context, Effect, Fiber, Layer } from "effect"
 import { err } from "neverthrow"
-import { Heddle, Notice, resume, run, seq } from "heddle"
+import { Heddle, type Notice, resume, run, seq } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
@@ -106,6 +106,29 @@ it("cancelling without a reason, and a run that nobody drives", async () => {
   const run = await Effect.runPromise(store.runs.get("odd"))
   await Effect.runPromise(store.events.append(run, { seq: 1, kind: "run.started", parent: "", name: "", data: "{}" }, "sync", "cancelled"))
   expect(await flip(heddle.resume(add, "odd"))).toMatchObject({ _tag: "RunCancelled", reason: "" })
+})
+
+it("a step that interrupts itself leaves the run to be resumed", async () => {
+  const heddle = makeHeddle(memoryStore())
+  const exit = await Effect.runPromiseExit(heddle.run(seq("self").step("s", () => Effect.interrupt), undefined, { id: "r" }))
+  expect(JSON.stringify(exit)).toContain("Interrupt")
+  expect(await Effect.runPromise(heddle.get("r"))).toMatchObject({ status: "running" })
+})
+
+it("an input that no longer fits the schema is told at resume", async () => {
+  const store = memoryStore()
+  const flow = (input: z.ZodType<{ n: number }>) => seq("strict", { input: input as never }).step("a", () => err("stop"))
+  await flip(makeHeddle(store).run(flow(z.object({ n: z.number() })), { n: 1 } as never, { id: "r" }))
+  expect(await flip(makeHeddle(store).resume(flow(z.object({ n: z.number().min(5) })), "r"))).toMatchObject({ _tag: "InputInvalid", issues: [{ path: "n" }] })
+})
+
+it("a journal with a hole is said to be damaged", async () => {
+  const store = memoryStore()
+  const flow = seq("hole").loop("l", { times: 2 }, (b) => b.step("x", () => 1)).step("stop", () => err("stop"))
+  await flip(makeHeddle(store).run(flow, undefined, { id: "r" }))
+  const holed = { ...store, events: { ...store.events, at: () => Effect.succeed(undefined) } }
+  const error = await flip(makeHeddle(holed).resume(flow, "r"))
+  expect(error.message).toMatch(/^memory: read failed: event \d+ of run 'r' is missing: the journal is damaged$/)
 })
 
 it("an interrupted run stays to be resumed", async () => {

@@ -41,6 +41,7 @@ const flows = {
     .loop("last", { times: ({ n }) => n - 2, collect: { last: 2 } }, (b) => b.step("s", ({ index }) => index))
     .loop("broken", { times: 5, collect: "last" }, (b) => b.step("s", ({ index }) => index).break(({ index }) => index === 2).returns(({ s }) => s))
     .loop("skip", { times: 3 }, (b) => b.step("s", ({ index }) => index).continue(({ index }) => index > 0))
+    .loop("nothing", { times: 3, collect: "all" }, (b) => b.step("s", () => 1).returns(() => undefined))
     .loop("never", { while: () => false, max: 2 }, (b) => b.step("s", () => 1)),
   nestedLoops: seq("nestedLoops").step("n", () => 0)
     .loop("a", { times: 2, collect: "all" }, (b) => b.loop("b", { times: 2, collect: "all" }, (c) => c.update("n", ({ n }) => n + 1).step("s", ({ n }) => n)).step("after", ({ n }) => n)),
@@ -60,7 +61,7 @@ const flows = {
     .parallel("wait", { a: (b) => b.step("s", () => 1), b: (b) => b.step("s", () => 2) }, { failure: "waitAll", concurrency: 1 }),
   protect: seq("protect").step("n", () => 0)
     .protect("caught", (b) => b.update("n", () => 9).step("s", () => err(declined)), { catch: { Declined: (e) => e.at.getTime() } })
-    .protect("fine", (b) => b.update("n", () => 7).step("s", () => ok(1)).returns(({ s }) => s), { catch: {} as never })
+    .protect("fine", (b) => b.update("n", () => 7).step("s", () => ok(1)).returns(({ s }) => s), { catch: {} })
     .loop("in", { times: 2 }, (b) => b.protect("p", (c) => c.step("s", ({ index }) => (index === 1 ? err(declined) : ok(index))), { catch: { Declined: () => "caught" } })),
   nested: seq("nested").step("n", () => 1).step(child).step("again", nest(child, ({ child }) => ({ n: child }))).step("codec", () => new URL("https://a.example/x"), { codec: { encode: (u) => u.href, decode: (s: string) => new URL(s) } }).step("after", ({ codec }) => codec.host),
 } as const
@@ -118,7 +119,7 @@ it("a resumed loop of 10,000 passes reads its frontier, not its past", async () 
 
 it("items that changed since the run began are a typed error", async () => {
   for (const make of [
-    (items: ReadonlyArray<number>) => seq("i").each("l", () => items, (b) => b.step("s", ({ item }) => item)),
+    (items: ReadonlyArray<number>): any => seq("i").each("l", () => items, (b) => b.step("s", ({ item }) => item)),
     (items: ReadonlyArray<number>) => seq("i").loop("l", { over: () => items }, (b) => b.step("s", ({ item }) => item)),
     (items: ReadonlyArray<number>) => seq("i").loop("l", { times: () => items.length }, (b) => b.step("s", ({ index }) => index)),
   ]) {

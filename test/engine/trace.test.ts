@@ -17,6 +17,7 @@ it("a run is told as a tree of what happened", async () => {
     .when(() => true).step("taken", () => 1)
     .match("m", () => "x" as "x" | "y", { x: (b) => b.step("in", () => 2), y: (b) => b.step("in", () => 3) })
     .loop("l", { over: () => [1, 2] }, (b) => b.step("s", () => 1).continue(({ index }) => index > 5))
+    .loop("w", { while: ({ index }) => index < 1, max: 3 }, (b) => b.step("s", () => 1))
     .each("e", () => [1], (b) => b.step("s", () => 1))
     .parallel("p", { f: (b) => b.step("s", () => (++tries < 2 ? err("no") : ok(1)), { retry: { times: 1, backoff: 1 } }), o: (b) => b.step("bad", () => err("no")) }, { optional: ["o"] })
     .protect("c", (b) => b.step("s", () => err({ _tag: "T" as const })), { catch: { T: () => 1 } })
@@ -37,6 +38,9 @@ it("a run is told as a tree of what happened", async () => {
     "l[1] pass open",
     "l[1]/s step completed 1",
     "l[1]/continue#1 jump completed",
+    "w loop completed",
+    "w[0] pass open",
+    "w[0]/s step completed 1",
     "e each completed 1 items",
     "e[0] pass completed",
     "e[0]/s step completed 1",

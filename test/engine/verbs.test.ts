@@ -167,7 +167,7 @@ describe("when and match", () => {
 
   it("a value without a case is a typed error", async () => {
     const flow = seq("none").match("m", () => "c" as "a" | "b", { a: (b) => b.step("x", () => 1), b: (b) => b.step("x", () => 1) })
-    expect(await error(flow)).toMatchObject({ _tag: "NoCase", path: "m", label: "c", cases: ["a", "b"] })
+    expect(await error(flow)).toMatchObject({ _tag: "NoCase", path: "m", label: "c", cases: ["a", "b"], message: expect.stringContaining("has no case for \"c\"; its cases: a, b") })
     expect((await error((seq("none") as any).match("m", () => ({}), { a: (b: any) => b }))).message).toContain("no _tag, type or kind")
   })
 
@@ -178,7 +178,7 @@ describe("when and match", () => {
       seq("t").loop("s", { times: () => { throw new Error("odd") } }, (b) => b.step("x", () => 1)),
       seq("t").loop("s", { over: () => { throw new Error("odd") } }, (b) => b.step("x", () => 1)),
       seq("t").each("s", (): Array<number> => { throw new Error("odd") }, (b) => b.step("x", () => 1)),
-    ]) expect((await error(flow)).message).toContain("a function of the scope at 's' threw: odd")
+    ] as Array<any>) expect((await error(flow)).message).toContain("a function of the scope at 's' threw: odd")
     expect(await error(seq("t").returns((): number => { throw new Error("odd") }))).toMatchObject({ _tag: "ConditionThrew", path: "" })
   })
 })
@@ -381,6 +381,11 @@ describe("schemas", () => {
     const flow = seq("s", { input: schema as never }).returns(({ input }: any) => input.n)
     expect(await value(flow, { n: 1, list: [] })).toBe(1)
     expect(await error(flow, { n: 1, list: [{ ok: true }, { ok: "yes" }] })).toMatchObject({ _tag: "InputInvalid", path: "", issues: [{ path: "list[1].ok" }] })
+  })
+
+  it("a schema that gives no path names the whole value", async () => {
+    const never = { "~standard": { version: 1, vendor: "test", validate: () => ({ issues: [{ message: "never" }, { message: "deep", path: [{ key: "a" }, Symbol.for("s")] }] }) } } as const
+    expect(await error(seq("s", { input: never as never }), 1)).toMatchObject({ issues: [{ path: "", message: "never" }, { path: "a.Symbol(s)" }] })
   })
 
   it("parses input and output, also asynchronously", async () => {

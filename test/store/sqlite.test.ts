@@ -133,6 +133,19 @@ it("a failed transaction fails every append in it, and the next one works", asyn
   expect(await Effect.runPromise(store.events.head(a))).toBe(1)
 })
 
+it("a commit that has rolled back by itself is not rolled back twice", async () => {
+  const { db, store } = opened()
+  const [a, b] = [await created(store, "a"), await created(store, "b")]
+  const exec = db.exec.bind(db)
+  db.exec = (sql: string) => {
+    if (sql !== "COMMIT") return exec(sql)
+    exec("ROLLBACK")
+    throw Object.assign(new Error("no space"), { errcode: 13 })
+  }
+  const exits = await Promise.all([a, b].map((run) => Effect.runPromiseExit(store.events.append(run, event(1), "sync"))))
+  for (const exit of exits) expect(JSON.stringify(exit)).toContain("disk is full")
+})
+
 it("a transaction that cannot begin fails its appends", async () => {
   const { db, store } = opened()
   const [a, b] = [await created(store, "a"), await created(store, "b")]

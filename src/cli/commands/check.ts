@@ -1,7 +1,8 @@
 /** `heddle check`: the compiler's errors and the flow's own problems, each with its place. */
 import { relative, resolve } from "node:path"
 import { check } from "../../../dsl/ir/check.ts"
-import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
+import { messageOf } from "../../model/error.ts"
+import { type ExitCode, exitCode } from "../exit-codes.ts"
 import { loadFlows } from "../load.ts"
 import { clean, print, printJson, type Shown, style } from "../output.ts"
 import { openSources, type Sources } from "../sources.ts"
@@ -49,7 +50,6 @@ async function flowFindings(file: string, sources: Sources): Promise<{ readonly 
       })))
     return { flows: flows.length, findings }
   } catch (error) {
-    if (!(error instanceof CliError)) throw error
-    return { flows: 0, findings: [{ file: resolve(file), line: 1, column: 1, level: "error", rule: "load", message: error.message }] }
+    return { flows: 0, findings: [{ file: resolve(file), line: 1, column: 1, level: "error", rule: "load", message: messageOf(error) }] }
   }
 }

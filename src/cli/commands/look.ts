@@ -4,8 +4,9 @@ import { mermaid } from "../../docgen/mermaid.ts"
 import { unicode } from "../../docgen/unicode.ts"
 import { encode } from "../../../dsl/ir/encode.ts"
 import { trace, type TraceNode } from "../../engine/trace.ts"
-import { messageOf, tagOf } from "../../model/error.ts"
+import { messageOf } from "../../model/error.ts"
 import type { RunStatus } from "../../model/run.ts"
+import { revive } from "../../model/value.ts"
 import { withExisting } from "../engine.ts"
 import { type ExitCode, exitCode } from "../exit-codes.ts"
 import { loadFlows, loadFlow } from "../load.ts"
@@ -51,10 +52,8 @@ export async function showCommand(id: string, { store, json }: Shown & { readonl
   return exitCode.ok
 }
 
-const describe = (error: unknown): string => {
-  const record = typeof error === "object" && error !== null && "message" in error ? `${"own" in error ? (tagOf(error.own) ?? "") : ""} ${String(error.message)}`.trim() : messageOf(error)
-  return record
-}
+/** A recorded error in a line. */
+const describe = (recorded: unknown): string => messageOf(revive(recorded))
 const signs: Readonly<Record<TraceNode["status"], string>> = { completed: "✓", failed: "✗", skipped: "○", open: "…" }
 /** More siblings than this are folded. */
 const shownSiblings = 12

@@ -64,8 +64,8 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
   const numberOf = (id: string): number => {
     let nr = numbers.get(id)
     if (nr === undefined) {
-      nr = Number(sql.get.get(id)?.["nr"])
-      numbers.set(id, nr)
+      nr = Number(sql.get.get(id)?.["nr"] ?? -1)
+      if (nr >= 0) numbers.set(id, nr)
     }
     return nr
   }

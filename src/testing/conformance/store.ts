@@ -74,6 +74,14 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     yield* events.append(one, event(1), "sync")
     yield* same([yield* events.head(other), (yield* events.since(other, 0)).length], [0, 0])
   }),
+  "a run that the store does not know has no events": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    const { run } = yield* runs.create(newRun("known"))
+    const stranger = { ...run, id: "stranger" }
+    yield* same([yield* events.head(stranger), yield* events.since(stranger, 0), yield* events.under(stranger, "")], [0, [], []])
+    yield* same([yield* events.last(stranger, "", "step.completed"), yield* events.at(stranger, 1)], [undefined, undefined])
+    yield* same(tagOfFailure(yield* Effect.exit(events.append(stranger, event(1), "sync"))), "RunTakenOver")
+  }),
   "an event and the run's new status are written together": Effect.gen(function*() {
     const { runs, events } = yield* Store
     const { run } = yield* runs.create(newRun("status"))
