@@ -13,8 +13,12 @@ export const flow = seq("mail")
     }))
   .returns(({ sent }) => sent)
 
+const mailer = { send: (to: string) => Effect.succeed(`mail to ${to}`) }
+/** What a step asks for, for whoever runs the flow. */
+export const services = Context.make(Mailer, mailer)
+
 const program = Heddle.run(flow, undefined)
-const layer = Layer.mergeAll(Heddle.layerMemory, Layer.succeed(Mailer, { send: (to) => Effect.succeed(`mail to ${to}`) }))
+const layer = Layer.mergeAll(Heddle.layerMemory, Layer.succeed(Mailer, mailer))
 
 if (import.meta.main) console.log(await Effect.runPromise(Effect.provide(program, layer)))
 // => mail to ada@example.org by step sent

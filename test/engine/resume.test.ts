@@ -126,11 +126,11 @@ it("items that changed since the run began are a typed error", async () => {
     const kept = memoryStore()
     const { store, dead } = dying(kept, 4, "lost")
     await Effect.runPromise(Effect.gen(function*() {
-      const fiber = yield* Effect.forkDetach(makeHeddle(store).run(make([1, 2, 3]), undefined, { id: "r" }))
+      const fiber = yield* Effect.forkDetach(makeHeddle(store).run(make([1, 2, 3]), undefined, { id: "r" }) as Effect.Effect<unknown>)
       yield* Deferred.await(dead)
       yield* Fiber.interrupt(fiber)
     }))
-    const error = await Effect.runPromise(Effect.flip(makeHeddle(kept).run(make([1, 2]), undefined, { id: "r" })))
+    const error = await Effect.runPromise(Effect.flip(makeHeddle(kept).run(make([1, 2]), undefined, { id: "r" }) as Effect.Effect<unknown, Error>))
     expect(error).toMatchObject({ _tag: "ItemsChanged", path: "l", recorded: 3, found: 2 })
     expect((error as Error).message).toContain("Read the items in a step")
   }
