@@ -4,9 +4,12 @@ import { z } from "zod"
 
 export const flow = seq("when", { input: z.object({ priority: z.number() }) })
   .when(({ input }) => input.priority > 7).step("page", () => "on call paged")
-  .when("answer", ({ input }) => input.priority > 3,
+  .when(
+    "answer",
+    ({ input }) => input.priority > 3,
     (yes) => yes.step("by", () => "today").returns(({ by }) => by),
-    (no) => no.step("by", () => "this week").returns(({ by }) => by))
+    (no) => no.step("by", () => "this week").returns(({ by }) => by),
+  )
   .returns(({ page, answer }) => `${page ?? "nobody paged"}, answered ${answer}`)
 
 export const input = { priority: 5 }

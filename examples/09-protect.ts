@@ -11,8 +11,7 @@ class Declined {
   }
 }
 
-const charge = (amount: number): Result<{ readonly receipt: number }, Declined> =>
-  amount > 100 ? err(new Declined("over the limit")) : ok({ receipt: 7 })
+const charge = (amount: number): Result<{ readonly receipt: number }, Declined> => amount > 100 ? err(new Declined("over the limit")) : ok({ receipt: 7 })
 
 export const flow = seq("protect", { input: z.object({ amount: z.number() }) })
   .protect("payment", (b) => b.step("charge", ({ input }) => charge(input.amount)).returns(({ charge }) => `receipt ${charge.receipt}`), {

@@ -109,9 +109,11 @@ class Recorder {
   loop(...args: ReadonlyArray<unknown>): Recorder {
     const [name, given, body] = named(args)
     const options = given as Options
-    const turns = options["over"] !== undefined ? { by: "over", items: options["over"], max: options["max"] } as const
-      : options["times"] !== undefined ? { by: "times", times: options["times"] } as const
-      : { by: options["while"] !== undefined ? "while" : "until", test: options["while"] ?? options["until"], max: options["max"] } as const
+    const turns = options["over"] !== undefined ?
+      { by: "over", items: options["over"], max: options["max"] } as const :
+      options["times"] !== undefined ?
+      { by: "times", times: options["times"] } as const :
+      { by: options["while"] !== undefined ? "while" : "until", test: options["while"] ?? options["until"], max: options["max"] } as const
     return this.#add("loop", name, {
       kind: "loop",
       turns,

@@ -15,27 +15,27 @@ type Arm<Input, S extends AnyScope, Inside extends AnyBound, B> = (
 type Jumps<S extends AnyScope, B extends AnyFlow> = "jumped" extends B["~frame"]["jumps"] ? Jumped<S> : S
 
 /** The label of each member of a union: itself, or its `_tag`, `type` or `kind`. */
-export type LabelOf<V> = V extends string ? V
-  : V extends { readonly _tag: infer T extends string } ? T
-  : V extends { readonly type: infer T extends string } ? T
-  : V extends { readonly kind: infer T extends string } ? T
-  : V extends boolean ? `${V}`
-  : never
-type Labelled<V, Label> = V extends string ? Extract<V, Label>
-  : V extends { readonly _tag: Label } | { readonly type: Label } | { readonly kind: Label } ? V
-  : V extends boolean ? V
-  : never
+export type LabelOf<V> = V extends string ? V :
+  V extends { readonly _tag: infer T extends string } ? T :
+  V extends { readonly type: infer T extends string } ? T :
+  V extends { readonly kind: infer T extends string } ? T :
+  V extends boolean ? `${V}` :
+  never
+type Labelled<V, Label> = V extends string ? Extract<V, Label> :
+  V extends { readonly _tag: Label } | { readonly type: Label } | { readonly kind: Label } ? V :
+  V extends boolean ? V :
+  never
 
 type Cases<Input, S extends AnyScope, V> = {
   readonly [Label in LabelOf<V>]?: Arm<Input, S, Bound<"matched", Labelled<V, Label>>, AnyFlow>
 }
-type CaseFlow<C> = C[keyof C] extends infer Case ? Case extends (block: never) => (infer B extends AnyFlow) ? B : never : never
+type CaseFlow<C> = C[keyof C] extends infer Case ? (Case extends (block: never) => infer B ? Extract<B, AnyFlow> : never) : never
 /** `Given`, or the sentence that names the missing or unknown case. */
-type MatchGuard<Given, Node extends string, V, C> = unknown extends V ? Given
-  : string extends LabelOf<V> ? FlowTypeError<`${Node} needs a union of literals to choose by, not just any string`>
-  : [Exclude<LabelOf<V>, keyof C>] extends [never]
-    ? [Exclude<keyof C, LabelOf<V>>] extends [never] ? Given : FlowTypeError<`${Node} has a case that cannot happen:`, Exclude<keyof C, LabelOf<V>>>
-  : FlowTypeError<`${Node} does not handle`, Exclude<LabelOf<V>, keyof C>>
+type MatchGuard<Given, Node extends string, V, C> = unknown extends V ? Given :
+  string extends LabelOf<V> ? FlowTypeError<`${Node} needs a union of literals to choose by, not just any string`> :
+  [Exclude<LabelOf<V>, keyof C>] extends [never] ?
+    [Exclude<keyof C, LabelOf<V>>] extends [never] ? Given : FlowTypeError<`${Node} has a case that cannot happen:`, Exclude<keyof C, LabelOf<V>>> :
+  FlowTypeError<`${Node} does not handle`, Exclude<LabelOf<V>, keyof C>>
 
 export interface ChoiceVerbs {
   /**

@@ -54,9 +54,7 @@ export type Blocked<Sentence extends string> = {
 }
 
 /** A flow ended by `.returns`. */
-export interface Ended<in Input, out Output, out Failure, out Needs, F extends AnyFrame>
-  extends Blocked<"nothing can follow .returns: it ends the flow">
-{
+export interface Ended<in Input, out Output, out Failure, out Needs, F extends AnyFrame> extends Blocked<"nothing can follow .returns: it ends the flow"> {
   readonly ir: FlowIR
   readonly "~types": Types<F["flow"], Input, Output, Failure, Needs>
   readonly "~frame": F

@@ -38,18 +38,18 @@ export interface EachOptions extends Joining {
 
 type Block<Input, S extends AnyScope, Inside extends Bound<string, any>, B> = (block: Chain<Input, Enter<S, Inside, never>, never, never>) => B
 type Forks<Input, S extends AnyScope> = { readonly [name: string]: Block<Input, S, never, AnyFlow> }
-type FlowOf<Fork> = Fork extends (block: never) => (infer B extends AnyFlow) ? B : never
+type FlowOf<Fork> = Fork extends (block: never) => infer B ? Extract<B, AnyFlow> : never
 
 type ModeOf<O> = O extends { readonly failure: infer Mode } ? Mode : "failFast"
 type OptionalOf<O> = O extends { readonly optional: ReadonlyArray<infer Fork> } ? Fork : never
-type ForksOutput<F, O> = ModeOf<O> extends "first" ? { [Fork in keyof F]: { readonly fork: Fork; readonly value: OutputOf<FlowOf<F[Fork]>> } }[keyof F]
-  : ModeOf<O> extends AtLeast ? { readonly [Fork in keyof F]: OutputOf<FlowOf<F[Fork]>> | undefined }
-  : { readonly [Fork in keyof F]: OutputOf<FlowOf<F[Fork]>> | (Fork extends OptionalOf<O> ? undefined : never) }
+type ForksOutput<F, O> = ModeOf<O> extends "first" ? { [Fork in keyof F]: { readonly fork: Fork; readonly value: OutputOf<FlowOf<F[Fork]>> } }[keyof F] :
+  ModeOf<O> extends AtLeast ? { readonly [Fork in keyof F]: OutputOf<FlowOf<F[Fork]>> | undefined } :
+  { readonly [Fork in keyof F]: OutputOf<FlowOf<F[Fork]>> | (Fork extends OptionalOf<O> ? undefined : never) }
 type RequiredFailure<F, O> = { [Fork in keyof F]: Fork extends OptionalOf<O> ? never : FailureOf<FlowOf<F[Fork]>> }[keyof F]
 type Joined<Error, Mode> = [Error] extends [never] ? never : Mode extends "failFast" ? Error : JoinFailed<Error>
-type OptionsGuard<Name extends string, O> = O extends { readonly optional: unknown; readonly failure: "first" | AtLeast }
-  ? FlowTypeError<`parallel '${Name}': with first or atLeast no fork is required, so none can be optional`>
-  : unknown
+type OptionsGuard<Name extends string, O> = O extends { readonly optional: unknown; readonly failure: "first" | AtLeast } ?
+  FlowTypeError<`parallel '${Name}': with first or atLeast no fork is required, so none can be optional`> :
+  unknown
 
 /** Names that more than one fork updates. */
 type Conflicts<F, S extends AnyScope> = {

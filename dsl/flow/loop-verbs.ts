@@ -29,12 +29,12 @@ type ItemOf<O> = O extends { readonly over: (...args: never) => Iterable<infer I
 type Body<Input, S extends AnyScope, O, B> = (block: Chain<Input, Enter<S, Bound<"index", number> | ItemOf<O>, "loop">, never, never>) => B
 
 /** A loop that may make no full pass has nothing to give. */
-type MaybeNone<O, B extends AnyFlow> = O extends { readonly until: unknown } | { readonly times: number }
-  ? "jumped" extends B["~frame"]["jumps"] ? undefined : never
-  : undefined
-type LoopOutput<O, B extends AnyFlow> = O extends { readonly collect: infer C extends Collect }
-  ? C extends "last" ? OutputOf<B> | MaybeNone<O, B> : C extends "none" ? undefined : ReadonlyArray<OutputOf<B>>
-  : OutputOf<B> | MaybeNone<O, B>
+type MaybeNone<O, B extends AnyFlow> = O extends { readonly until: unknown } | { readonly times: number } ?
+  "jumped" extends B["~frame"]["jumps"] ? undefined : never :
+  undefined
+type LoopOutput<O, B extends AnyFlow> = O extends { readonly collect: infer C extends Collect } ?
+  C extends "last" ? OutputOf<B> | MaybeNone<O, B> : C extends "none" ? undefined : ReadonlyArray<OutputOf<B>> :
+  OutputOf<B> | MaybeNone<O, B>
 type LoopFailure<O, B extends AnyFlow> = FailureOf<B> | (O extends { readonly atMax: "fail" } ? LoopExhausted : never)
 
 export interface LoopVerbs {
@@ -62,11 +62,13 @@ export interface LoopVerbs {
   /** Ends the loop around it where the condition holds; the pass adds nothing to what the loop collects, its updates stay. */
   break<Input, S extends AnyScope, Failure, Needs>(
     this: Chain<Input, S, Failure, Needs>,
-    condition: "loop" extends S["frame"]["jumps"] ? (scope: ScopeOf<S>) => boolean : FlowTypeError<".break stands outside a loop: only a loop's body can break">,
+    condition: "loop" extends S["frame"]["jumps"] ? (scope: ScopeOf<S>) => boolean :
+      FlowTypeError<".break stands outside a loop: only a loop's body can break">,
   ): Chain<Input, Jumped<S>, Failure, Needs>
   /** Ends this pass where the condition holds and goes on with the next; the pass adds nothing to what the loop collects, its updates stay. */
   continue<Input, S extends AnyScope, Failure, Needs>(
     this: Chain<Input, S, Failure, Needs>,
-    condition: "loop" extends S["frame"]["jumps"] ? (scope: ScopeOf<S>) => boolean : FlowTypeError<".continue stands outside a loop: only a loop's body can continue">,
+    condition: "loop" extends S["frame"]["jumps"] ? (scope: ScopeOf<S>) => boolean :
+      FlowTypeError<".continue stands outside a loop: only a loop's body can continue">,
   ): Chain<Input, Jumped<S>, Failure, Needs>
 }

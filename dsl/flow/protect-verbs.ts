@@ -9,12 +9,14 @@ import type { ErrorOf, NeedsOf, ValueOf } from "./work.ts"
 type Block<Input, S extends AnyScope, B> = (block: Chain<Input, Enter<S, never, Extract<S["frame"]["jumps"], "loop">>, never, never>) => B
 
 /** A handler by `_tag`; what it returns becomes the block's output. */
-type Handlers<S extends AnyScope, Failure> = {
-  readonly [Tag in TagOf<Failure>]?: (error: WithTag<Failure, Tag>, scope: ScopeOf<S>) => unknown
-} & {
-  /** With an index signature the compiler lets other keys in, so that `CatchGuard` can name them. */
-  readonly [key: symbol]: unknown
-}
+type Handlers<S extends AnyScope, Failure> =
+  & {
+    readonly [Tag in TagOf<Failure>]?: (error: WithTag<Failure, Tag>, scope: ScopeOf<S>) => unknown
+  }
+  & {
+    /** With an index signature the compiler lets other keys in, so that `CatchGuard` can name them. */
+    readonly [key: symbol]: unknown
+  }
 interface Described {
   /** One sentence for diagrams and docs. */
   readonly description?: string
@@ -31,12 +33,12 @@ type Tags<O> = keyof Caught<O>
  * `unknown`, or the sentence that names the error a handler cannot meet or the one left unhandled.
  * In the compiler's first pass the block is not known yet and `Failure` is `any`: then nothing is wrong.
  */
-type CatchGuard<Node extends string, Failure, O> = 0 extends 1 & Failure ? unknown : [Exclude<Tags<O>, TagOf<Failure>>] extends [never]
-  ? O extends { readonly catchAll: unknown }
-    ? [Exclude<TagOf<Failure>, Tags<O>> | Untagged<Failure>] extends [never] ? unknown
-    : FlowTypeError<`${Node}: catchAll leaves an error unhandled:`, Exclude<TagOf<Failure>, Tags<O>> | Untagged<Failure>>
-  : unknown
-  : FlowTypeError<
+type CatchGuard<Node extends string, Failure, O> = 0 extends 1 & Failure ? unknown :
+  [Exclude<Tags<O>, TagOf<Failure>>] extends [never] ?
+    O extends { readonly catchAll: unknown } ? [Exclude<TagOf<Failure>, Tags<O>> | Untagged<Failure>] extends [never] ? unknown :
+      FlowTypeError<`${Node}: catchAll leaves an error unhandled:`, Exclude<TagOf<Failure>, Tags<O>> | Untagged<Failure>> :
+    unknown :
+  FlowTypeError<
     `${Node}: catch '${Exclude<Tags<O>, TagOf<Failure>> & string}' handles an error that cannot happen here; possible errors:`,
     TagOf<Failure>
   >

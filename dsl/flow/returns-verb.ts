@@ -6,16 +6,16 @@ import type { NotStorable, Storable } from "./storable.ts"
 import type { FlowTypeError } from "./type-error.ts"
 
 /** The function, or the sentence that says why its output cannot be the flow's. */
-type ReturnsGuard<S extends AnyScope, Output> = unknown extends Output ? (scope: ScopeOf<S>) => Output
-  : [S["pending"]] extends [never] ? [Output] extends [S["frame"]["declared"]] ? Recorded<S, Output>
-    : FlowTypeError<
+type ReturnsGuard<S extends AnyScope, Output> = unknown extends Output ? (scope: ScopeOf<S>) => Output :
+  [S["pending"]] extends [never] ? [Output] extends [S["frame"]["declared"]] ? Recorded<S, Output> :
+    FlowTypeError<
       `flow '${S["frame"]["flow"]}' returns a value that does not fit its declared output`,
       Misfit<S["frame"]["declared"], Output>
-    >
-  : FlowTypeError<"a .when(condition) stands before .returns and guards nothing">
-type Recorded<S extends AnyScope, Output> = [Output] extends [Storable] ? (scope: ScopeOf<S>) => Output
-  : NotStorable<Output> extends never ? (scope: ScopeOf<S>) => Output
-  : FlowTypeError<`flow '${S["frame"]["flow"]}' returns a value that cannot be recorded`, NotStorable<Output>>
+    > :
+  FlowTypeError<"a .when(condition) stands before .returns and guards nothing">
+type Recorded<S extends AnyScope, Output> = [Output] extends [Storable] ? (scope: ScopeOf<S>) => Output :
+  NotStorable<Output> extends never ? (scope: ScopeOf<S>) => Output :
+  FlowTypeError<`flow '${S["frame"]["flow"]}' returns a value that cannot be recorded`, NotStorable<Output>>
 
 export interface ReturnsVerb {
   /**

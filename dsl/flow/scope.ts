@@ -57,9 +57,8 @@ type View<U extends AnyBound> = { readonly [B in U as B["name"]]: B["value"] }
 type Reading<Names extends string, Sealed extends AnyBound, SealedNames, Recent extends AnyBound> = {
   readonly [Name in Names]: Read<Sealed, SealedNames, Recent, Name>
 }
-type Read<Sealed extends AnyBound, SealedNames, Recent extends AnyBound, Name> = Name extends SealedNames
-  ? View<Sealed>[Name & keyof View<Sealed>]
-  : Extract<Recent, { readonly name: Name }>["value"]
+type Read<Sealed extends AnyBound, SealedNames, Recent extends AnyBound, Name> = Name extends SealedNames ? View<Sealed>[Name & keyof View<Sealed>] :
+  Extract<Recent, { readonly name: Name }>["value"]
 
 /** The type of one name. */
 export type At<S extends AnyScope, Name> = Read<S["sealed"], S["sealedNames"], S["recent"], Name>
@@ -77,8 +76,8 @@ export type Bind<S extends AnyScope, Name extends string, Value> = S["count"]["l
     [],
     never,
     S["frame"]
-  >
-  : Scope<
+  > :
+  Scope<
     S["names"] | Name,
     S["own"] | Name,
     S["sealed"],
@@ -129,9 +128,8 @@ export type Enter<S extends AnyScope, Inside extends AnyBound, Jumps extends str
   never,
   Frame<S["frame"]["flow"], unknown, never, Jumps>
 >
-type Shadow<Outer extends AnyBound, Inside extends AnyBound, Names extends string> = [Inside["name"] & Names] extends [never]
-  ? Outer | Inside
-  : Exclude<Outer, { readonly name: Inside["name"] }> | Inside
+type Shadow<Outer extends AnyBound, Inside extends AnyBound, Names extends string> = [Inside["name"] & Names] extends [never] ? Outer | Inside :
+  Exclude<Outer, { readonly name: Inside["name"] }> | Inside
 
 /** The scope of a new flow. */
 export type Start<FlowName extends string, Input, Declared> = Scope<

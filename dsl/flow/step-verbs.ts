@@ -33,9 +33,9 @@ type TimeoutError<Timeout> = [Timeout] extends [never] ? never : StepTimedOut
 
 export interface StepOptions<Name extends string, Result, Timeout, Coded> {
   /** Try failed work again; only for work that can fail. */
-  readonly retry?: unknown extends Result ? Retry<any>
-    : [ErrorOf<Result> | TimeoutError<Timeout>] extends [never] ? FlowTypeError<`step '${Name}' cannot fail: a retry would never happen`>
-    : Retry<ErrorOf<Result> | TimeoutError<Timeout>>
+  readonly retry?: unknown extends Result ? Retry<any> :
+    [ErrorOf<Result> | TimeoutError<Timeout>] extends [never] ? FlowTypeError<`step '${Name}' cannot fail: a retry would never happen`> :
+    Retry<ErrorOf<Result> | TimeoutError<Timeout>>
   /** Longest time for one attempt; then it is interrupted and fails with `StepTimedOut`. */
   readonly timeout?: Timeout
   /** How to record an output that is not plain data. */
@@ -107,12 +107,13 @@ export interface Mismatch<Key, Wants, Has> {
 }
 
 /** The definition, or the sentence that says what it lacks here. */
-export type DefinitionGuard<D extends AnyDefinition, S extends AnyScope> = string extends D["~types"]["name"]
-  ? FlowTypeError<"the compiler does not know this flow's name: give it here, .step(\"name\", nest(flow, (scope) => input))">
-  : D["~types"]["name"] extends S["names"] ? FlowTypeError<`'${D["~types"]["name"]}' is already bound in this scope; give the step a name of its own: .step("name", …)`>
-  : [Missing<InputOf<D>, S>] extends [never]
-    ? [Wrong<InputOf<D>, S>] extends [never] ? D : FlowTypeError<`step '${D["~types"]["name"]}' gets a value of another type`, Wrong<InputOf<D>, S>>
-  : FlowTypeError<
+export type DefinitionGuard<D extends AnyDefinition, S extends AnyScope> = string extends D["~types"]["name"] ?
+  FlowTypeError<"the compiler does not know this flow's name: give it here, .step(\"name\", nest(flow, (scope) => input))"> :
+  D["~types"]["name"] extends S["names"] ?
+    FlowTypeError<`'${D["~types"]["name"]}' is already bound in this scope; give the step a name of its own: .step("name", …)`> :
+  [Missing<InputOf<D>, S>] extends [never] ?
+    [Wrong<InputOf<D>, S>] extends [never] ? D : FlowTypeError<`step '${D["~types"]["name"]}' gets a value of another type`, Wrong<InputOf<D>, S>> :
+  FlowTypeError<
     `step '${D["~types"]["name"]}' needs '${Missing<InputOf<D>, S> & string}', which nothing before it provides; in scope:`,
     S["names"]
   >

@@ -15,12 +15,12 @@ type Special = PromiseLike<any> | Effect<any, any, any> | Generator<any, any, an
 
 /** Distributes over unions: `Effect | number` is both. */
 export type SettledOf<X> = X extends Special ? Unwrap<X> : Settled<X, never, never>
-type Unwrap<X> = X extends Effect<infer A, infer E, infer R> ? Settled<A, E, R>
-  : X extends ResultAsync<infer A, infer E> ? Settled<A, E, never>
-  : X extends Result<infer A, infer E> ? Settled<A, E, never>
-  : X extends Generator<infer Y, infer A, any> ? Settled<A, YieldError<Y>, YieldNeeds<Y>>
-  : X extends PromiseLike<infer P> ? FromPromise<P>
-  : Settled<X, never, never>
+type Unwrap<X> = X extends Effect<infer A, infer E, infer R> ? Settled<A, E, R> :
+  X extends ResultAsync<infer A, infer E> ? Settled<A, E, never> :
+  X extends Result<infer A, infer E> ? Settled<A, E, never> :
+  X extends Generator<infer Y, infer A, any> ? Settled<A, YieldError<Y>, YieldNeeds<Y>> :
+  X extends PromiseLike<infer P> ? FromPromise<P> :
+  Settled<X, never, never>
 type FromPromise<P> = P extends Result<infer A, infer E> ? Settled<A, E | StepThrew, never> : Settled<P, StepThrew, never>
 type YieldError<Y> = Y extends Effect<any, infer E, any> ? E : never
 type YieldNeeds<Y> = Y extends Effect<any, any, infer R> ? R : never

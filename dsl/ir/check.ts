@@ -54,7 +54,11 @@ function* blockProblems(block: Block, prefix: string, outer: ReadonlySet<string>
       yield error(path, "duplicate-name", `'${node.name}' is already bound in this scope: give the node another name`)
     }
     if (/#\d+$/.test(node.name)) {
-      yield warning(path, "unnamed", `'${node.name}' has no name of its own: inserting a node of its kind before it moves its records; name it where runs are durable`)
+      yield warning(
+        path,
+        "unnamed",
+        `'${node.name}' has no name of its own: inserting a node of its kind before it moves its records; name it where runs are durable`,
+      )
     }
     yield* nodeProblems(node, path, bound)
     seen.add(node.name)

@@ -50,7 +50,12 @@ type Parts = Pick<EncodedNode, "shape" | "text" | "blocks">
 function encodeNode(node: Node): EncodedNode {
   const parts = visit<Parts>(node, {
     step: ({ work, updates, retry, timeout }) => ({
-      shape: { from: work.from, ...(updates === undefined ? {} : { updates }), retry: retry?.times ?? 0, timeout: timeout === undefined ? "none" : String(timeout) },
+      shape: {
+        from: work.from,
+        ...(updates === undefined ? {} : { updates }),
+        retry: retry?.times ?? 0,
+        timeout: timeout === undefined ? "none" : typeof timeout === "string" ? timeout : JSON.stringify(timeout),
+      },
       text: work.from === "flow" ? {} : { work: sourceText(work.call) },
       blocks: work.from === "flow" ? [block(work.flow.name, work.flow.body)] : [],
     }),

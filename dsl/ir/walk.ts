@@ -16,8 +16,7 @@ export interface Inner {
   readonly block: Block
 }
 
-const labelled = (blocks: Readonly<Record<string, Block>>): ReadonlyArray<Inner> =>
-  Object.entries(blocks).map(([label, block]) => ({ label, block }))
+const labelled = (blocks: Readonly<Record<string, Block>>): ReadonlyArray<Inner> => Object.entries(blocks).map(([label, block]) => ({ label, block }))
 
 /** The blocks directly inside `node`. */
 export const inner = (node: Node): ReadonlyArray<Inner> =>
@@ -57,7 +56,7 @@ export function updatedNames(block: Block): ReadonlySet<string> {
   const names = new Set<string>()
   for (const node of block.nodes) {
     if (node.kind === "step" && node.updates !== undefined) names.add(node.updates)
-    else if (node.kind !== "step") { for (const { block: child } of inner(node)) { for (const name of updatedNames(child)) names.add(name) } }
+    else if (node.kind !== "step") { for (const { block: child } of inner(node)) for (const name of updatedNames(child)) names.add(name) }
   }
   for (const name of ownNames(block)) names.delete(name)
   return names

@@ -6,11 +6,20 @@ import { CliError, exitCode } from "./exit-codes.ts"
 /** The parsed input; `undefined` where none was given. */
 export function readInput(given: string | undefined): unknown {
   if (given === undefined) return undefined
-  const [text, where] = given === "-" ? [read(0, "stdin"), "stdin"] : given.startsWith("@") ? [read(given.slice(1), given.slice(1)), given.slice(1)] : [given, "--input"]
+  const [text, where] = given === "-" ?
+    [read(0, "stdin"), "stdin"] :
+    given.startsWith("@") ?
+    [read(given.slice(1), given.slice(1)), given.slice(1)] :
+    [given, "--input"]
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new CliError(exitCode.usage, `${where} is not JSON: ${pointed(text, cause)}`, "write it in single quotes, or put it into a file: --input @input.json", cause)
+    throw new CliError(
+      exitCode.usage,
+      `${where} is not JSON: ${pointed(text, cause)}`,
+      "write it in single quotes, or put it into a file: --input @input.json",
+      cause,
+    )
   }
 }
 

@@ -34,7 +34,11 @@ export async function loadFlows(path: string, timeout = importTimeout): Promise<
   let timer: NodeJS.Timeout | undefined
   try {
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new CliError(exitCode.usage, `${path} did not finish loading within ${timeout / 1000} s`, "a flow file must not wait for anything at import")), timeout)
+      timer = setTimeout(
+        () =>
+          reject(new CliError(exitCode.usage, `${path} did not finish loading within ${timeout / 1000} s`, "a flow file must not wait for anything at import")),
+        timeout,
+      )
     })
     const module: Readonly<Record<string, unknown>> = await Promise.race([import(pathToFileURL(file).href), late])
     const flows = new Map<Loaded["flow"], Loaded>()
@@ -44,7 +48,12 @@ export async function loadFlows(path: string, timeout = importTimeout): Promise<
     return [...flows.values()]
   } catch (cause) {
     if (cause instanceof CliError) throw cause
-    throw new CliError(exitCode.usage, `${path} cannot be loaded: ${firstLine(cause)}`, "run it with --debug for the whole error, or check it: heddle check " + path, cause)
+    throw new CliError(
+      exitCode.usage,
+      `${path} cannot be loaded: ${firstLine(cause)}`,
+      "run it with --debug for the whole error, or check it: heddle check " + path,
+      cause,
+    )
   } finally {
     clearTimeout(timer)
     await unregister()

@@ -38,16 +38,17 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text) })
-  const act = (command: (flags: GlobalFlags & Record<string, any>, ...args: ReadonlyArray<any>) => Promise<ExitCode>) => async (...given: ReadonlyArray<unknown>) => {
-    const at = given.at(-1) as Command
-    const flags = at.optsWithGlobals<GlobalFlags>()
-    const { showError } = await import("./output.ts")
-    try {
-      process.exitCode = await command(flags, ...given.slice(0, -2))
-    } catch (error) {
-      process.exitCode = showError(error, flags)
+  const act =
+    (command: (flags: GlobalFlags & Record<string, any>, ...args: ReadonlyArray<any>) => Promise<ExitCode>) => async (...given: ReadonlyArray<unknown>) => {
+      const at = given.at(-1) as Command
+      const flags = at.optsWithGlobals<GlobalFlags>()
+      const { showError } = await import("./output.ts")
+      try {
+        process.exitCode = await command(flags, ...given.slice(0, -2))
+      } catch (error) {
+        process.exitCode = showError(error, flags)
+      }
     }
-  }
 
   program.command("run <file>").description("start a run of a flow and wait for its output; <file> may be file#flow")
     .option("-i, --input <json>", "JSON, @file, or - for stdin")

@@ -27,7 +27,13 @@ export const printJson = (value: unknown): void => void process.stdout.write(`${
 export const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
 export const duration = (milliseconds: number | undefined): string =>
-  milliseconds === undefined ? "" : milliseconds < 1000 ? `${milliseconds} ms` : milliseconds < 60_000 ? `${(milliseconds / 1000).toFixed(1)} s` : `${(milliseconds / 60_000).toFixed(1)} min`
+  milliseconds === undefined ?
+    "" :
+    milliseconds < 1000 ?
+    `${milliseconds} ms` :
+    milliseconds < 60_000 ?
+    `${(milliseconds / 1000).toFixed(1)} s` :
+    `${(milliseconds / 60_000).toFixed(1)} min`
 
 export interface Shown {
   readonly json: boolean
@@ -50,6 +56,22 @@ export function showError(error: unknown, { json, debug }: Shown): ExitCode {
   return code
 }
 const engineTags = new Set([
-  "FlowInvalid", "InputInvalid", "OutputInvalid", "NotStorable", "StepThrew", "ConditionThrew", "StepTimedOut", "LoopExhausted", "JoinFailed", "NoCase",
-  "ItemsChanged", "RunConflict", "RunNotFound", "RunOwned", "RunTakenOver", "RunCancelled", "FlowChanged", "StoreFailed",
+  "FlowInvalid",
+  "InputInvalid",
+  "OutputInvalid",
+  "NotStorable",
+  "StepThrew",
+  "ConditionThrew",
+  "StepTimedOut",
+  "LoopExhausted",
+  "JoinFailed",
+  "NoCase",
+  "ItemsChanged",
+  "RunConflict",
+  "RunNotFound",
+  "RunOwned",
+  "RunTakenOver",
+  "RunCancelled",
+  "FlowChanged",
+  "StoreFailed",
 ])

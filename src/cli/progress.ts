@@ -22,7 +22,9 @@ export class Progress {
     if (verb === "started") this.#current = path
     else if (verb === "completed") {
       this.#done++
-      if (path.split("/").length <= listedDepth && !path.endsWith("]")) this.#line(`${style.err("green", "✓")} ${short(path, 60)} ${style.err("dim", summary(data))}`)
+      if (path.split("/").length <= listedDepth && !path.endsWith("]")) {
+        this.#line(`${style.err("green", "✓")} ${short(path, 60)} ${style.err("dim", summary(data))}`)
+      }
     } else if (verb === "failed") this.#line(`${style.err("red", "✗")} ${short(path, 60)}`)
     else if (verb === "retried") this.#line(`${style.err("yellow", "↻")} ${short(path, 60)} ${style.err("dim", "tries again")}`)
     else if (verb === "caught") this.#line(`${style.err("yellow", "◈")} ${short(path, 60)} ${style.err("dim", "caught an error")}`)

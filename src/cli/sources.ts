@@ -21,7 +21,7 @@ export interface Sources {
 
 /** The nearest tsconfig.json above a file. */
 const configAbove = (file: string): string | undefined => {
-  for (let folder = dirname(file); ; folder = dirname(folder)) {
+  for (let folder = dirname(file);; folder = dirname(folder)) {
     if (existsSync(join(folder, "tsconfig.json"))) return join(folder, "tsconfig.json")
     if (folder === dirname(folder)) return undefined
   }
@@ -56,7 +56,8 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
             const { line, column } = source.getLineAndColumnAtPos(diagnostic.getStart()!)
             const [message] = ts.flattenDiagnosticMessageText(diagnostic.compilerObject.messageText, "\n").split("\n")
             return { file: source.getFilePath(), line, column, code: diagnostic.getCode(), message: message! }
-          })),
+          })
+      ),
     locate: (file, name, path) => {
       const declaration = project.getSourceFileOrThrow(file).getExportedDeclarations().get(name)![0]!
       const source = declaration.getSourceFile()

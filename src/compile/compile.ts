@@ -31,9 +31,9 @@ const compileBlock = (block: Block): BlockProgram => {
   return {
     own: new Set(ownNames(block)),
     run: inOrder(programs),
-    output: returns === undefined
-      ? (frame) => Effect.succeed(frame.own())
-      : (frame) => after(ask(frame.path, () => returns(frame.scope)), (value) => Effect.succeed({ value })),
+    output: returns === undefined ?
+      (frame) => Effect.succeed(frame.own()) :
+      (frame) => after(ask(frame.path, () => returns(frame.scope)), (value) => Effect.succeed({ value })),
   }
 }
 
@@ -42,17 +42,17 @@ const inOrder = (programs: ReadonlyArray<Program>): (frame: Frame) => Run<Signal
   const [only] = programs
   if (only !== undefined && programs.length === 1) return only
   return (frame) => {
-      let next = 0
-      let signal: Signal
-      const loop = Effect.whileLoop({
-        while: () => next < programs.length && signal === undefined,
-        body: () => programs[next++]!(frame),
-        step: (given: Signal) => {
-          signal = given
-        },
-      })
-      return Effect.map(loop, () => signal)
-    }
+    let next = 0
+    let signal: Signal
+    const loop = Effect.whileLoop({
+      while: () => next < programs.length && signal === undefined,
+      body: () => programs[next++]!(frame),
+      step: (given: Signal) => {
+        signal = given
+      },
+    })
+    return Effect.map(loop, () => signal)
+  }
 }
 
 const compileNode = (node: Node): Program =>

@@ -24,6 +24,6 @@ export function enter(
 
 const inside = (frame: Frame, block: BlockProgram): Run<Entered> =>
   after(block.run(frame), (signal): Run<Entered> =>
-    signal === undefined
-      ? after(block.output(frame), (outcome) => Effect.succeed({ outcome, signal, updates: frame.updates }))
-      : Effect.succeed({ outcome: { value: undefined }, signal, updates: frame.updates }))
+    signal === undefined ?
+      after(block.output(frame), (outcome) => Effect.succeed({ outcome, signal, updates: frame.updates })) :
+      Effect.succeed({ outcome: { value: undefined }, signal, updates: frame.updates }))

@@ -51,7 +51,7 @@ export class Frame {
   }
 
   apply(updates: Updates | undefined): void {
-    if (updates !== undefined) for (const [name, slot] of updates) this.update(name, slot)
+    if (updates !== undefined) { for (const [name, slot] of updates) this.update(name, slot) }
   }
 
   /** The record of the block's own names, which is its output when it has no `returns`. */
@@ -61,4 +61,3 @@ export class Frame {
     return { value, ref: { r: this.#refs } }
   }
 }
-

@@ -32,8 +32,10 @@ export function instrument(node: Node, body: Body): Program {
   }
 
   const answer = (frame: Frame, event: RunEvent): Run<Signal> =>
-    Effect.flatMap(frame.run.journal.output(event), (value) =>
-      Effect.map(readUpdates(frame.run.journal, event), (updates) => bind(frame, { value, updates, signal: dataOf(event).signal }, event.seq)))
+    Effect.flatMap(
+      frame.run.journal.output(event),
+      (value) => Effect.map(readUpdates(frame.run.journal, event), (updates) => bind(frame, { value, updates, signal: dataOf(event).signal }, event.seq)),
+    )
 
   const encode = (outcome: Outcome) => {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the codec was given for this step's output
@@ -67,15 +69,15 @@ export function instrument(node: Node, body: Body): Program {
   }
 
   return (frame) => {
-      const path = insidePath(frame.path, node.name)
-      const known = frame.recorded?.get(node.name)
-      if (known?.completed !== undefined) return answer(frame, known.completed)
-      if (known?.guard !== undefined && dataOf(known.guard).chosen === "no") return Effect.succeed(skip(frame))
-      const past = frame.recorded === undefined ? undefined : known ?? nothing
-      // a block runs in order: behind its first unfinished node nothing can be recorded
-      frame.recorded = undefined
-      return node.guard === undefined ? perform(frame, path, past) : guarded(frame, path, past, node.guard)
-    }
+    const path = insidePath(frame.path, node.name)
+    const known = frame.recorded?.get(node.name)
+    if (known?.completed !== undefined) return answer(frame, known.completed)
+    if (known?.guard !== undefined && dataOf(known.guard).chosen === "no") return Effect.succeed(skip(frame))
+    const past = frame.recorded === undefined ? undefined : known ?? nothing
+    // a block runs in order: behind its first unfinished node nothing can be recorded
+    frame.recorded = undefined
+    return node.guard === undefined ? perform(frame, path, past) : guarded(frame, path, past, node.guard)
+  }
 }
 
 const unsignalled: Run<Signal> = Effect.succeed(undefined)

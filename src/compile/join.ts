@@ -57,12 +57,13 @@ function forkRunner(frame: Frame, path: string, fork: Fork, recorded: Recorded |
   const { journal } = frame.run
   const known = recorded?.get(fork.label)
   const at = eventPath({ parent: path, name: fork.label })
-  const note = (error: unknown) =>
-    Effect.as(journal.append("fork.failed", path, fork.label, `{"error":${encodeError(error)}}`), { label: fork.label, error })
+  const note = (error: unknown) => Effect.as(journal.append("fork.failed", path, fork.label, `{"error":${encodeError(error)}}`), { label: fork.label, error })
   if (known?.completed !== undefined) {
     const event = known.completed
-    const answer = Effect.flatMap(journal.output(event), (value) =>
-      Effect.map(readUpdates(journal, event), (updates): Won => ({ label: fork.label, value, seq: event.seq, updates })))
+    const answer = Effect.flatMap(
+      journal.output(event),
+      (value) => Effect.map(readUpdates(journal, event), (updates): Won => ({ label: fork.label, value, seq: event.seq, updates })),
+    )
     return { label: fork.label, required: fork.required, known: true, run: answer, note }
   }
   if (known?.failed !== undefined) {
@@ -70,12 +71,16 @@ function forkRunner(frame: Frame, path: string, fork: Fork, recorded: Recorded |
     return { label: fork.label, required: fork.required, known: true, run: Effect.fail(error), note: () => Effect.succeed({ label: fork.label, error }) }
   }
   const run = Effect.suspend(() =>
-    after(enter(frame, at, fork.scope, fork.block, recorded === undefined ? undefined : {}), ({ outcome, updates }) =>
-      after(stored(at, () => encodeOutcome(updates === undefined ? outcome : { ...outcome, updates }, true)), (data) => {
-        const written = journal.append("fork.completed", path, fork.label, data)
-        const { seq } = journal
-        return after(written, () => Effect.succeed({ label: fork.label, value: outcome.value, seq, updates }))
-      })))
+    after(
+      enter(frame, at, fork.scope, fork.block, recorded === undefined ? undefined : {}),
+      ({ outcome, updates }) =>
+        after(stored(at, () => encodeOutcome(updates === undefined ? outcome : { ...outcome, updates }, true)), (data) => {
+          const written = journal.append("fork.completed", path, fork.label, data)
+          const { seq } = journal
+          return after(written, () => Effect.succeed({ label: fork.label, value: outcome.value, seq, updates }))
+        }),
+    )
+  )
   return { label: fork.label, required: fork.required, known: false, run, note }
 }
 
@@ -143,8 +148,10 @@ export function mergeUpdates(node: JoinNode, frame: Frame, path: string, ended: 
       if (policy === undefined) return Effect.succeed([name, slots[0]!])
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the policy was given for this name's type
       const combine = () => policy.combine(slots.map(({ value }) => value as never), frame.scope[name] as never)
-      return Effect.flatMap(ask(insidePath(path, name), combine), (value) =>
-        Effect.map(stored(path, () => JSON.stringify(inlineRef(value))), (text): [string, Slot] => [name, { value, ref: JSON.parse(text) }]))
+      return Effect.flatMap(
+        ask(insidePath(path, name), combine),
+        (value) => Effect.map(stored(path, () => JSON.stringify(inlineRef(value))), (text): [string, Slot] => [name, { value, ref: JSON.parse(text) }]),
+      )
     }),
     (slots) => new Map(slots),
   )

@@ -84,9 +84,9 @@ class Loop {
     if (past?.started !== undefined) {
       const recorded = dataOf(past.started)
       this.again = recorded.again === true
-      return recorded.count === undefined || recorded.count === count
-        ? Effect.void
-        : Effect.fail(new ItemsChanged({ path: this.#path, recorded: recorded.count, found: Number(count) }))
+      return recorded.count === undefined || recorded.count === count ?
+        Effect.void :
+        Effect.fail(new ItemsChanged({ path: this.#path, recorded: recorded.count, found: Number(count) }))
     }
     if (turns.by === "until" || (turns.by === "times" && count === undefined)) return Effect.void
     return Effect.flatMap(this.#goesOn(0), (again) => {
@@ -123,7 +123,7 @@ class Loop {
     const past = this.#past
     this.#past = undefined
     return after(enter(this.#frame, passPath(this.#path, index), scope, this.#body, past), ({ outcome, signal, updates }) => {
-      if (updates !== undefined) for (const [name, slot] of updates) this.#change(name, slot)
+      if (updates !== undefined) { for (const [name, slot] of updates) this.#change(name, slot) }
       const ref = signal === undefined ? this.#kept.add(outcome) : undefined
       return after(signal === "break" ? Effect.succeed(false) : this.#goesOn(index + 1), (again) => {
         this.again = again
@@ -137,7 +137,11 @@ class Loop {
   #recordPass(index: number, ref: Ref | undefined): Run<void> {
     return after(
       stored(this.#path, () => {
-        const kept = this.#kept.many ? (ref === undefined ? "" : `,"ref":${JSON.stringify(ref)}`) : this.#kept.last === undefined ? "" : `,"last":${JSON.stringify(this.#kept.last)}`
+        const kept = this.#kept.many ?
+          (ref === undefined ? "" : `,"ref":${JSON.stringify(ref)}`) :
+          this.#kept.last === undefined ?
+          "" :
+          `,"last":${JSON.stringify(this.#kept.last)}`
         const updates = this.#updates.size === 0 ? "" : `,"updates":${JSON.stringify(encodeUpdates(this.#updates))}`
         return `{"again":true${kept}${updates}}`
       }),
@@ -194,7 +198,9 @@ class Kept {
   }
 
   #push(value: unknown, ref: Ref): void {
-    const { first, last } = typeof this.#collect === "object" ? { first: undefined, last: undefined, ...this.#collect } : { first: undefined, last: this.many ? undefined : 1 }
+    const { first, last } = typeof this.#collect === "object" ?
+      { first: undefined, last: undefined, ...this.#collect } :
+      { first: undefined, last: this.many ? undefined : 1 }
     if (first !== undefined && this.#values.length >= first) return
     this.#values.push(value)
     this.#refs.push(ref)

@@ -45,4 +45,3 @@ export interface BlockProgram {
 /** Compiles an inner block; passed to each node's compiler, so that none imports another. */
 export type CompileBlock = (block: Block) => BlockProgram
 export type CompileNode<N extends Node> = (node: N, compileBlock: CompileBlock) => Body
-

@@ -13,9 +13,9 @@ const issuePath = (path: StandardSchemaV1.Issue["path"]): string =>
 export function validate(schema: StandardSchemaV1 | undefined, value: unknown): Effect.Effect<unknown, ReadonlyArray<Issue>> {
   if (schema === undefined) return Effect.succeed(value)
   const judge = (result: StandardSchemaV1.Result<unknown>) =>
-    result.issues === undefined
-      ? Effect.succeed(result.value)
-      : Effect.fail(result.issues.map(({ message, path }) => ({ message, path: issuePath(path) })))
+    result.issues === undefined ?
+      Effect.succeed(result.value) :
+      Effect.fail(result.issues.map(({ message, path }) => ({ message, path: issuePath(path) })))
   return Effect.suspend(() => {
     const result = schema["~standard"].validate(value)
     return result instanceof Promise ? Effect.flatMap(Effect.promise(() => result), judge) : judge(result)

@@ -29,9 +29,11 @@ const isPending = (result: object): boolean => Effect.isEffect(result) || has(re
 
 function settleObject(path: string, result: object): Effect.Effect<unknown, unknown, unknown> {
   if (isPending(result)) {
-    const effect = Effect.isEffect(result) ? result
-      : isGenerator(result) ? Effect.gen(() => result)
-      : fromPromise(path, result as PromiseLike<unknown>)
+    const effect = Effect.isEffect(result) ?
+      result :
+      isGenerator(result) ?
+      Effect.gen(() => result) :
+      fromPromise(path, result as PromiseLike<unknown>)
     return Effect.catchDefect(effect, (cause) => Effect.fail(new StepThrew({ path, cause })))
   }
   return has(result, "isOk") && has(result, "match") ? fromResult(result as unknown as ResultLike) : Effect.succeed(result)
@@ -41,5 +43,8 @@ function settleObject(path: string, result: object): Effect.Effect<unknown, unkn
 const fromPromise = (path: string, promise: PromiseLike<unknown>): Effect.Effect<unknown, unknown> =>
   Effect.flatMap(
     Effect.tryPromise({ try: () => promise, catch: (cause) => new StepThrew({ path, cause }) }),
-    (value) => typeof value === "object" && value !== null && has(value, "isOk") && has(value, "match") ? fromResult(value as unknown as ResultLike) : Effect.succeed(value),
+    (value) =>
+      typeof value === "object" && value !== null && has(value, "isOk") && has(value, "match") ?
+        fromResult(value as unknown as ResultLike) :
+        Effect.succeed(value),
   )

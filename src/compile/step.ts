@@ -118,12 +118,12 @@ const checkOutput = (flow: string, path: string, schema: FlowIR["output"], value
   Effect.mapError(validate(schema, value), (issues) => new OutputInvalid({ flow, path, issues }))
 
 /** Another flow as the work of this step: its own scope, the same run. */
-const nested = (flow: FlowIR, input: ((scope: Values) => unknown) | undefined, block: ReturnType<Parameters<typeof compileStep>[1]>): Attempt =>
-(frame, path, past) =>
-  Effect.gen(function*() {
-    const given = input === undefined ? wholeScope(frame.scope) : yield* ask(path, () => input(frame.scope))
-    const scope = { input: yield* checkInput(flow.name, path, flow.input, given) }
-    const { outcome } = yield* enter(frame, path, scope, block, past)
-    if (flow.output === undefined) return { value: outcome.value, ref: outcome.ref }
-    return { value: yield* checkOutput(flow.name, path, flow.output, outcome.value) }
-  })
+const nested =
+  (flow: FlowIR, input: ((scope: Values) => unknown) | undefined, block: ReturnType<Parameters<typeof compileStep>[1]>): Attempt => (frame, path, past) =>
+    Effect.gen(function*() {
+      const given = input === undefined ? wholeScope(frame.scope) : yield* ask(path, () => input(frame.scope))
+      const scope = { input: yield* checkInput(flow.name, path, flow.input, given) }
+      const { outcome } = yield* enter(frame, path, scope, block, past)
+      if (flow.output === undefined) return { value: outcome.value, ref: outcome.ref }
+      return { value: yield* checkOutput(flow.name, path, flow.output, outcome.value) }
+    })

@@ -7,14 +7,25 @@ const body = (text: string | undefined): string => String(text).replace(/^(?:asy
 const settings = (pairs: Readonly<Record<string, unknown>>, defaults: Readonly<Record<string, unknown>>): string =>
   Object.entries(pairs)
     .filter(([key, value]) => value !== undefined && JSON.stringify(value) !== JSON.stringify(defaults[key]))
-    .map(([key, value]) => `${key} ${typeof value === "object" && value !== null ? Object.entries(value).map(([k, v]) => (Array.isArray(value) ? String(v) : `${k}: ${String(v)}`)).join(", ") : String(value)}`)
+    .map(([key, value]) =>
+      `${key} ${
+        typeof value === "object" && value !== null ?
+          Object.entries(value).map(([k, v]) => (Array.isArray(value) ? String(v) : `${k}: ${String(v)}`)).join(", ") :
+          String(value)
+      }`
+    )
     .join(" · ")
 
 const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => string>> = {
   step: ({ shape }) => settings({ updates: shape["updates"], retry: shape["retry"], timeout: shape["timeout"] }, { retry: 0, timeout: "none" }),
   when: ({ shape, text }) => `${shape["form"] === "match" ? "match" : "if"} ${body(text["on"])}`,
   loop: ({ shape, text }) =>
-    [`${String(shape["by"])} ${shape["by"] === "times" ? String(shape["times"] ?? "…") : body(text["test"])}`, settings({ max: shape["max"] }, {})].filter(Boolean).join(" · "),
+    [
+      `${String(shape["by"])} ${shape["by"] === "times" ? shape["times"] === undefined ? "…" : JSON.stringify(shape["times"]) : body(text["test"])}`,
+      settings({ max: shape["max"] }, {}),
+    ].filter(
+      Boolean,
+    ).join(" · "),
   jump: ({ text }) => `if ${body(text["condition"])}`,
   each: ({ shape, text }) => [`of ${body(text["items"])}`, join(shape)].filter(Boolean).join(" · "),
   parallel: ({ shape }) => join(shape),
@@ -32,4 +43,10 @@ export const detail = (node: EncodedNode): string => details[node.kind](node)
 export const guard = (node: EncodedNode): string | undefined => (node.guarded ? body(node.text["guard"]) : undefined)
 /** The kind of a node as its verb. */
 export const verb = (node: EncodedNode): string =>
-  node.kind === "jump" ? String(node.shape["to"]) : node.kind === "when" && node.shape["form"] === "match" ? "match" : node.shape["from"] === "flow" ? "flow" : node.kind
+  node.kind === "jump" ?
+    String(node.shape["to"]) :
+    node.kind === "when" && node.shape["form"] === "match" ?
+    "match" :
+    node.shape["from"] === "flow" ?
+    "flow" :
+    node.kind

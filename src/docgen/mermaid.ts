@@ -71,7 +71,8 @@ function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, 
   const first = drawing.id()
   drawing.add(depth + 1, `${first}(( ))`)
   const ends = node.blocks.flatMap(({ label: fork, block: inner }) =>
-    block(drawing, inner, [{ from: first, label: node.kind === "parallel" ? fork : undefined }], depth + 1))
+    block(drawing, inner, [{ from: first, label: node.kind === "parallel" ? fork : undefined }], depth + 1)
+  )
   if (node.kind === "loop") drawing.connect(depth + 1, ends.map(({ from }) => ({ from, label: "again" })), first)
   drawing.add(depth, "end")
   drawing.connect(depth, entry, first)

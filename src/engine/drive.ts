@@ -59,7 +59,8 @@ const complete = (flow: FlowIR, journal: Journal, { value, ref }: Outcome): Run<
   Effect.matchCauseEffect(
     Effect.flatMap(
       Effect.mapError(validate(flow.output, value), (issues) => new OutputInvalid({ flow: flow.name, path: "", issues })),
-      (output) => Effect.map(stored("", () => encodeOutcome(flow.output === undefined ? { value: output, ref } : { value: output }, true)), (data) => ({ output, data })),
+      (output) =>
+        Effect.map(stored("", () => encodeOutcome(flow.output === undefined ? { value: output, ref } : { value: output }, true)), (data) => ({ output, data })),
     ),
     {
       onSuccess: ({ output, data }) => Effect.as(journal.append("run.completed", "", "", data, "completed"), output),
@@ -89,6 +90,7 @@ export const ending = (flow: FlowIR, store: Store["Service"], run: RunRecord, li
   })
 const ends: ReadonlyArray<RunEvent["kind"]> = ["run.completed", "run.failed", "run.cancelled"]
 const lastEnd = (store: Store["Service"], run: RunRecord) =>
-  Effect.map(Effect.forEach(ends, (kind) => store.events.last(run, "", kind)), (found) =>
-    found.filter((event) => event !== undefined).sort((a, b) => b.seq - a.seq)[0])
-
+  Effect.map(
+    Effect.forEach(ends, (kind) => store.events.last(run, "", kind)),
+    (found) => found.filter((event) => event !== undefined).sort((a, b) => b.seq - a.seq)[0],
+  )

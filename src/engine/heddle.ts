@@ -12,7 +12,17 @@ import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
-import { FlowInvalid, InputInvalid, RunCancelled, RunConflict, type RunError, type RunNotFound, RunOwned, type RunTakenOver, type StoreFailed } from "../model/error.ts"
+import {
+  FlowInvalid,
+  InputInvalid,
+  RunCancelled,
+  RunConflict,
+  type RunError,
+  type RunNotFound,
+  RunOwned,
+  type RunTakenOver,
+  type StoreFailed,
+} from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import { isRunId, type RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"

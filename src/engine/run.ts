@@ -21,8 +21,8 @@ export interface RunOptions<Services> extends StartOptions {
 }
 
 /** The flow, or the sentence that names the services it lacks. */
-export type ServedFlow<F extends AnyFlow, Services> = [Lacking<F, Services>] extends [never] ? F
-  : FlowTypeError<`flow '${F["~types"]["name"]}' needs services that nothing provides: give run a layer with`, Lacking<F, Services>>
+export type ServedFlow<F extends AnyFlow, Services> = [Lacking<F, Services>] extends [never] ? F :
+  FlowTypeError<`flow '${F["~types"]["name"]}' needs services that nothing provides: give run a layer with`, Lacking<F, Services>>
 type Lacking<F extends AnyFlow, Services> = Exclude<ServicesOf<F>, Services | CurrentStep>
 
 /**

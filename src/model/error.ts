@@ -7,9 +7,11 @@ export const errorPage = (tag: string): string => `docs/errors/${tag.replaceAll(
 
 /** The text of something thrown, at most 16 KiB. */
 export const messageOf = (thrown: unknown): string => {
-  const text = thrown instanceof Error && thrown.message !== "" ? thrown.message
-    : typeof thrown === "object" && thrown !== null ? `${tagOf(thrown) ?? "error"} ${safeJson(thrown)}`
-    : String(thrown)
+  const text = thrown instanceof Error && thrown.message !== "" ?
+    thrown.message :
+    typeof thrown === "object" && thrown !== null ?
+    `${tagOf(thrown) ?? "error"} ${safeJson(thrown)}` :
+    String(thrown)
   return text.length > 16_384 ? `${text.slice(0, 16_381)}...` : text
 }
 /** The literal `_tag` of an error, if it has one. */
@@ -51,7 +53,9 @@ export class OutputInvalid extends TaggedError("OutputInvalid")<{ readonly flow:
 /** A value that cannot be recorded: `at` is where in the value, `reason` what it is. */
 export class NotStorable extends TaggedError("NotStorable")<{ readonly path: string; readonly at: string; readonly reason: string }> {
   override get message(): string {
-    return `'${this.path}' gave a value that cannot be recorded: ${this.at === "" ? "it is" : `${this.at} is`} ${this.reason}. Return plain data, or give the step a codec`
+    return `'${this.path}' gave a value that cannot be recorded: ${
+      this.at === "" ? "it is" : `${this.at} is`
+    } ${this.reason}. Return plain data, or give the step a codec`
   }
 }
 /** A step's function threw, or the promise it returned was rejected. */
@@ -141,7 +145,9 @@ export class FlowChanged extends TaggedError("FlowChanged")<{
   }
 }
 /** The store could not read or write; nothing that was acknowledged is lost. */
-export class StoreFailed extends TaggedError("StoreFailed")<{ readonly store: string; readonly operation: string; readonly reason: string; readonly cause: unknown }> {
+export class StoreFailed
+  extends TaggedError("StoreFailed")<{ readonly store: string; readonly operation: string; readonly reason: string; readonly cause: unknown }>
+{
   override get message(): string {
     return `${this.store}: ${this.operation} failed: ${this.reason}`
   }

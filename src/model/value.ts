@@ -27,9 +27,11 @@ const mark = "$"
  */
 export function encodeValue(value: unknown, lenient = false): string {
   // plain values are by far the most; one look tells, and the engine's own stringify does the rest
-  const text = typeof value === "string" || typeof value === "boolean" || value === null ? JSON.stringify(value)
-    : typeof value === "number" && Number.isFinite(value) && !Object.is(value, -0) ? String(value)
-    : JSON.stringify(new Encoder(lenient).encode(value, "", 0))
+  const text = typeof value === "string" || typeof value === "boolean" || value === null ?
+    JSON.stringify(value) :
+    typeof value === "number" && Number.isFinite(value) && !Object.is(value, -0) ?
+    String(value) :
+    JSON.stringify(new Encoder(lenient).encode(value, "", 0))
   if (text.length > limits.bytes) throw new Unstorable("", `larger than ${limits.bytes / 1024 / 1024} MiB as JSON`)
   return text
 }
@@ -69,7 +71,10 @@ class Encoder {
     if (prototype === Object.prototype || prototype === null) return this.#record(value, at, depth)
     if (value instanceof Date) return { [mark]: "date", v: Number.isNaN(value.getTime()) ? null : value.toISOString() }
     if (value instanceof Map) {
-      return { [mark]: "map", v: Array.from(value, ([k, v], i) => [this.encode(k, `${at}<key ${i}>`, depth + 1), this.encode(v, `${at}<value ${i}>`, depth + 1)]) }
+      return {
+        [mark]: "map",
+        v: Array.from(value, ([k, v], i) => [this.encode(k, `${at}<key ${i}>`, depth + 1), this.encode(v, `${at}<value ${i}>`, depth + 1)]),
+      }
     }
     if (value instanceof Set) return { [mark]: "set", v: Array.from(value, (v, i) => this.encode(v, `${at}<value ${i}>`, depth + 1)) }
     if (value instanceof Uint8Array) return { [mark]: "bytes", v: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64") }

@@ -93,9 +93,9 @@ export class Journal {
 
   /** The passes recorded of the loop at `path`: all, or only the newest. */
   passes(path: string, all: boolean): Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> {
-    return all
-      ? Effect.map(this.#store.events.under(this.#run, path), (events) => events.filter(({ kind }) => kind === "loop.iterated"))
-      : Effect.map(this.#store.events.last(this.#run, path, "loop.iterated"), (event) => (event === undefined ? [] : [event]))
+    return all ?
+      Effect.map(this.#store.events.under(this.#run, path), (events) => events.filter(({ kind }) => kind === "loop.iterated")) :
+      Effect.map(this.#store.events.last(this.#run, path, "loop.iterated"), (event) => (event === undefined ? [] : [event]))
   }
 
   /** The output that `event` carries or refers to. */
@@ -115,14 +115,18 @@ export class Journal {
   }
 
   #missing(seq: number): StoreFailed {
-    return new StoreFailed({ store: this.#store.name, operation: "read", reason: `event ${seq} of run '${this.#run.id}' is missing: the journal is damaged`, cause: undefined })
+    return new StoreFailed({
+      store: this.#store.name,
+      operation: "read",
+      reason: `event ${seq} of run '${this.#run.id}' is missing: the journal is damaged`,
+      cause: undefined,
+    })
   }
 
   #parts(refs: Readonly<Record<string, Ref>> | ReadonlyArray<Ref>): Effect.Effect<unknown, StoreFailed> {
-    if (refs instanceof Array) return Effect.forEach(refs, (ref) => this.value(ref))
+    if (isList(refs)) return Effect.forEach(refs, (ref) => this.value(ref))
     const entries = Object.entries(refs)
-    return Effect.map(Effect.forEach(entries, ([, ref]) => this.value(ref)), (values) =>
-      Object.fromEntries(entries.map(([name], i) => [name, values[i]])))
+    return Effect.map(Effect.forEach(entries, ([, ref]) => this.value(ref)), (values) => Object.fromEntries(entries.map(([name], i) => [name, values[i]])))
   }
 }
 
@@ -142,3 +146,5 @@ const codecsOf = (flow: FlowIR): ReadonlyMap<string, ValueCodec> => {
 export const dataOf = (event: RunEvent): EventData => JSON.parse(event.data) as EventData
 /** The error that an event carries. */
 export const errorOf = (event: RunEvent): unknown => decodeValue(JSON.stringify(dataOf(event).error))
+
+const isList = (refs: Readonly<Record<string, Ref>> | ReadonlyArray<Ref>): refs is ReadonlyArray<Ref> => Array.isArray(refs)

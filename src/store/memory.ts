@@ -15,33 +15,37 @@ interface Kept {
 /** A new, empty store. */
 export const memoryStore = (): Store["Service"] => {
   const kept = new Map<string, Kept>()
-  const known = (id: string) => Effect.suspend(() => {
-    const found = kept.get(id)
-    return found === undefined ? Effect.fail(new RunNotFound({ run: id })) : Effect.succeed(found)
-  })
+  const known = (id: string) =>
+    Effect.suspend(() => {
+      const found = kept.get(id)
+      return found === undefined ? Effect.fail(new RunNotFound({ run: id })) : Effect.succeed(found)
+    })
   return Store.of({
     name: "memory",
     shared: false,
     runs: {
-      create: (given) => Effect.sync(() => {
-        const found = kept.get(given.id)
-        if (found !== undefined) return { created: false, run: found.run }
-        const now = Date.now()
-        const run: RunRecord = { ...given, status: "running", fence: 1, createdAt: now, updatedAt: now }
-        kept.set(given.id, { run, events: [], byParent: new Map() })
-        return { created: true, run }
-      }),
+      create: (given) =>
+        Effect.sync(() => {
+          const found = kept.get(given.id)
+          if (found !== undefined) return { created: false, run: found.run }
+          const now = Date.now()
+          const run: RunRecord = { ...given, status: "running", fence: 1, createdAt: now, updatedAt: now }
+          kept.set(given.id, { run, events: [], byParent: new Map() })
+          return { created: true, run }
+        }),
       get: (id) => Effect.map(known(id), ({ run }) => run),
-      list: ({ flow, status, limit = 50 }) => Effect.sync(() =>
-        [...kept.values()].reverse().map(({ run }) => run)
-          .filter((run) => (flow === undefined || run.flow === flow) && (status === undefined || run.status === status))
-          .slice(0, limit)
-      ),
-      claim: (id, fence, owner) => Effect.flatMap(known(id), (found) => {
-        if (found.run.fence !== fence) return Effect.fail(new RunTakenOver({ run: id }))
-        found.run = { ...found.run, owner, fence: fence + 1, status: "running", updatedAt: Date.now() }
-        return Effect.succeed(found.run)
-      }),
+      list: ({ flow, status, limit = 50 }) =>
+        Effect.sync(() =>
+          [...kept.values()].toReversed().map(({ run }) => run)
+            .filter((run) => (flow === undefined || run.flow === flow) && (status === undefined || run.status === status))
+            .slice(0, limit)
+        ),
+      claim: (id, fence, owner) =>
+        Effect.flatMap(known(id), (found) => {
+          if (found.run.fence !== fence) return Effect.fail(new RunTakenOver({ run: id }))
+          found.run = { ...found.run, owner, fence: fence + 1, status: "running", updatedAt: Date.now() }
+          return Effect.succeed(found.run)
+        }),
     },
     events: {
       append: ({ id, fence }, append, _durability, status) => {

@@ -16,13 +16,18 @@ const file = (name: string, text: string): string => {
   writeFileSync(join(folder, name), text)
   return join(folder, name)
 }
-const greet = file("greet.ts", `import { seq } from ${index}
+const greet = file(
+  "greet.ts",
+  `import { seq } from ${index}
 import { z } from ${JSON.stringify(new URL("../../node_modules/zod/index.js", import.meta.url).pathname)}
 export const greet = seq("greet", { input: z.object({ name: z.string(), age: z.number().optional() }) })
   .step("text", ({ input }) => "Hello " + input.name)
   .returns(({ text }) => text)
-`)
-const several = file("several.ts", `import { seq } from ${index}
+`,
+)
+const several = file(
+  "several.ts",
+  `import { seq } from ${index}
 export const one = seq("first").step("a", () => ({ n: 1n, m: new Map([["k", 1]]), s: new Set([1]), z: null })).loop("l", { times: 14 }, (b) => b.step("s", ({ index }) => index))
 export const again = one
 export const two = seq("second").step("fails", () => { throw new Error("it \\u001b[31m broke") })
@@ -33,7 +38,8 @@ export const five = seq("fifth").step("flaky", async () => { if (++tries < 2) th
   .protect("p", (b) => b.step("s", async () => { throw new Error("caught") }), { catch: { StepThrew: () => 1 } })
 export const seven = seq("seventh").step("s", () => { const error = { isOk: () => false, match: (_ok: any, no: any) => no("plain text") }; return error as never })
 export const notAFlow = { ir: { name: 1 } }
-`)
+`,
+)
 const store = join(folder, "heddle.db")
 
 let out = ""
@@ -100,7 +106,9 @@ describe("run", () => {
   })
 
   it("does not wait forever for a file", async () => {
-    await expect(loadFlows(file("endless.ts", "await new Promise(() => setTimeout(() => {}, 1e6))"), 300)).rejects.toThrow("did not finish loading within 0.3 s")
+    await expect(loadFlows(file("endless.ts", "await new Promise(() => setTimeout(() => {}, 1e6))"), 300)).rejects.toThrow(
+      "did not finish loading within 0.3 s",
+    )
   })
 
   it("says what is wrong with the file", async () => {
@@ -182,7 +190,12 @@ describe("runs, show, resume, cancel", () => {
   it("resumes by what is stored, or by what is given", async () => {
     expect((await on("resume", "ada")).out).toBe("Hello Ada\n")
     expect((await on("resume", "ada", "--flow", greet, "--json")).out).toContain("\"ok\":true")
-    await Effect.runPromise(Effect.provide(Heddle.use((h) => Effect.flip(h.run(lone as never, undefined as never, { id: "lone" })) as Effect.Effect<unknown>), Heddle.layerSqlite(store)))
+    await Effect.runPromise(
+      Effect.provide(
+        Heddle.use((h) => Effect.flip(h.run(lone as never, undefined as never, { id: "lone" })) as Effect.Effect<unknown>),
+        Heddle.layerSqlite(store),
+      ),
+    )
     expect(await on("resume", "lone")).toMatchObject({ code: 2, errors: expect.stringContaining("was not started from the command line") })
   })
 
@@ -209,7 +222,22 @@ describe("runs, show, resume, cancel", () => {
     expect(readFileSync(notes, "utf8")).toContain("not a database at all")
   })
 })
-const lone = { ir: { name: "lone", version: 1, description: undefined, input: undefined, output: undefined, dangling: false, body: { nodes: [], returns: () => { throw new Error("x") } } } }
+const lone = {
+  ir: {
+    name: "lone",
+    version: 1,
+    description: undefined,
+    input: undefined,
+    output: undefined,
+    dangling: false,
+    body: {
+      nodes: [],
+      returns: () => {
+        throw new Error("x")
+      },
+    },
+  },
+}
 
 describe("graph and check", () => {
   it("draws one flow or all, as tree, Mermaid or JSON", async () => {
@@ -223,21 +251,34 @@ describe("graph and check", () => {
   it("checks types and flows, each finding with its place", async () => {
     const ok = await heddle("check", "examples/01-hello.ts", "--tsconfig", "tsconfig.check.json")
     expect(ok).toMatchObject({ code: 0, out: "1 files, 1 flows, 0 errors, 0 warnings\n" })
-    const wrong = file("wrong.ts", `import { seq } from ${index}\nexport const f = seq("f").step("a", () => 1).step("b", ({ a }) => a.x)\nconst n: string = 1\nvoid n\n`)
-    const config = file("tsconfig.json", JSON.stringify({ compilerOptions: { target: "ES2024", module: "NodeNext", strict: true, skipLibCheck: true, types: [] } }))
+    const wrong = file(
+      "wrong.ts",
+      `import { seq } from ${index}\nexport const f = seq("f").step("a", () => 1).step("b", ({ a }) => a.x)\nconst n: string = 1\nvoid n\n`,
+    )
+    const config = file(
+      "tsconfig.json",
+      JSON.stringify({ compilerOptions: { target: "ES2024", module: "NodeNext", strict: true, skipLibCheck: true, types: [] } }),
+    )
     const found = await heddle("check", wrong)
     expect(found.code).toBe(3)
     expect(found.out).toMatch(/wrong\.ts:2:\d+ error Property 'x' does not exist on type 'number'\. TS2339/)
     expect(found.out).toMatch(/wrong\.ts:3:7 error/)
-    const doubtful = file("doubtful.ts", `import { seq } from ${index}
+    const doubtful = file(
+      "doubtful.ts",
+      `import { seq } from ${index}
 const loop: any = seq("f").step("a", () => 1)
 export const f = loop.loop({ times: 2 }, (b: any) => b.step("x", () => 1)).step("a", () => 2)
 export const g = (seq("g") as any).step("bad[1]", () => 1)
 export default seq("a/b")
-`)
+`,
+    )
     const json = JSON.parse((await heddle("check", doubtful, "--tsconfig", config, "--json")).out)
     expect(json).toMatchObject({ ok: false, files: 1, flows: 3 })
-    expect(json.findings.map(({ line, level, rule }: { line: number; level: string; rule: string }) => `${line} ${level} ${rule}`)).toEqual(["3 error duplicate-name", "3 warning unnamed", "4 error name", "5 error name"].sort((a, b) => json.findings.findIndex((f: any) => a.endsWith(f.rule)) - json.findings.findIndex((f: any) => b.endsWith(f.rule))))
+    expect(json.findings.map(({ line, level, rule }: { line: number; level: string; rule: string }) => `${line} ${level} ${rule}`)).toEqual(
+      ["3 error duplicate-name", "3 warning unnamed", "4 error name", "5 error name"].sort((a, b) =>
+        json.findings.findIndex((f: any) => a.endsWith(f.rule)) - json.findings.findIndex((f: any) => b.endsWith(f.rule))
+      ),
+    )
     expect((await heddle("check", doubtful, "--tsconfig", config)).out).toMatch(/doubtful\.ts:3:14 warning f › loop#1/)
     const chained = file("chained.ts", `import { seq } from ${index}\nexport const f = seq("f").step("s", () => ({ f: () => 1 }))\n`)
     expect((await heddle("check", chained)).out).toContain("step 's' returns a value that cannot be recorded")

@@ -29,7 +29,13 @@ const killing = (store: Store["Service"]): Store["Service"] => ({
   },
 })
 
-const program = Effect.scoped(Effect.flatMap(openSqlite(file, { synchronous: "normal" }), (store) =>
-  makeHeddle(killing(store)).run(logged(flow, (path) => appendFileSync(log, `${path}\n`)) as never, input as never, { id: "run" }) as Effect.Effect<unknown>))
+const program = Effect.scoped(
+  Effect.flatMap(openSqlite(file, { synchronous: "normal" }), (store) =>
+    makeHeddle(killing(store)).run(
+      logged(flow, (path) => appendFileSync(log, `${path}\n`)) as never,
+      input as never,
+      { id: "run" },
+    ) as Effect.Effect<unknown>),
+)
 const exit = await Effect.runPromiseExit(services === undefined ? program : Effect.provideContext(program, services))
 process.stdout.write(Exit.isSuccess(exit) ? `${encodeValue(exit.value)} ${appends}` : `failed ${JSON.stringify(exit)} ${appends}`)

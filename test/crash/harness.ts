@@ -17,7 +17,8 @@ export interface Figures {
   readonly again: number
 }
 /** Every numbered example; those that start runs of their own store kill themselves no less. */
-export const numberedExamples = (): ReadonlyArray<string> => readdirSync("examples").filter((name) => /^\d\d-.*\.ts$/.test(name)).map((name) => `examples/${name}`)
+export const numberedExamples = (): ReadonlyArray<string> =>
+  readdirSync("examples").filter((name) => /^\d\d-.*\.ts$/.test(name)).map((name) => `examples/${name}`)
 
 const lines = (file: string): ReadonlyArray<string> => (existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean) : [])
 

@@ -8,10 +8,16 @@ const child = seq("child").step("m", () => 1)
 const flow = seq("triage", { description: "sorts tickets" })
   .step("score", () => 8, { description: "how urgent", retry: undefined as never })
   .when(({ score }) => score > 7).step("page", () => 1)
-  .match("route", ({ score }) => (score > 7 ? "bug" : "other") as "bug" | "other", { bug: (b) => b.step("file", () => 1), other: (b) => b.step("queue", () => 2).returns(({ queue }) => queue) })
+  .match("route", ({ score }) => (score > 7 ? "bug" : "other") as "bug" | "other", {
+    bug: (b) => b.step("file", () => 1),
+    other: (b) => b.step("queue", () => 2).returns(({ queue }) => queue),
+  })
   .when("either", ({ score }) => score > 1, (b) => b.step("yes", () => 1))
   .when("both", ({ score }) => score > 1, (b) => b.step("y", () => 1), (b) => b.step("n", () => 1))
-  .loop("refine", { until: ({ score }) => score > 9, max: 5 }, (b) => b.update("score", ({ score }) => score + 1).break(function(scope) { return scope.score > 20 }))
+  .loop("refine", { until: ({ score }) => score > 9, max: 5 }, (b) =>
+    b.update("score", ({ score }) => score + 1).break(function(scope) {
+      return scope.score > 20
+    }))
   .loop("thrice", { times: 3 }, (b) => b.step("t", () => 1))
   .loop("some", { times: () => 2 }, (b) => b.step("t", () => 1))
   .each("each", () => [1], (b) => b.step("s", () => 1))

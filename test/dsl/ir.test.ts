@@ -20,7 +20,9 @@ const everything = seq("everything", { description: "all verbs", version: 3 })
   .loop("dynamic", { times: ({ n }) => n }, (b) => b.step("s", () => 1))
   .loop("over", { over: () => [1], max: 3, atMax: "fail" }, (b) => b.step("s", () => 1))
   .each("each", () => [1], (b) => b.step("s", () => 1), { concurrency: 2, failure: atLeast(1) })
-  .parallel("par", { left: (b) => b.update("n", () => 1), right: (b) => b.update("n", () => 2).step("z", () => err("x")) }, { optional: ["right"] }).merge({ n: merge.sum })
+  .parallel("par", { left: (b) => b.update("n", () => 1), right: (b) => b.update("n", () => 2).step("z", () => err("x")) }, { optional: ["right"] }).merge({
+    n: merge.sum,
+  })
   .protect("safe", (b) => b.step("s", () => err({ _tag: "A" as const })), { catch: { A: () => 1 } })
   .step(child)
   .step("named", nest(child, () => undefined))
@@ -29,9 +31,42 @@ const everything = seq("everything", { description: "all verbs", version: 3 })
 describe("ir", () => {
   it("places every node under its path as written", () => {
     expect(Array.from(walk(everything.ir), ({ path }) => path)).toEqual([
-      "n", "def", "fn", "n#2", "n#3", "maybe", "either", "either/yes/x", "either/no/y", "route", "route/a/x", "route/b/x",
-      "loop#1", "loop#1/break#1", "loop#1/continue#1", "loop#1/n", "until", "until/s", "times", "times/s", "dynamic", "dynamic/s", "over", "over/s", "each", "each/s",
-      "par", "par/left/n", "par/right/n", "par/right/z", "safe", "safe/s", "child", "child/m", "named", "named/m",
+      "n",
+      "def",
+      "fn",
+      "n#2",
+      "n#3",
+      "maybe",
+      "either",
+      "either/yes/x",
+      "either/no/y",
+      "route",
+      "route/a/x",
+      "route/b/x",
+      "loop#1",
+      "loop#1/break#1",
+      "loop#1/continue#1",
+      "loop#1/n",
+      "until",
+      "until/s",
+      "times",
+      "times/s",
+      "dynamic",
+      "dynamic/s",
+      "over",
+      "over/s",
+      "each",
+      "each/s",
+      "par",
+      "par/left/n",
+      "par/right/n",
+      "par/right/z",
+      "safe",
+      "safe/s",
+      "child",
+      "child/m",
+      "named",
+      "named/m",
     ])
     expect(writtenPath(passPath("a[3]/b", 2))).toBe("a/b")
   })
@@ -43,7 +78,14 @@ describe("ir", () => {
     expect(encoded.body[0]).toMatchObject({ kind: "step", name: "n", description: "a number", text: { work: "() => 0" } })
     expect(encoded.body.map(({ kind }) => kind)).toContain("protect")
     expect(encoded.body[5]?.text["guard"]).toContain("n > 0")
-    expect(encode(seq("long").step("s", () => "a string that is long enough to be cut somewhere, since a diagram has no room for the whole of a function that goes on and on").ir).body[0]?.text["work"]).toHaveLength(120)
+    expect(
+      encode(
+        seq("long").step(
+          "s",
+          () => "a string that is long enough to be cut somewhere, since a diagram has no room for the whole of a function that goes on and on",
+        ).ir,
+      ).body[0]?.text["work"],
+    ).toHaveLength(120)
     expect(encode(seq("plain").ir)).toEqual({ format: 1, name: "plain", version: 1, returns: false, body: [] })
   })
 
@@ -70,7 +112,13 @@ describe("check", () => {
 
   it("has nothing to say of a flow that works, but warns of identities that move", () => {
     expect(rules(seq("fine").step("a", () => 1))).toEqual([])
-    expect(rules(everything)).toEqual(["warning n#2 unnamed", "warning n#3 unnamed", "warning loop#1 unnamed", "warning loop#1/break#1 unnamed", "warning loop#1/continue#1 unnamed"])
+    expect(rules(everything)).toEqual([
+      "warning n#2 unnamed",
+      "warning n#3 unnamed",
+      "warning loop#1 unnamed",
+      "warning loop#1/break#1 unnamed",
+      "warning loop#1/continue#1 unnamed",
+    ])
     expect(check(everything.ir)).toBe(check(everything.ir))
   })
 
@@ -97,15 +145,26 @@ describe("check", () => {
     [any().step("n", () => 1).each("e", () => [], (b: any) => b.update("n", () => 1)), "error e unmerged"],
     [any().parallel("p", { a: (b: any) => b }, { optional: ["x"] }), "error p optional"],
     [any().parallel("p", { a: (b: any) => b }, { failure: atLeast(2) }), "error p at-least"],
-    [any().step("n", () => 1).parallel("p", { a: (b: any) => b.update("n", () => 1), b: (b: any) => b.loop("l", { times: 1 }, (c: any) => c.update("n", () => 1)) }), "error p unmerged"],
+    [
+      any().step("n", () => 1).parallel("p", {
+        a: (b: any) => b.update("n", () => 1),
+        b: (b: any) => b.loop("l", { times: 1 }, (c: any) => c.update("n", () => 1)),
+      }),
+      "error p unmerged",
+    ],
     [any().step("n", () => 1).parallel("p", { a: (b: any) => b.update("n", () => 1) }).merge({ n: merge.sum }), "error p merge-unused"],
   ])("%# finds it", (flow, wanted) => {
     expect(rules(flow)).toContain(wanted)
   })
 
   it("a fork's own names are no updates, and a race needs no policy", () => {
-    expect(rules(seq("f").parallel("p", { a: (b) => b.step("x", () => 1).update("x", () => 2), b: (b) => b.step("x", () => 1).update("x", () => 2) })).filter((rule) => rule.startsWith("error"))).toEqual([])
-    expect(rules(seq("f").step("n", () => 1).parallel("p", { a: (b) => b.update("n", () => 1), b: (b) => b.update("n", () => 2) }, { failure: "first" }))).toEqual([])
+    expect(
+      rules(seq("f").parallel("p", { a: (b) => b.step("x", () => 1).update("x", () => 2), b: (b) => b.step("x", () => 1).update("x", () => 2) })).filter((
+        rule,
+      ) => rule.startsWith("error")),
+    ).toEqual([])
+    expect(rules(seq("f").step("n", () => 1).parallel("p", { a: (b) => b.update("n", () => 1), b: (b) => b.update("n", () => 2) }, { failure: "first" })))
+      .toEqual([])
   })
 
   it("long chains and endless nesting are noticed", () => {

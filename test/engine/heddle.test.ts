@@ -149,7 +149,8 @@ it("a run of a live process is not taken, one of a dead process is", async () =>
   const heddle = makeHeddle(store)
   const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"])
   const host = owner.split(":")[0]!
-  const create = (id: string, by: string) => Effect.runPromise(store.runs.create({ id, flow: "add", version: 1, fingerprint: "x", input: "{\"n\":1}", source: undefined, owner: by }))
+  const create = (id: string, by: string) =>
+    Effect.runPromise(store.runs.create({ id, flow: "add", version: 1, fingerprint: "x", input: "{\"n\":1}", source: undefined, owner: by }))
   await create("mine", `${host}:${other.pid}`)
   await create("far", "elsewhere:1")
   const error = await flip(heddle.resume(add, "mine"))
@@ -165,7 +166,16 @@ it("a run of a live process is not taken, one of a dead process is", async () =>
 it("a process that lost its run to another stops at its next record", async () => {
   const store = memoryStore()
   const flow = seq("t").step("a", () => Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim("r", run.fence, "thief:1"))).step("b", () => 1)
-  const error = await flip(makeHeddle(store).run(seq("t").step("a", () => Effect.asVoid(Effect.orDie(Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim("r", run.fence, "thief:1"))))).step("b", () => 1), undefined, { id: "r" }))
+  const error = await flip(
+    makeHeddle(store).run(
+      seq("t").step("a", () => Effect.asVoid(Effect.orDie(Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim("r", run.fence, "thief:1"))))).step(
+        "b",
+        () => 1,
+      ),
+      undefined,
+      { id: "r" },
+    ),
+  )
   void flow
   expect(error).toMatchObject({ _tag: "RunTakenOver" })
   expect(error.message).toContain("stopped without writing")
@@ -236,14 +246,24 @@ it("services come from a layer, through either door", async () => {
   expect((await run(flow, undefined, { layer }))._unsafeUnwrap()).toBe("hello")
   const both = Layer.mergeAll(Heddle.layerMemory, layer)
   expect(await Effect.runPromise(Effect.provide(Heddle.run(flow, undefined), both))).toBe("hello")
-  expect(await Effect.runPromise(Effect.provide(Effect.flatMap(Effect.exit(Heddle.resume(flow, "none")), (exit) => Effect.succeed(exit._tag)), both))).toBe("Failure")
+  expect(await Effect.runPromise(Effect.provide(Effect.flatMap(Effect.exit(Heddle.resume(flow, "none")), (exit) => Effect.succeed(exit._tag)), both))).toBe(
+    "Failure",
+  )
   expect(await Effect.runPromise(Effect.provide(Heddle.use((heddle) => heddle.list()), both))).toEqual([])
 })
 
 it("a store that fails while a run goes on is the run's error", async () => {
   const kept = memoryStore()
   const { StoreFailed } = await import("heddle")
-  const failing = { ...kept, events: { ...kept.events, append: (...args: Parameters<typeof kept.events.append>) => (args[1].seq === 3 ? Effect.fail(new StoreFailed({ store: "s", operation: "append", reason: "full", cause: undefined })) : kept.events.append(...args)) } }
+  const failing = {
+    ...kept,
+    events: {
+      ...kept.events,
+      append: (...args: Parameters<typeof kept.events.append>) => (args[1].seq === 3 ?
+        Effect.fail(new StoreFailed({ store: "s", operation: "append", reason: "full", cause: undefined })) :
+        kept.events.append(...args)),
+    },
+  }
   const error = await flip(makeHeddle(failing).run(seq("f").step("a", () => 1).step("b", () => 2), undefined, { id: "r" }))
   expect(error.message).toBe("s: append failed: full")
   expect(await Effect.runPromise(kept.runs.get("r"))).toMatchObject({ status: "running" })

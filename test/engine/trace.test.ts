@@ -8,7 +8,9 @@ import type { RunEvent } from "../../src/model/event.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 
 const shape = (nodes: ReadonlyArray<TraceNode>): ReadonlyArray<string> =>
-  nodes.flatMap(({ path, kind, status, attempts, note, output, children }) => [[path, kind, status, attempts > 1 ? `x${attempts}` : "", note ?? "", output ?? ""].filter(Boolean).join(" "), ...shape(children)])
+  nodes.flatMap((
+    { path, kind, status, attempts, note, output, children },
+  ) => [[path, kind, status, attempts > 1 ? `x${attempts}` : "", note ?? "", output ?? ""].filter(Boolean).join(" "), ...shape(children)])
 
 it("a run is told as a tree of what happened", async () => {
   let tries = 0
@@ -19,7 +21,10 @@ it("a run is told as a tree of what happened", async () => {
     .loop("l", { over: () => [1, 2] }, (b) => b.step("s", () => 1).continue(({ index }) => index > 5))
     .loop("w", { while: ({ index }) => index < 1, max: 3 }, (b) => b.step("s", () => 1))
     .each("e", () => [1], (b) => b.step("s", () => 1))
-    .parallel("p", { f: (b) => b.step("s", () => (++tries < 2 ? err("no") : ok(1)), { retry: { times: 1, backoff: 1 } }), o: (b) => b.step("bad", () => err("no")) }, { optional: ["o"] })
+    .parallel("p", {
+      f: (b) => b.step("s", () => (++tries < 2 ? err("no") : ok(1)), { retry: { times: 1, backoff: 1 } }),
+      o: (b) => b.step("bad", () => err("no")),
+    }, { optional: ["o"] })
     .protect("c", (b) => b.step("s", () => err({ _tag: "T" as const })), { catch: { T: () => 1 } })
     .step("last", () => err("end"))
   const heddle = makeHeddle(memoryStore())
@@ -56,7 +61,14 @@ it("a run is told as a tree of what happened", async () => {
 })
 
 it("durations run from the event before in the same block; nothing gives nothing", () => {
-  const event = (seq: number, at: number, kind: RunEvent["kind"], parent: string, name: string, data = "{}"): RunEvent => ({ seq, at, kind, parent, name, data })
+  const event = (seq: number, at: number, kind: RunEvent["kind"], parent: string, name: string, data = "{}"): RunEvent => ({
+    seq,
+    at,
+    kind,
+    parent,
+    name,
+    data,
+  })
   const nodes = trace([
     event(1, 100, "run.started", "", ""),
     event(2, 130, "step.completed", "", "a", "{\"output\":1,\"signal\":\"break\"}"),

@@ -36,14 +36,26 @@ describe("step", () => {
     expect(await error(seq("a").step("s", () => err(new Declined())))).toBeInstanceOf(Declined)
     expect(await error(seq("a").step("s", () => errAsync("no")))).toBe("no")
     expect(await error(seq("a").step("s", () => Effect.fail("effect")))).toBe("effect")
-    expect(await error(seq("a").step("s", function*() {
-      return yield* Effect.fail("generator")
-    }))).toBe("generator")
+    expect(
+      await error(
+        seq("a").step("s", function*() {
+          return yield* Effect.fail("generator")
+        }),
+      ),
+    ).toBe("generator")
   })
 
   it("names the step where something throws, rejects or dies", async () => {
     const cause = new Error("boom")
-    for (const work of [() => { throw cause }, () => Promise.reject(cause), () => Effect.die(cause)] as Array<() => any>) {
+    for (
+      const work of [
+        () => {
+          throw cause
+        },
+        () => Promise.reject(cause),
+        () => Effect.die(cause),
+      ] as Array<() => any>
+    ) {
       const failed = await error(seq("a").loop("l", { times: 1 }, (b) => b.step("s", work)))
       expect(failed).toMatchObject({ _tag: "StepThrew", path: "l[0]/s", cause })
       expect(failed.message).toBe("step 'l[0]/s' threw: boom")
@@ -105,11 +117,22 @@ describe("step", () => {
     expect(failed).toMatchObject({ _tag: "NotStorable", path: "s", at: "list[0].fn", reason: "a function" })
     expect(failed.message).toBe("'s' gave a value that cannot be recorded: list[0].fn is a function. Return plain data, or give the step a codec")
     expect((await error(seq("bad").step("s", () => Symbol("x") as never))).message).toContain("recorded: it is a symbol")
-    expect(await error(seq("bad").step("s", () => { throw new Error("") }))).toMatchObject({ _tag: "StepThrew" })
+    expect(
+      await error(
+        seq("bad").step("s", () => {
+          throw new Error("")
+        }),
+      ),
+    ).toMatchObject({ _tag: "StepThrew" })
   })
 
   it("lets a bug of Heddle's own surface, not hide", async () => {
-    const codec = { encode: () => { throw new TypeError("encode is broken") }, decode: (x: string) => new URL(x) }
+    const codec = {
+      encode: () => {
+        throw new TypeError("encode is broken")
+      },
+      decode: (x: string) => new URL(x),
+    }
     expect(await error(seq("codec").step("s", () => new URL("https://a.example"), { codec }))).toBeInstanceOf(TypeError)
   })
 })
@@ -130,7 +153,9 @@ describe("scope", () => {
     const left = base.step("b", ({ a }) => a + 1)
     const right = base.step("b", ({ a }) => a + 10)
     expect([await value(left), await value(right), await value(base)]).toEqual([{ a: 1, b: 2 }, { a: 1, b: 11 }, { a: 1 }])
-    expect(Object.isFrozen(base.ir) && Object.isFrozen(base.ir.body) && Object.isFrozen(base.ir.body.nodes) && Object.isFrozen(base.ir.body.nodes[0])).toBe(true)
+    expect(Object.isFrozen(base.ir) && Object.isFrozen(base.ir.body) && Object.isFrozen(base.ir.body.nodes) && Object.isFrozen(base.ir.body.nodes[0])).toBe(
+      true,
+    )
     expect("then" in base).toBe(false)
     expect(await Promise.resolve(base)).toBe(base)
   })
@@ -138,17 +163,19 @@ describe("scope", () => {
 
 describe("when and match", () => {
   it("guards exactly the next node", async () => {
-    const flow = (yes: boolean) => seq("g").when(() => yes).step("a", () => 1).step("b", () => 2).when(() => yes).update("b", () => 3)
-      .when(() => yes).loop({ times: 2 }, (b) => b.update("b", ({ b }) => b + 1))
+    const flow = (yes: boolean) =>
+      seq("g").when(() => yes).step("a", () => 1).step("b", () => 2).when(() => yes).update("b", () => 3)
+        .when(() => yes).loop({ times: 2 }, (b) => b.update("b", ({ b }) => b + 1))
     expect(await value(flow(true))).toEqual({ a: 1, b: 5 })
     expect(await value(flow(false))).toEqual({ a: undefined, b: 2 })
   })
 
   it("chooses a block, or none", async () => {
-    const flow = (n: number) => seq("c").step("n", () => n)
-      .when("size", ({ n }) => n > 5, (b) => b.step("x", () => "big"), (b) => b.step("y", () => "small"))
-      .when("only", ({ n }) => n > 5, (b) => b.step("z", () => "yes"))
-      .when(({ n }) => n > 5, (b) => b.update("n", () => 100))
+    const flow = (n: number) =>
+      seq("c").step("n", () => n)
+        .when("size", ({ n }) => n > 5, (b) => b.step("x", () => "big"), (b) => b.step("y", () => "small"))
+        .when("only", ({ n }) => n > 5, (b) => b.step("z", () => "yes"))
+        .when(({ n }) => n > 5, (b) => b.update("n", () => 100))
     expect(await value(flow(9))).toEqual({ n: 100, size: { x: "big" }, only: { z: "yes" } })
     expect(await value(flow(1))).toEqual({ n: 1, size: { y: "small" }, only: undefined })
   })
@@ -167,19 +194,47 @@ describe("when and match", () => {
 
   it("a value without a case is a typed error", async () => {
     const flow = seq("none").match("m", () => "c" as "a" | "b", { a: (b) => b.step("x", () => 1), b: (b) => b.step("x", () => 1) })
-    expect(await error(flow)).toMatchObject({ _tag: "NoCase", path: "m", label: "c", cases: ["a", "b"], message: expect.stringContaining("has no case for \"c\"; its cases: a, b") })
+    expect(await error(flow)).toMatchObject({
+      _tag: "NoCase",
+      path: "m",
+      label: "c",
+      cases: ["a", "b"],
+      message: expect.stringContaining("has no case for \"c\"; its cases: a, b"),
+    })
     expect((await error((seq("none") as any).match("m", () => ({}), { a: (b: any) => b }))).message).toContain("no _tag, type or kind")
   })
 
   it("a condition that throws names the place", async () => {
-    for (const flow of [
-      seq("t").when(() => { throw new Error("odd") }).step("s", () => 1),
-      seq("t").when("s", () => { throw new Error("odd") }, (b) => b.step("x", () => 1)),
-      seq("t").loop("s", { times: () => { throw new Error("odd") } }, (b) => b.step("x", () => 1)),
-      seq("t").loop("s", { over: () => { throw new Error("odd") } }, (b) => b.step("x", () => 1)),
-      seq("t").each("s", (): Array<number> => { throw new Error("odd") }, (b) => b.step("x", () => 1)),
-    ] as Array<any>) expect((await error(flow)).message).toContain("a function of the scope at 's' threw: odd")
-    expect(await error(seq("t").returns((): number => { throw new Error("odd") }))).toMatchObject({ _tag: "ConditionThrew", path: "" })
+    for (
+      const flow of [
+        seq("t").when(() => {
+          throw new Error("odd")
+        }).step("s", () => 1),
+        seq("t").when("s", () => {
+          throw new Error("odd")
+        }, (b) => b.step("x", () => 1)),
+        seq("t").loop("s", {
+          times: () => {
+            throw new Error("odd")
+          },
+        }, (b) => b.step("x", () => 1)),
+        seq("t").loop("s", {
+          over: () => {
+            throw new Error("odd")
+          },
+        }, (b) => b.step("x", () => 1)),
+        seq("t").each("s", (): Array<number> => {
+          throw new Error("odd")
+        }, (b) => b.step("x", () => 1)),
+      ] as Array<any>
+    ) expect((await error(flow)).message).toContain("a function of the scope at 's' threw: odd")
+    expect(
+      await error(
+        seq("t").returns((): number => {
+          throw new Error("odd")
+        }),
+      ),
+    ).toMatchObject({ _tag: "ConditionThrew", path: "" })
   })
 })
 
@@ -187,18 +242,26 @@ describe("loop", () => {
   const counting = () => seq("n").step("n", () => 0)
 
   it("goes on while, until, a number of times, or over items", async () => {
-    expect(await value(counting().loop("l", { while: ({ n }) => n < 3, max: 10 }, (b) => b.update("n", ({ n }) => n + 1).step("s", ({ index }) => index)))).toEqual({ n: 3, l: { s: 2 } })
+    expect(await value(counting().loop("l", { while: ({ n }) => n < 3, max: 10 }, (b) => b.update("n", ({ n }) => n + 1).step("s", ({ index }) => index))))
+      .toEqual({ n: 3, l: { s: 2 } })
     expect(await value(counting().loop("l", { while: () => false, max: 10 }, (b) => b.step("s", () => 1)))).toEqual({ n: 0, l: undefined })
-    expect(await value(counting().loop("l", { until: ({ n, index }) => n + index >= 4, max: 10 }, (b) => b.update("n", ({ n }) => n + 1)))).toEqual({ n: 3, l: {} })
-    expect(await value(counting().loop("l", { times: ({ n }) => n + 2, collect: "all" }, (b) => b.step("s", ({ index }) => index).returns(({ s }) => s)))).toEqual({ n: 0, l: [0, 1] })
+    expect(await value(counting().loop("l", { until: ({ n, index }) => n + index >= 4, max: 10 }, (b) => b.update("n", ({ n }) => n + 1)))).toEqual({
+      n: 3,
+      l: {},
+    })
+    expect(await value(counting().loop("l", { times: ({ n }) => n + 2, collect: "all" }, (b) => b.step("s", ({ index }) => index).returns(({ s }) => s))))
+      .toEqual({ n: 0, l: [0, 1] })
     expect(await value(counting().loop("l", { times: () => 0, collect: "all" }, (b) => b.step("s", ({ index }) => index)))).toEqual({ n: 0, l: [] })
-    expect(await value(counting().loop("l", { over: () => new Set(["a", "b"]), collect: "all" }, (b) => b.step("s", ({ item }) => item).returns(({ s }) => s)))).toEqual({ n: 0, l: ["a", "b"] })
-    expect(await value(counting().loop("l", { over: () => [1, 2, 3], max: 2, collect: "all" }, (b) => b.step("s", ({ item }) => item).returns(({ s }) => s)))).toEqual({ n: 0, l: [1, 2] })
+    expect(await value(counting().loop("l", { over: () => new Set(["a", "b"]), collect: "all" }, (b) => b.step("s", ({ item }) => item).returns(({ s }) => s))))
+      .toEqual({ n: 0, l: ["a", "b"] })
+    expect(await value(counting().loop("l", { over: () => [1, 2, 3], max: 2, collect: "all" }, (b) => b.step("s", ({ item }) => item).returns(({ s }) => s))))
+      .toEqual({ n: 0, l: [1, 2] })
     expect(await value(counting().loop("l", { over: (): Array<number> => [] }, (b) => b.step("s", ({ item }) => item)))).toEqual({ n: 0, l: undefined })
   })
 
   it("keeps the last, all, none, the first or the last passes", async () => {
-    const kept = async (collect: any) => ((await value(seq("k").loop("l", { times: 4, collect }, (b) => b.step("s", ({ index }) => index).returns(({ s }) => s)))) as any).l
+    const kept = async (collect: any) =>
+      ((await value(seq("k").loop("l", { times: 4, collect }, (b) => b.step("s", ({ index }) => index).returns(({ s }) => s)))) as any).l
     expect(await kept("last")).toBe(3)
     expect(await kept("all")).toEqual([0, 1, 2, 3])
     expect(await kept("none")).toBeUndefined()
@@ -215,7 +278,14 @@ describe("loop", () => {
         .returns(({ n }) => n))
     expect(await value(flow)).toEqual({ n: 5, l: [1, 4] })
     expect(await value(seq("none").loop("l", { times: 3 }, (b) => b.continue(() => true).step("s", () => 1)))).toEqual({ l: undefined })
-    expect(await value(seq("p").loop("l", { times: 3, collect: "all" }, (b) => b.protect((c) => c.break(({ index }) => index === 1).step("f", () => err(new Declined())), { catch: { Declined: () => 1 } }).step("s", () => 1)))).toEqual({ l: [{ s: 1 }] })
+    expect(
+      await value(
+        seq("p").loop("l", { times: 3, collect: "all" }, (b) =>
+          b.protect((c) => c.break(({ index }) => index === 1).step("f", () => err(new Declined())), {
+            catch: { Declined: () => 1 },
+          }).step("s", () => 1)),
+      ),
+    ).toEqual({ l: [{ s: 1 }] })
   })
 
   it("ends at max, or fails there if asked to", async () => {
@@ -223,20 +293,24 @@ describe("loop", () => {
     expect(await value(loop("end"))).toEqual({ n: 3 })
     expect((await error(loop("fail"))).message).toBe("loop 'loop#1' made 3 passes and its condition still asks for more. Raise max, or end with atMax: \"end\"")
     expect(await value(counting().loop({ until: ({ n }) => n === 3, max: 3, atMax: "fail" }, (b) => b.update("n", ({ n }) => n + 1)))).toEqual({ n: 3 })
-    expect(await error(counting().loop({ while: ({ n }) => n < 9, max: 2, atMax: "fail" }, (b) => b.update("n", ({ n }) => n + 1)))).toMatchObject({ _tag: "LoopExhausted", max: 2 })
+    expect(await error(counting().loop({ while: ({ n }) => n < 9, max: 2, atMax: "fail" }, (b) => b.update("n", ({ n }) => n + 1)))).toMatchObject({
+      _tag: "LoopExhausted",
+      max: 2,
+    })
   })
 })
 
 describe("each and parallel", () => {
   it("each never runs more than its concurrency, and keeps the order of the items or of their ends", async () => {
     let [running, most] = [0, 0]
-    const flow = (ordered: boolean) => seq("e").each("l", () => [30, 10, 20], (b) =>
-      b.step("s", async ({ item }) => {
-        most = Math.max(most, ++running)
-        await sleep(item)
-        running--
-        return item
-      }).returns(({ s }) => s), { concurrency: 2, ordered })
+    const flow = (ordered: boolean) =>
+      seq("e").each("l", () => [30, 10, 20], (b) =>
+        b.step("s", async ({ item }) => {
+          most = Math.max(most, ++running)
+          await sleep(item)
+          running--
+          return item
+        }).returns(({ s }) => s), { concurrency: 2, ordered })
     expect(await value(flow(true))).toEqual({ l: [30, 10, 20] })
     expect(most).toBe(2)
     expect(await value(flow(false))).toEqual({ l: [10, 30, 20] })
@@ -254,24 +328,30 @@ describe("each and parallel", () => {
   it("failFast interrupts the others at the first error", async () => {
     let interrupted = 0
     const slow = () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
-    const flow = seq("ff").parallel("f", { a: (b) => b.step("s", slow), b: (b) => b.step("s", slow), c: (b) => b.step("s", async () => sleep(5).then(() => err(new Declined()))) })
+    const flow = seq("ff").parallel("f", {
+      a: (b) => b.step("s", slow),
+      b: (b) => b.step("s", slow),
+      c: (b) => b.step("s", async () => sleep(5).then(() => err(new Declined()))),
+    })
     expect(await error(flow)).toBeInstanceOf(Declined)
     expect(interrupted).toBe(2)
   })
 
   it("optional forks may fail; required ones may not", async () => {
-    const flow = (optional: ReadonlyArray<"a" | "b">) => seq("o").parallel("f", { a: (b) => b.step("s", () => err(new Declined())), b: (b) => b.step("s", () => 1) }, { optional })
+    const flow = (optional: ReadonlyArray<"a" | "b">) =>
+      seq("o").parallel("f", { a: (b) => b.step("s", () => err(new Declined())), b: (b) => b.step("s", () => 1) }, { optional })
     expect(await value(flow(["a"]))).toEqual({ f: { a: undefined, b: { s: 1 } } })
     expect(await error(flow(["b"]))).toBeInstanceOf(Declined)
   })
 
   it("waitAll lets all end and fails with every error", async () => {
     let ended = 0
-    const flow = (optional: ReadonlyArray<"a" | "b" | "c">) => seq("w").parallel("f", {
-      a: (b) => b.step("s", () => err(new Declined())),
-      b: (b) => b.step("s", () => err(new Lost("gone"))),
-      c: (b) => b.step("s", () => sleep(5).then(() => ++ended)),
-    }, { failure: "waitAll", optional })
+    const flow = (optional: ReadonlyArray<"a" | "b" | "c">) =>
+      seq("w").parallel("f", {
+        a: (b) => b.step("s", () => err(new Declined())),
+        b: (b) => b.step("s", () => err(new Lost("gone"))),
+        c: (b) => b.step("s", () => sleep(5).then(() => ++ended)),
+      }, { failure: "waitAll", optional })
     const failed = await error(flow([]))
     expect(failed).toMatchObject({ _tag: "JoinFailed", path: "f", failures: [{ fork: "a" }, { fork: "b" }] })
     expect(failed.message).toBe("'f': 2 failed:\n  a: Declined {\"_tag\":\"Declined\"}\n  b: gone")
@@ -280,10 +360,16 @@ describe("each and parallel", () => {
   })
 
   it("atLeast succeeds if enough did", async () => {
-    const flow = (n: number) => seq("al").each("l", () => [1, 2, 3], (b) => b.step("s", ({ item }) => (item === 2 ? err(new Declined()) : ok(item))).returns(({ s }) => s), { failure: atLeast(n) })
+    const flow = (n: number) =>
+      seq("al").each("l", () => [1, 2, 3], (b) => b.step("s", ({ item }) => (item === 2 ? err(new Declined()) : ok(item))).returns(({ s }) => s), {
+        failure: atLeast(n),
+      })
     expect(await value(flow(2))).toEqual({ l: [1, undefined, 3] })
     expect(await error(flow(3))).toMatchObject({ _tag: "JoinFailed", failures: [{ fork: "[1]" }] })
-    const unordered = seq("u").each("l", () => [1, 2, 3], (b) => b.step("s", ({ item }) => (item === 1 ? err("no") : ok(item))).returns(({ s }) => s), { failure: atLeast(1), ordered: false })
+    const unordered = seq("u").each("l", () => [1, 2, 3], (b) => b.step("s", ({ item }) => (item === 1 ? err("no") : ok(item))).returns(({ s }) => s), {
+      failure: atLeast(1),
+      ordered: false,
+    })
     expect(await value(unordered)).toEqual({ l: [2, 3, undefined] })
   })
 
@@ -296,13 +382,18 @@ describe("each and parallel", () => {
     }, { failure: "first" })
     expect(await value(flow)).toEqual({ n: 3, r: { fork: "c", value: { s: "c" } } })
     expect(interrupted).toBe(1)
-    expect(await error(seq("n").each("l", () => [1, 2], (b) => b.step("s", ({ item }) => err(item)), { failure: "first" }))).toMatchObject({ _tag: "JoinFailed", failures: [{ error: 1 }, { error: 2 }] })
+    expect(await error(seq("n").each("l", () => [1, 2], (b) => b.step("s", ({ item }) => err(item)), { failure: "first" }))).toMatchObject({
+      _tag: "JoinFailed",
+      failures: [{ error: 1 }, { error: 2 }],
+    })
     expect(await value(seq("e").each("l", () => [1, 2], (b) => b.step("s", ({ item }) => item).returns(({ s }) => s), { failure: "first" }))).toEqual({ l: 1 })
   })
 
   it("merges what several forks updated, by policy", async () => {
     const merged = async (before: any, a: any, b: any, policy: any) =>
-      ((await value(seq("m").step("x", () => before).parallel({ a: (c) => c.update("x", () => a), b: (c) => c.update("x", () => b) }).merge({ x: policy }))) as any).x
+      ((await value(
+        seq("m").step("x", () => before).parallel({ a: (c) => c.update("x", () => a), b: (c) => c.update("x", () => b) }).merge({ x: policy }),
+      )) as any).x
     expect(await merged(10, 2, 3, merge.sum)).toBe(5)
     expect(await merged(0, 2, 3, merge.max)).toBe(3)
     expect(await merged(0, 2, 3, merge.min)).toBe(2)
@@ -321,16 +412,31 @@ describe("each and parallel", () => {
     expect(merge.deep.combine([Object.create(null), { a: 1 }], {})).toEqual({ a: 1 })
     const each = seq("me").step("sum", () => 0).each(() => [1, 2, 3], (b) => b.update("sum", ({ item }) => item)).merge({ sum: merge.sum })
     expect(await value(each)).toEqual({ sum: 6 })
-    expect(await error(seq("t").step("x", () => 0).parallel({ a: (c) => c.update("x", () => 1), b: (c) => c.update("x", () => 2) }).merge({ x: merge.custom((): number => { throw new Error("odd") }) }))).toMatchObject({ _tag: "ConditionThrew" })
-    expect(await error((seq("t").step("x", () => 0) as any).parallel({ a: (c: any) => c.update("x", () => 1), b: (c: any) => c.update("x", () => 2) }).merge({ x: merge.custom(() => () => 1) }))).toMatchObject({ _tag: "NotStorable" })
+    expect(
+      await error(
+        seq("t").step("x", () => 0).parallel({ a: (c) => c.update("x", () => 1), b: (c) => c.update("x", () => 2) }).merge({
+          x: merge.custom((): number => {
+            throw new Error("odd")
+          }),
+        }),
+      ),
+    ).toMatchObject({ _tag: "ConditionThrew" })
+    expect(
+      await error(
+        (seq("t").step("x", () => 0) as any).parallel({ a: (c: any) => c.update("x", () => 1), b: (c: any) => c.update("x", () => 2) }).merge({
+          x: merge.custom(() => () => 1),
+        }),
+      ),
+    ).toMatchObject({ _tag: "NotStorable" })
   })
 })
 
 describe("protect", () => {
   it("handles errors by tag; others pass; updates of a failed block are not seen", async () => {
-    const flow = (fail: () => Result<number, any>) => seq("p").step("n", () => 0).protect("s", (b) => b.update("n", () => 5).step("s", fail).returns(({ s }) => s), {
-      catch: { Declined: (_e: unknown, { n }: { n: number }) => Effect.succeed(`handled ${n}`) } as any,
-    })
+    const flow = (fail: () => Result<number, any>) =>
+      seq("p").step("n", () => 0).protect("s", (b) => b.update("n", () => 5).step("s", fail).returns(({ s }) => s), {
+        catch: { Declined: (_e: unknown, { n }: { n: number }) => Effect.succeed(`handled ${n}`) } as any,
+      })
     expect(await value(flow(() => ok(1)))).toEqual({ n: 5, s: 1 })
     expect(await value(flow(() => err(new Declined())))).toEqual({ n: 0, s: "handled 0" })
     expect((await error(flow(() => err(new Lost("x"))))).message).toBe("x")
@@ -339,7 +445,9 @@ describe("protect", () => {
   })
 
   it("catchAll, and the engine's own errors", async () => {
-    const flow = seq("p").protect("s", (b) => b.step("slow", () => sleep(500), { timeout: 5 }), { catchAll: { StepTimedOut: (e) => e.milliseconds, StepThrew: () => 0 } })
+    const flow = seq("p").protect("s", (b) => b.step("slow", () => sleep(500), { timeout: 5 }), {
+      catchAll: { StepTimedOut: (e) => e.milliseconds, StepThrew: () => 0 },
+    })
     expect(await value(flow)).toEqual({ s: 5 })
   })
 })
@@ -349,7 +457,9 @@ describe("flows in flows", () => {
 
   it("has its own scope, takes what it needs, gives its output", async () => {
     const plain = seq("plain", { input: z.object({ n: z.number() }) }).step("double", ({ input }) => input.n * 2)
-    expect(await value(seq("p", { input: z.object({ n: z.number() }) }).step(child).step(plain).step("again", nest(child, ({ child }) => ({ n: child }))), { n: 1 })).toEqual({
+    expect(
+      await value(seq("p", { input: z.object({ n: z.number() }) }).step(child).step(plain).step("again", nest(child, ({ child }) => ({ n: child }))), { n: 1 }),
+    ).toEqual({
       child: 2,
       plain: { double: 2 },
       again: 3,
@@ -361,7 +471,16 @@ describe("flows in flows", () => {
     expect(await error(wrong)).toMatchObject({ _tag: "InputInvalid", path: "c", flow: "child" })
     const out = seq("bad", { output: z.string() as never }).returns(() => 1 as never)
     expect(await error(seq("o").step("c", nest(out, () => undefined as never)))).toMatchObject({ _tag: "OutputInvalid", path: "c" })
-    expect(await error(seq("t").step("c", nest(child, (): { n: number } => { throw new Error("odd") })))).toMatchObject({ _tag: "ConditionThrew", path: "c" })
+    expect(
+      await error(
+        seq("t").step(
+          "c",
+          nest(child, (): { n: number } => {
+            throw new Error("odd")
+          }),
+        ),
+      ),
+    ).toMatchObject({ _tag: "ConditionThrew", path: "c" })
   })
 
   it("retries as a whole", async () => {
@@ -384,12 +503,20 @@ describe("schemas", () => {
   })
 
   it("a schema that gives no path names the whole value", async () => {
-    const never = { "~standard": { version: 1, vendor: "test", validate: () => ({ issues: [{ message: "never" }, { message: "deep", path: [{ key: "a" }, Symbol.for("s")] }] }) } } as const
+    const never = {
+      "~standard": {
+        version: 1,
+        vendor: "test",
+        validate: () => ({ issues: [{ message: "never" }, { message: "deep", path: [{ key: "a" }, Symbol.for("s")] }] }),
+      },
+    } as const
     expect(await error(seq("s", { input: never as never }), 1)).toMatchObject({ issues: [{ path: "", message: "never" }, { path: "a.Symbol(s)" }] })
   })
 
   it("parses input and output, also asynchronously", async () => {
-    const flow = seq("s", { input: z.object({ n: z.string().transform(async (text) => Number(text)) }), output: z.string().toUpperCase() }).returns(({ input }) => `n${input.n}`)
+    const flow = seq("s", { input: z.object({ n: z.string().transform(async (text) => Number(text)) }), output: z.string().toUpperCase() }).returns((
+      { input },
+    ) => `n${input.n}`)
     expect(await value(flow, { n: "4" })).toBe("N4")
     expect((await error(flow, 3)).message).toContain("the input of flow 's' does not fit its schema:\n  (the value): ")
     const wrong = seq("w", { output: z.number() as never }).returns(() => "x" as never)

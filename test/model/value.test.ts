@@ -12,7 +12,7 @@ describe("values", () => {
     [new Set([1, "a", null, undefined])],
     [{ a: undefined, b: [undefined, null], c: Number.NaN, d: -0, e: Number.POSITIVE_INFINITY, f: Number.NEGATIVE_INFINITY }],
     [new Uint8Array([0, 1, 255])],
-    [{ $: "date", v: 1 }, ],
+    [{ $: "date", v: 1 }],
     [{ $: { $: { $: 1 } }, other: new Date(1) }],
     [{ x: { $: "unknown" } }],
     ["\uD800 \u0000 \u2028 🧵"],
@@ -95,14 +95,30 @@ describe("values", () => {
   it("any JSON, our markers included, comes back unchanged", () => {
     const key = fc.oneof(fc.constantFrom("$", "v", "toJSON", "length"), fc.string()).filter((k) => k !== "__proto__" && k !== "constructor")
     const { value } = fc.letrec((tie) => ({
-      value: fc.oneof({ maxDepth: 5 }, fc.string(), fc.double(), fc.boolean(), fc.constant(null), fc.constant(undefined), fc.bigInt(), fc.date(), fc.constantFrom("date", "map", "error"), tie("list"), tie("record"), tie("map")),
+      value: fc.oneof(
+        { maxDepth: 5 },
+        fc.string(),
+        fc.double(),
+        fc.boolean(),
+        fc.constant(null),
+        fc.constant(undefined),
+        fc.bigInt(),
+        fc.date(),
+        fc.constantFrom("date", "map", "error"),
+        tie("list"),
+        tie("record"),
+        tie("map"),
+      ),
       list: fc.array(tie("value"), { maxLength: 4 }),
       record: fc.dictionary(key, tie("value"), { maxKeys: 4 }).map((record) => ({ ...record })),
       map: fc.array(fc.tuple(fc.string(), tie("value")), { maxLength: 3 }).map((entries) => new Map(entries)),
     }))
-    fc.assert(fc.property(value, (given) => {
-      expect(round(given)).toEqual(given)
-    }), { numRuns: 500 })
+    fc.assert(
+      fc.property(value, (given) => {
+        expect(round(given)).toEqual(given)
+      }),
+      { numRuns: 500 },
+    )
     expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined()
   })
 })

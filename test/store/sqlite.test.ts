@@ -65,7 +65,14 @@ it("a lock of another process is waited for, then told", async () => {
   openDatabase(file).close()
   const other = new DatabaseSync(file)
   other.exec("BEGIN EXCLUSIVE")
-  const exit = await Effect.runPromiseExit(Effect.scoped(Effect.flatMap(openSqlite(file, { busyTimeout: 20 }), (store) => store.runs.create({ id: "x", flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1" }))))
+  const exit = await Effect.runPromiseExit(
+    Effect.scoped(
+      Effect.flatMap(
+        openSqlite(file, { busyTimeout: 20 }),
+        (store) => store.runs.create({ id: "x", flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1" }),
+      ),
+    ),
+  )
   expect(JSON.stringify(exit)).toContain("locked by another process")
   other.close()
 })

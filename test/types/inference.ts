@@ -2,7 +2,21 @@
 import { Context, Effect } from "effect"
 import { ok, type Result } from "neverthrow"
 import { z } from "zod"
-import { type Flow, type InputOf, type JoinFailed, merge, nest, type OutputOf, run, seq, type FailureOf, type ServicesOf, step, type StepThrew, type StepTimedOut } from "heddle"
+import {
+  type FailureOf,
+  type Flow,
+  type InputOf,
+  type JoinFailed,
+  merge,
+  nest,
+  type OutputOf,
+  run,
+  seq,
+  type ServicesOf,
+  step,
+  type StepThrew,
+  type StepTimedOut,
+} from "heddle"
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 const same = <A, B>(_: Same<A, B>): void => {}
@@ -26,7 +40,10 @@ const works = seq("works")
     if (one > 1) return yield* Effect.fail(new Declined())
     return one
   })
-same<OutputOf<typeof works>, { readonly value: number; readonly promise: string; readonly result: boolean; readonly effect: string; readonly generator: number }>(true)
+same<
+  OutputOf<typeof works>,
+  { readonly value: number; readonly promise: string; readonly result: boolean; readonly effect: string; readonly generator: number }
+>(true)
 same<FailureOf<typeof works>, StepThrewShape | Declined | NotFound>(true)
 same<ServicesOf<typeof works>, Db>(true)
 type StepThrewShape = Extract<FailureOf<typeof works>, { readonly _tag: "StepThrew" }>
@@ -88,7 +105,10 @@ const fromClass = (error: JoinFailed): FailureShape["_tag"] => error._tag
 void joinFailed
 void fromClass
 same<OutputOf<typeof modes>["all"], { readonly a: { readonly x: number }; readonly b: { readonly y: string } }>(true)
-same<OutputOf<typeof modes>["race"], { readonly fork: "a"; readonly value: { readonly x: number } } | { readonly fork: "b"; readonly value: { readonly y: string } }>(true)
+same<
+  OutputOf<typeof modes>["race"],
+  { readonly fork: "a"; readonly value: { readonly x: number } } | { readonly fork: "b"; readonly value: { readonly y: string } }
+>(true)
 same<OutputOf<typeof modes>["list"], ReadonlyArray<string>>(true)
 
 // a caught error leaves the failure type, a handler's own joins it
@@ -102,7 +122,9 @@ same<OutputOf<typeof caught>, { readonly p: number }>(true)
 const rest = seq("rest").step("total", () => 0)
   .step("slow", () => 1, { timeout: "1 second", retry: { times: 2, while: (error) => error._tag === "StepTimedOut" } })
   .step("nested", nest(parsed, ({ slow }) => ({ n: String(slow) })))
-  .parallel({ a: (b) => b.update("total", () => 1), b: (b) => b.update("total", () => 2) }).merge({ total: merge.custom((values, before) => before + values.length) })
+  .parallel({ a: (b) => b.update("total", () => 1), b: (b) => b.update("total", () => 2) }).merge({
+    total: merge.custom((values, before) => before + values.length),
+  })
   .step("url", () => new URL("https://example.org"), { codec: { encode: (url) => url.href, decode: (href: string) => new URL(href) } })
   .returns(({ nested, total, url }) => nested.n + total + url.port)
 same<OutputOf<typeof rest>, string>(true)

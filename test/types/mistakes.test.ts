@@ -12,7 +12,9 @@ const compilers = { "TypeScript 6": "node_modules/typescript/bin/tsc", "TypeScri
 
 /** Line → everything the compiler prints for it, in one string. */
 async function errorsOf(compiler: string): Promise<ReadonlyMap<number, string>> {
-  const { stdout } = await promisify(execFile)(process.execPath, [compiler, "-p", config, "--pretty", "false"], { maxBuffer: 1e8 }).catch((error: { stdout: string }) => error)
+  const { stdout } = await promisify(execFile)(process.execPath, [compiler, "-p", config, "--pretty", "false"], { maxBuffer: 1e8 }).catch((
+    error: { stdout: string },
+  ) => error)
   const errors = new Map<number, string>()
   let line = 0
   for (const text of stdout.split("\n")) {
@@ -36,7 +38,11 @@ it.each(Object.entries(compilers))("each mistake prints its sentence: %s", async
       return message === undefined ? [] : [{ line: i + 2, message }]
     })
     expect(expected.length).toBeGreaterThanOrEqual(37)
-    const missing = expected.filter(({ line, message }) => !errors.get(line)?.includes(message)).map(({ line, message }) => ({ line, message, printed: errors.get(line) }))
+    const missing = expected.filter(({ line, message }) => !errors.get(line)?.includes(message)).map(({ line, message }) => ({
+      line,
+      message,
+      printed: errors.get(line),
+    }))
     expect(missing).toEqual([])
     expect([...errors.keys()].filter((line) => !expected.some((one) => one.line === line))).toEqual([])
   } finally {

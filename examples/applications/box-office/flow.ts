@@ -38,7 +38,10 @@ export const boxOffice = seq("box-office", {
       .continue(({ checked }) => checked.every(({ kind }) => kind === "unusable"))
       .returns(({ checked }) => checked.flatMap((one) => (one.kind === "unusable" ? [] : [one.movie]))))
   .step("films", ({ clean }) => distinct(clean.flat()))
-  .when(({ films }) => films.duplicates > 0).step("note", ({ films }) => `${films.duplicates} films were listed more than once; the record with the larger gross was kept`)
+  .when(({ films }) => films.duplicates > 0).step(
+    "note",
+    ({ films }) => `${films.duplicates} films were listed more than once; the record with the larger gross was kept`,
+  )
   .each("genres", ({ films }) => byGenre(films.movies), (b) =>
     b.step("waited", async ({ input }, step) => {
       if (input.pause > 0) await sleep(input.pause, undefined, { signal: step.signal })
@@ -51,15 +54,41 @@ export const boxOffice = seq("box-office", {
   .step("highlights", (): ReadonlyArray<string> => [])
   .parallel("views", {
     money: (b) =>
-      b.step("best", ({ films }) => top(films.movies, ({ gross, budget }) => (budget >= 1_000_000 ? gross / budget : 0)).map((film) => ({ title: film.title, year: film.year, value: round(film.gross / film.budget) })))
+      b.step(
+        "best",
+        ({ films }) =>
+          top(films.movies, ({ gross, budget }) => (budget >= 1_000_000 ? gross / budget : 0)).map((film) => ({
+            title: film.title,
+            year: film.year,
+            value: round(film.gross / film.budget),
+          })),
+      )
         .update("highlights", ({ best }) => [`${best[0]?.title} (${best[0]?.year}) earned ${best[0]?.value} times its budget`])
         .returns(({ best }) => best),
     taste: (b) =>
-      b.step("split", ({ films }) => top(films.movies.filter(({ critics, audience }) => critics !== null && audience !== null), ({ critics, audience }) => (audience ?? 0) * 10 - (critics ?? 0)).map((film) => ({ title: film.title, year: film.year, value: round((film.audience ?? 0) * 10 - (film.critics ?? 0)) })))
+      b.step(
+        "split",
+        ({ films }) =>
+          top(films.movies.filter(({ critics, audience }) => critics !== null && audience !== null), ({ critics, audience }) =>
+            (audience ?? 0) * 10 - (critics ?? 0)).map((film) => ({
+              title: film.title,
+              year: film.year,
+              value: round((film.audience ?? 0) * 10 - (film.critics ?? 0)),
+            })),
+      )
         .update("highlights", ({ split }) => [`critics and audience disagree most about ${split[0]?.title} (${split[0]?.year})`])
-        .returns(({ split }) => split),
+        .returns(({ split }) =>
+          split
+        ),
     years: (b) =>
-      b.step("decades", ({ films }) => [...Map.groupBy(films.movies, ({ year }) => Math.floor(year / 10) * 10)].sort(([a], [c]) => a - c).map(([decade, list]) => ({ decade, films: list.length })))
+      b.step(
+        "decades",
+        ({ films }) =>
+          [...Map.groupBy(films.movies, ({ year }) => Math.floor(year / 10) * 10)].sort(([a], [c]) => a - c).map(([decade, list]) => ({
+            decade,
+            films: list.length,
+          })),
+      )
         .returns(({ decades }) => decades),
   })
   .merge({ highlights: merge.append })

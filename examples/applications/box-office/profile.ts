@@ -15,7 +15,10 @@ export const profile = seq("profile", {
     gross: Math.round(median(input.movies.map(({ gross }) => gross))),
     returned: round(median(input.movies.map(({ budget, gross }) => gross / budget)), 2),
   }))
-  .step("ratings", ({ input }) => input.movies.flatMap(({ critics, audience }) => (critics === null || audience === null ? [] : [{ critics, audience: audience * 10 }])))
+  .step(
+    "ratings",
+    ({ input }) => input.movies.flatMap(({ critics, audience }) => (critics === null || audience === null ? [] : [{ critics, audience: audience * 10 }])),
+  )
   .when(({ ratings }) => ratings.length >= 10).step("taste", ({ ratings }) => ({
     rated: ratings.length,
     critics: round(median(ratings.map(({ critics }) => critics))),

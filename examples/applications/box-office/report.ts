@@ -57,8 +57,22 @@ td,th{padding:.3rem .6rem;border-bottom:1px solid var(--line);font-variant-numer
 (${Object.entries(rejected).map(([reason, n]) => `${text(reason)}: ${n}`).join(", ")}).${note === undefined ? "" : ` ${text(note)}.`}</p>
 <ul>${highlights.map((line) => `<li>${text(line)}</li>`).join("")}</ul>
 <h2>Genres, by what a film returns of its budget</h2>
-${table(["Genre", "Films", "Budget", "Gross", "Returned", "Critics", "Audience"], profiles.map(({ genre, films: n, budget, gross, returned, taste }) =>
-    row([text(genre), number(n), millions(budget), millions(gross), bar(returned, best, `${returned}×`), taste === null ? "–" : `${taste.critics}`, taste === null ? "–" : `${taste.audience}`])))}
+${
+    table(
+      ["Genre", "Films", "Budget", "Gross", "Returned", "Critics", "Audience"],
+      profiles.map(({ genre, films: n, budget, gross, returned, taste }) =>
+        row([
+          text(genre),
+          number(n),
+          millions(budget),
+          millions(gross),
+          bar(returned, best, `${returned}×`),
+          taste === null ? "–" : `${taste.critics}`,
+          taste === null ? "–" : `${taste.audience}`,
+        ])
+      ),
+    )
+  }
 <p><small>Medians. Genres with fewer than 50 films are counted and not listed. Ratings out of 100.</small></p>
 <div class="cols"><div><h2>Most for the money</h2>${ranking(views.money, "×")}</div>
 <div><h2>Audience over critics</h2>${ranking(views.taste, "")}</div></div>

@@ -31,7 +31,11 @@ export async function checkCommand(files: ReadonlyArray<string>, { json, tsconfi
   if (json) printJson({ ok: errors === 0, files: files.length, flows, findings })
   else {
     for (const { file, line, column, level, rule, message } of findings) {
-      print(`${relative(process.cwd(), file)}:${line}:${column} ${style.out(level === "error" ? "red" : "yellow", level)} ${clean(message)} ${style.out("dim", rule)}`)
+      print(
+        `${relative(process.cwd(), file)}:${line}:${column} ${style.out(level === "error" ? "red" : "yellow", level)} ${clean(message)} ${
+          style.out("dim", rule)
+        }`,
+      )
     }
     print(`${files.length} files, ${flows} flows, ${errors} errors, ${findings.length - errors} warnings`)
   }
@@ -47,7 +51,8 @@ async function flowFindings(file: string, sources: Sources): Promise<{ readonly 
         level,
         rule,
         message: `${loaded.flow.ir.name}${path === "" ? "" : ` › ${path}`}: ${message}`,
-      })))
+      }))
+    )
     return { flows: flows.length, findings }
   } catch (error) {
     return { flows: 0, findings: [{ file: resolve(file), line: 1, column: 1, level: "error", rule: "load", message: messageOf(error) }] }

@@ -9,7 +9,7 @@ import type { RunStatus } from "../../model/run.ts"
 import { revive } from "../../model/value.ts"
 import { withExisting } from "../engine.ts"
 import { type ExitCode, exitCode } from "../exit-codes.ts"
-import { loadFlows, loadFlow } from "../load.ts"
+import { loadFlow, loadFlows } from "../load.ts"
 import { duration, print, printJson, short, type Shown, style } from "../output.ts"
 
 interface ListFlags extends Shown {
@@ -30,7 +30,11 @@ export async function runsCommand({ store, flow, status, limit, json }: ListFlag
   const width = Math.max(0, ...runs.map(({ id }) => id.length))
   for (const run of runs) {
     const took = duration(run.updatedAt - run.createdAt)
-    print(`${run.id.padEnd(width)}  ${style.out(colours[run.status], run.status.padEnd(9))}  ${short(run.flow, 24).padEnd(24)}  ${new Date(run.createdAt).toISOString().slice(0, 19)}  ${took}`)
+    print(
+      `${run.id.padEnd(width)}  ${style.out(colours[run.status], run.status.padEnd(9))}  ${short(run.flow, 24).padEnd(24)}  ${
+        new Date(run.createdAt).toISOString().slice(0, 19)
+      }  ${took}`,
+    )
   }
   return exitCode.ok
 }
@@ -44,7 +48,11 @@ export async function showCommand(id: string, { store, json }: Shown & { readonl
     printJson({ ...run, input: JSON.parse(run.input) as unknown, error: error ?? null, reason: reason ?? null, nodes })
     return exitCode.ok
   }
-  print(`${style.out("bold", run.id)}  ${style.out(colours[run.status], run.status)}  ${run.flow} version ${run.version}  ${duration(run.updatedAt - run.createdAt)}  ${events.length} events`)
+  print(
+    `${style.out("bold", run.id)}  ${style.out(colours[run.status], run.status)}  ${run.flow} version ${run.version}  ${
+      duration(run.updatedAt - run.createdAt)
+    }  ${events.length} events`,
+  )
   print(style.out("dim", `input  ${short(run.input, 100)}`))
   for (const line of tree(nodes, "")) process.stdout.write(`${line}\n`)
   if (run.status === "failed") print(`${style.out("red", "failed")}  ${short(describe(error), 200)}`)
@@ -79,6 +87,8 @@ export async function graphCommand(target: string, { mermaid: asMermaid, json }:
   const flows = target.includes("#") ? [await loadFlow(target)] : await loadFlows(target)
   if (flows.length === 0) await loadFlow(target)
   if (json) printJson(flows.map(({ flow }) => encode(flow.ir)))
-  else for (const { flow } of flows) print(asMermaid ? mermaid(flow.ir) : unicode(flow.ir, { dim: (text) => style.out("dim", text), bold: (text) => style.out("bold", text) }).join("\n"))
+  else {for (const { flow } of flows) {
+      print(asMermaid ? mermaid(flow.ir) : unicode(flow.ir, { dim: (text) => style.out("dim", text), bold: (text) => style.out("bold", text) }).join("\n"))
+    }}
   return exitCode.ok
 }

@@ -28,7 +28,9 @@ export async function runCommand(target: string, flags: RunFlags): Promise<ExitC
     return heddle.run(loaded.flow, input as never, { id, durability: flags.durability, source: sourceOf(loaded) })
   }).catch((error: unknown) => {
     progress.clear()
-    throw error instanceof CliError && error.code === exitCode.interrupted ? new CliError(error.code, error.message, `go on with: heddle resume ${id} --store ${flags.store}`) : error
+    throw error instanceof CliError && error.code === exitCode.interrupted ?
+      new CliError(error.code, error.message, `go on with: heddle resume ${id} --store ${flags.store}`) :
+      error
   })
   progress.clear()
   return shown(id, output, flags)
@@ -37,7 +39,9 @@ export async function runCommand(target: string, flags: RunFlags): Promise<ExitC
 export async function resumeCommand(id: string, flags: RunFlags & { readonly flow?: string }): Promise<ExitCode> {
   const run = await withExisting(flags.store, (heddle) => heddle.get(id))
   const source = flags.flow ?? run.source
-  if (source === undefined) throw new CliError(exitCode.usage, `run '${id}' was not started from the command line`, "say where its flow is: heddle resume <run> --flow file.ts#flow")
+  if (source === undefined) {
+    throw new CliError(exitCode.usage, `run '${id}' was not started from the command line`, "say where its flow is: heddle resume <run> --flow file.ts#flow")
+  }
   const loaded = await loadFlow(source)
   if (!flags.json) say(style.err("dim", `resume ${id} · ${clean(source)}`))
   const progress = new Progress()

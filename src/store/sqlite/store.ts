@@ -91,8 +91,10 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
         get: (id) => known("get", id),
         list: ({ flow, status, limit }) => attempt("list", () => sql.list.all(flow ?? null, status ?? null, limit ?? 50).map(toRun)),
         claim: (id, fence, owner) =>
-          Effect.flatMap(attempt("claim", () => sql.claim.run(owner, Date.now(), id, fence).changes), (changes) =>
-            Effect.flatMap(known("claim", id), (run) => changes === 1 ? Effect.succeed(run) : Effect.fail(new RunTakenOver({ run: id })))),
+          Effect.flatMap(
+            attempt("claim", () => sql.claim.run(owner, Date.now(), id, fence).changes),
+            (changes) => Effect.flatMap(known("claim", id), (run) => changes === 1 ? Effect.succeed(run) : Effect.fail(new RunTakenOver({ run: id }))),
+          ),
       },
       events: {
         append: (run, event, durability, status) => writer.append(run, event, durability, status),

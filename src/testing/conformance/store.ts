@@ -1,6 +1,6 @@
 /** What any `Store` must do, as named checks that a test runner can loop over. */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import type { NewRun } from "../../model/run.ts"
 import { Store } from "../../store/store.ts"
 
@@ -17,13 +17,14 @@ const newRun = (id: string, more: Partial<NewRun> = {}): NewRun => ({
   owner: "here:1",
   ...more,
 })
-const event = (seq: number, more: { readonly parent?: string; readonly name?: string; readonly kind?: "step.completed" | "loop.iterated" } = {}) => ({
-  seq,
-  kind: more.kind ?? "step.completed",
-  parent: more.parent ?? "",
-  name: more.name ?? `s${seq}`,
-  data: `{"output":${seq}}`,
-}) as const
+const event = (seq: number, more: { readonly parent?: string; readonly name?: string; readonly kind?: "step.completed" | "loop.iterated" } = {}) =>
+  ({
+    seq,
+    kind: more.kind ?? "step.completed",
+    parent: more.parent ?? "",
+    name: more.name ?? `s${seq}`,
+    data: `{"output":${seq}}`,
+  }) as const
 const same = (found: unknown, wanted: unknown): Effect.Effect<void> =>
   JSON.stringify(found) === JSON.stringify(wanted) ? Effect.void : Effect.die(new Error(`found ${JSON.stringify(found)}, wanted ${JSON.stringify(wanted)}`))
 const tagOfFailure = (exit: Exit.Exit<unknown, unknown>): unknown => JSON.stringify(exit).match(/"_tag":"(Run\w+|Store\w+)"/)?.[1]
@@ -53,7 +54,13 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
   "events come back in order, whole and by block": Effect.gen(function*() {
     const { runs, events } = yield* Store
     const { run } = yield* runs.create(newRun("events"))
-    for (const one of [event(1), event(2, { parent: "loop", name: "[0]", kind: "loop.iterated" }), event(3, { parent: "loop", name: "[1]", kind: "loop.iterated" })]) {
+    for (
+      const one of [
+        event(1),
+        event(2, { parent: "loop", name: "[0]", kind: "loop.iterated" }),
+        event(3, { parent: "loop", name: "[1]", kind: "loop.iterated" }),
+      ]
+    ) {
       yield* events.append(run, one, "sync")
     }
     const seqs = (found: ReadonlyArray<{ readonly seq: number }>) => found.map(({ seq }) => seq)

@@ -20,20 +20,32 @@ void Effect; void ok; void merge; void Db; export type { Result }
 `
 /** Each step reads the one before and returns an object of its own. */
 const plain = (i: number): string =>
-  i === 0 ? `  .step("s0", () => ({ v0: 1, id: "x", flag: true }))` : `  .step("s${i}", ({ s${i - 1} }) => ({ v${i}: s${i - 1}.v${i - 1} + 1, id: "x", flag: true }))`
+  i === 0 ?
+    `  .step("s0", () => ({ v0: 1, id: "x", flag: true }))` :
+    `  .step("s${i}", ({ s${i - 1} }) => ({ v${i}: s${i - 1}.v${i - 1} + 1, id: "x", flag: true }))`
 /** Every kind of work and block in turn; step i binds \`s<i>\`. */
 const mixed = (i: number): string => {
   const before = i === 0 ? "input" : `s${i - 1}`
   const read = `({ ${before} })`
   switch (i % 8) {
-    case 0: return `  .step("s${i}", ${read} => ({ n: 1, from: typeof ${before} }))`
-    case 1: return `  .step("s${i}", async ${read} => ({ later: ${before}.n }))`
-    case 2: return `  .step("s${i}", ${read} => Effect.map(Db.use(({ q }) => q), (n) => ({ n, ${before} })), { retry: { times: 2 }, timeout: "1 second" })`
-    case 3: return `  .step("s${i}", ${read}: Result<{ n: number }, Lost> => ok({ n: ${before}.n }))`
-    case 4: return `  .when(${read} => ${before}.n > 0).step("s${i}", ${read} => ${before}.n)`
-    case 5: return `  .step("t${i}", () => 0).loop("s${i}", { until: ({ t${i} }) => t${i} > 3, max: 5 }, (b) => b.update("t${i}", ({ t${i} }) => t${i} + 1).step("in${i}", ${read} => ${before} ?? 0))`
-    case 6: return `  .parallel("s${i}", { a: (b) => b.step("x", ${read} => ${before}.in${i - 1}).update("t${i - 1}", () => 1), b: (b) => b.step("y", () => "s").update("t${i - 1}", () => 2) }).merge({ t${i - 1}: merge.sum })`
-    default: return `  .step("s${i}", ${read} => ({ n: ${before}.a.x }))`
+    case 0:
+      return `  .step("s${i}", ${read} => ({ n: 1, from: typeof ${before} }))`
+    case 1:
+      return `  .step("s${i}", async ${read} => ({ later: ${before}.n }))`
+    case 2:
+      return `  .step("s${i}", ${read} => Effect.map(Db.use(({ q }) => q), (n) => ({ n, ${before} })), { retry: { times: 2 }, timeout: "1 second" })`
+    case 3:
+      return `  .step("s${i}", ${read}: Result<{ n: number }, Lost> => ok({ n: ${before}.n }))`
+    case 4:
+      return `  .when(${read} => ${before}.n > 0).step("s${i}", ${read} => ${before}.n)`
+    case 5:
+      return `  .step("t${i}", () => 0).loop("s${i}", { until: ({ t${i} }) => t${i} > 3, max: 5 }, (b) => b.update("t${i}", ({ t${i} }) => t${i} + 1).step("in${i}", ${read} => ${before} ?? 0))`
+    case 6:
+      return `  .parallel("s${i}", { a: (b) => b.step("x", ${read} => ${before}.in${i - 1}).update("t${
+        i - 1
+      }", () => 1), b: (b) => b.step("y", () => "s").update("t${i - 1}", () => 2) }).merge({ t${i - 1}: merge.sum })`
+    default:
+      return `  .step("s${i}", ${read} => ({ n: ${before}.a.x }))`
   }
 }
 const flows = { plain, mixed } as const
@@ -48,19 +60,34 @@ interface Row {
   readonly errors: number
 }
 
-function measure(typescript: keyof typeof compilers, flow: keyof typeof flows, steps: number): { readonly instantiations: number; readonly seconds: number; readonly errors: number } {
+function measure(
+  typescript: keyof typeof compilers,
+  flow: keyof typeof flows,
+  steps: number,
+): { readonly instantiations: number; readonly seconds: number; readonly errors: number } {
   const name = `${flow}-${steps}.ts`
-  writeFileSync(`${folder}${name}`, `${header}export const flow = seq<{ n: number }>("f")\n${Array.from({ length: steps }, (_, i) => flows[flow](i)).join("\n")}\n`)
+  writeFileSync(
+    `${folder}${name}`,
+    `${header}export const flow = seq<{ n: number }>("f")\n${Array.from({ length: steps }, (_, i) => flows[flow](i)).join("\n")}\n`,
+  )
   writeFileSync(`${folder}tsconfig.json`, JSON.stringify({ extends: `${root}tsconfig.check.json`, include: [], exclude: [], files: [name] }))
   const flags = ["-p", `${folder}tsconfig.json`, "--extendedDiagnostics", "--pretty", "false", ...(typescript === 7 ? ["--singleThreaded"] : [])]
   let text: string
   try {
-    text = execFileSync(process.execPath, [`${root}${compilers[typescript]}`, ...flags], { encoding: "utf8", maxBuffer: 1e9, stdio: ["ignore", "pipe", "ignore"] })
+    text = execFileSync(process.execPath, [`${root}${compilers[typescript]}`, ...flags], {
+      encoding: "utf8",
+      maxBuffer: 1e9,
+      stdio: ["ignore", "pipe", "ignore"],
+    })
   } catch (error) {
     text = String((error as { stdout?: unknown }).stdout ?? "")
   }
   const figure = (label: string): number => Number(new RegExp(`${label}:\\s+([\\d.]+)`).exec(text)?.[1] ?? Number.NaN)
-  return { instantiations: figure("Instantiations"), seconds: figure("Check time"), errors: text.match(/error TS/g)?.length ?? (text.includes("Instantiations") ? 0 : 1) }
+  return {
+    instantiations: figure("Instantiations"),
+    seconds: figure("Check time"),
+    errors: text.match(/error TS/g)?.length ?? (text.includes("Instantiations") ? 0 : 1),
+  }
 }
 
 rmSync(folder, { recursive: true, force: true })
