@@ -7,13 +7,17 @@ import { fileURLToPath } from "node:url"
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 const [quick, json] = ["--quick", "--json"].map((flag) => process.argv.includes(flag))
 const only = process.argv[process.argv.indexOf("--only") + 1]?.split(",")
-const log = (text) => { if (!json) process.stderr.write(`${text}\n`) }
+const log = (text) => {
+  if (!json) process.stderr.write(`${text}\n`)
+}
 
 if (!existsSync(here("node_modules"))) {
   log("installing the peers (bench/package-lock.json) …")
   spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: here("."), stdio: ["ignore", json ? "ignore" : "inherit", "inherit"] })
 }
-if (!existsSync(here("../dist/bundle/index.js"))) execFileSync(process.execPath, [here("../scripts/build.mjs")], { cwd: here(".."), stdio: json ? "ignore" : "inherit" })
+if (!existsSync(here("../dist/bundle/index.js"))) {
+  execFileSync(process.execPath, [here("../scripts/build.mjs")], { cwd: here(".."), stdio: json ? "ignore" : "inherit" })
+}
 
 /** Key, what it is called, units in a batch, the unit's name and its factor from milliseconds. */
 const works = [
@@ -32,14 +36,16 @@ const works = [
 const names = ["floor", "ours", "effect-workflow", "xstate", "mastra", "langgraph"]
 /** A batch of these takes seconds: one round is enough. */
 const slow = { langgraph: new Set(["fan10000", "step1000"]), "effect-workflow": new Set(["fan10000"]) }
-const start = (name) => new Promise((resolve, reject) => {
-  const worker = fork(here("worker.mjs"), [here(`contenders/${name}.mjs`)], { stdio: ["ignore", "ignore", "inherit", "ipc"] })
-  worker.once("message", () => resolve(worker)).once("error", reject).once("exit", (code) => reject(new Error(`${name} ended with ${code}`)))
-})
-const ask = (worker, message) => new Promise((resolve, reject) => {
-  worker.once("message", ({ milliseconds, error }) => (error === undefined ? resolve(milliseconds) : reject(new Error(error))))
-  worker.send(message)
-})
+const start = (name) =>
+  new Promise((resolve, reject) => {
+    const worker = fork(here("worker.mjs"), [here(`contenders/${name}.mjs`)], { stdio: ["ignore", "ignore", "inherit", "ipc"] })
+    worker.once("message", () => resolve(worker)).once("error", reject).once("exit", (code) => reject(new Error(`${name} ended with ${code}`)))
+  })
+const ask = (worker, message) =>
+  new Promise((resolve, reject) => {
+    worker.once("message", ({ milliseconds, error }) => (error === undefined ? resolve(milliseconds) : reject(new Error(error))))
+    worker.send(message)
+  })
 const median = (numbers) => numbers.sort((a, b) => a - b)[numbers.length >> 1]
 const figure = (value) => (value === undefined ? undefined : Number(value.toPrecision(3)))
 
@@ -61,13 +67,22 @@ for (const [key, work, units, unit, factor] of works) {
   }
   const medians = Object.fromEntries(names.map((name) => [name, figure(median(times.get(name)))]))
   const { floor, ours, ...peers } = medians
-  rows.push({ work, unit, ours, floor, ratio: figure(median(ratios)), peers: Object.fromEntries(Object.entries(peers).filter(([, value]) => value !== undefined)) })
+  rows.push({
+    work,
+    unit,
+    ours,
+    floor,
+    ratio: figure(median(ratios)),
+    peers: Object.fromEntries(Object.entries(peers).filter(([, value]) => value !== undefined)),
+  })
   log(`${work}: ours ${ours} ${unit}, floor ${floor}`)
 }
 
 if (!process.argv.includes("--only")) {
   const bytes = await ask(workers.get("ours"), { key: "bytes", budget: 0 })
-  rows.push({ work: "bytes on disk over bytes of data, 200 steps of 1 KB", unit: "ratio", ours: figure(bytes), floor: 1, ratio: figure(bytes), peers: {} })
+  for (const [what, value] of [["journal rows", bytes.rows], ["database file", bytes.file]]) {
+    rows.push({ work: `${what} over data, 200 steps of 1 KB`, unit: "bytes/byte", ours: figure(value), floor: 1, ratio: figure(value), peers: {} })
+  }
   // a fresh process each: import, define, first step
   const imports = {
     floor: `const E = await import("effect/Effect"); await E.runPromise(E.sync(() => 1))`,
@@ -81,7 +96,9 @@ if (!process.argv.includes("--only")) {
   for (let round = 0; round < (quick ? 3 : 9); round++) {
     for (const name of names) {
       const code = `const began = performance.now(); ${imports[name]}; process.stdout.write(String(performance.now() - began)); process.exit()`
-      times[name].push(Number(execFileSync(process.execPath, ["--input-type=module", "-e", code], { cwd: here("."), encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })))
+      times[name].push(
+        Number(execFileSync(process.execPath, ["--input-type=module", "-e", code], { cwd: here("."), encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })),
+      )
     }
   }
   const { floor, ours, ...peers } = Object.fromEntries(names.map((name) => [name, figure(median(times[name]))]))

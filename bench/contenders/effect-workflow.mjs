@@ -17,8 +17,12 @@ let id = 0
 // body: (n) => Effect of {n}; resolves to (n, want) => run once and check
 const flow = async (body) => {
   const wf = Workflow.make("bench", { payload: { id: Schema.String, n: Schema.Int }, success: N, idempotencyKey: (p) => p.id })
-  const rt = ManagedRuntime.make(wf.toLayer(body).pipe(
-    Layer.provideMerge(WorkflowEngine.layerMemory), Layer.provide(Layer.succeed(References.MinimumLogLevel, "None"))))
+  const rt = ManagedRuntime.make(
+    wf.toLayer(body).pipe(
+      Layer.provideMerge(WorkflowEngine.layerMemory),
+      Layer.provide(Layer.succeed(References.MinimumLogLevel, "None")),
+    ),
+  )
   await rt.context()
   return async (n, want) => {
     const r = await rt.runPromise(wf.execute({ id: String(++id), n }))
@@ -36,9 +40,12 @@ const steps = (count) => async () => {
 
 const each = (count, concurrency, item) => async () => {
   const items = Array.from({ length: count }, (_, i) => i)
-  const run = await flow(() => Effect.map(
-    Effect.forEach(items, (i) => item(`item${i}`, { n: 0 }), { concurrency }),
-    (rs) => ({ n: rs.reduce((a, r) => a + r.n, 0) })))
+  const run = await flow(() =>
+    Effect.map(
+      Effect.forEach(items, (i) => item(`item${i}`, { n: 0 }), { concurrency }),
+      (rs) => ({ n: rs.reduce((a, r) => a + r.n, 0) }),
+    )
+  )
   return () => run(0, count)
 }
 
@@ -56,12 +63,13 @@ export default {
   },
 
   fan10000: each(10_000, 64, step),
-  each100c10: each(100, 10, (name, { n }) =>
-    act(name, Effect.promise(() => new Promise((done) => setTimeout(() => done({ n: n + 1 }), 1))))),
+  each100c10: each(100, 10, (name, { n }) => act(name, Effect.promise(() => new Promise((done) => setTimeout(() => done({ n: n + 1 }), 1))))),
 
   match8: async () => {
     const arms = Array.from({ length: 8 }, (_, i) => () => act(`arm${i}`, Effect.sync(() => ({ n: 100 + i }))))
     const run = await flow(({ n }) => arms[n]())
-    return async () => { for (let i = 0; i < 8; i++) await run(i, 100 + i) }
-  }
+    return async () => {
+      for (let i = 0; i < 8; i++) await run(i, 100 + i)
+    }
+  },
 }

@@ -15,7 +15,9 @@ const steps = (count) => async () => {
 }
 const open = (file, synchronous) => {
   const db = new DatabaseSync(file)
-  db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; CREATE TABLE IF NOT EXISTS log (run INTEGER, seq INTEGER, path TEXT, data TEXT, PRIMARY KEY (run, seq))`)
+  db.exec(
+    `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; CREATE TABLE IF NOT EXISTS log (run INTEGER, seq INTEGER, path TEXT, data TEXT, PRIMARY KEY (run, seq))`,
+  )
   const insert = db.prepare("INSERT INTO log VALUES (?, ?, ?, ?)")
   return (run, seq, value) => insert.run(run, seq, `s${seq}`, JSON.stringify(value))
 }
@@ -25,11 +27,13 @@ const durable = (synchronous, concurrent) => async (file) => {
   const insert = open(file, synchronous)
   const one = Effect.suspend(() => {
     const run = ++runs
-    return Array.from({ length: 10 }).reduce((effect, _x, i) => Effect.flatMap(effect, (x) => Effect.sync(() => {
-      const next = work(x)
-      insert(run, i, next)
-      return next
-    })), Effect.succeed({ n: 0 }))
+    return Array.from({ length: 10 }).reduce((effect, _x, i) =>
+      Effect.flatMap(effect, (x) =>
+        Effect.sync(() => {
+          const next = work(x)
+          insert(run, i, next)
+          return next
+        })), Effect.succeed({ n: 0 }))
   })
   return async () => {
     const all = await Effect.runPromise(Effect.forEach(Array.from({ length: concurrent }), () => one, { concurrency: "unbounded" }))
@@ -43,12 +47,19 @@ export default {
   step1000: steps(1000),
   loop1000: async () => async () => {
     let x = { n: 0 }
-    await Effect.runPromise(Effect.whileLoop({ while: () => x.n < 1000, body: () => Effect.sync(() => work(x)), step: (next) => { x = next } }))
+    await Effect.runPromise(Effect.whileLoop({
+      while: () => x.n < 1000,
+      body: () => Effect.sync(() => work(x)),
+      step: (next) => {
+        x = next
+      },
+    }))
     check(x.n, 1000)
   },
   fan10000: async () => {
     const items = Array.from({ length: 10_000 }, (_, i) => i)
-    return async () => check((await Effect.runPromise(Effect.forEach(items, (n) => Effect.sync(() => work({ n })), { concurrency: "unbounded" }))).length, 10_000)
+    return async () =>
+      check((await Effect.runPromise(Effect.forEach(items, (n) => Effect.sync(() => work({ n })), { concurrency: "unbounded" }))).length, 10_000)
   },
   each100c10: async () => {
     const items = Array.from({ length: 100 }, (_, i) => i)

@@ -13,7 +13,9 @@ const N = Annotation.Root({ n: Annotation })
 const Sum = Annotation.Root({ n: Annotation({ reducer: (a, b) => a + b, default: () => 0 }) })
 const step = async ({ n }) => ({ n: n + 1 })
 const recursionLimit = 100_000 // the default of 25 fails even a chain of 26 nodes
-const check = (n, want) => { if (n !== want) throw new Error(`langgraph: got ${n}, want ${want}`) }
+const check = (n, want) => {
+  if (n !== want) throw new Error(`langgraph: got ${n}, want ${want}`)
+}
 
 const seq = (count, options) => {
   const g = new StateGraph(N)
@@ -38,7 +40,9 @@ const durable = (synchronous, runs) => async (file) => {
   db.pragma(`synchronous=${synchronous}`)
   const g = seq(10, { checkpointer })
   const one = async () => check((await g.invoke({ n: 0 }, { recursionLimit, configurable: { thread_id: crypto.randomUUID() } })).n, 10)
-  return async () => { await Promise.all(Array.from({ length: runs }, one)) }
+  return async () => {
+    await Promise.all(Array.from({ length: runs }, one))
+  }
 }
 
 export default {
@@ -55,7 +59,10 @@ export default {
   // Cost grows with the live tasks: 8 is faster than 64, unbounded is O(n^2) (84 s measured earlier).
   // Never 1: maxConcurrency 1 runs only the first Send and returns without an error.
   fan10000: sends(10_000, 8, step),
-  each100c10: sends(100, 10, async ({ n }) => { await sleep(1); return { n: n + 1 } }),
+  each100c10: sends(100, 10, async ({ n }) => {
+    await sleep(1)
+    return { n: n + 1 }
+  }),
 
   match8: async () => {
     const arms = Array.from({ length: 8 }, (_, i) => i)
@@ -63,9 +70,11 @@ export default {
     for (const i of arms) g.addNode(`arm${i}`, async () => ({ n: 100 + i })).addEdge(`arm${i}`, END)
     g.addConditionalEdges(START, ({ n }) => `arm${n}`, arms.map((i) => `arm${i}`))
     const c = g.compile()
-    return async () => { for (const i of arms) check((await c.invoke({ n: i }, { recursionLimit })).n, 100 + i) }
+    return async () => {
+      for (const i of arms) check((await c.invoke({ n: i }, { recursionLimit })).n, 100 + i)
+    }
   },
 
   sqliteNormal1: durable("NORMAL", 1),
-  sqliteFull20: durable("FULL", 20)
+  sqliteFull20: durable("FULL", 20),
 }

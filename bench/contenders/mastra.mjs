@@ -20,7 +20,9 @@ const run = async (wf, inputData) => {
   if (r.status !== "success") throw new Error(`mastra: ${r.status}`, { cause: r.error })
   return r.result
 }
-const check = (n, want) => { if (n !== want) throw new Error(`mastra: got ${n}, want ${want}`) }
+const check = (n, want) => {
+  if (n !== want) throw new Error(`mastra: got ${n}, want ${want}`)
+}
 
 const seq = (count) => {
   let wf = flow(`seq${count}`)
@@ -63,16 +65,21 @@ export default {
   },
 
   fan10000: foreach(10_000, 64, inc),
-  each100c10: foreach(100, 10, async ({ inputData: { n } }) => { await sleep(1); return { n: n + 1 } }),
+  each100c10: foreach(100, 10, async ({ inputData: { n } }) => {
+    await sleep(1)
+    return { n: n + 1 }
+  }),
 
   match8: async () => {
     const arms = Array.from({ length: 8 }, (_, i) => i)
     const wf = flow("match", N, z.any()).branch(
-      arms.map((i) => [async ({ inputData }) => inputData.n === i, step(`arm${i}`, async () => ({ n: 100 + i }))])
+      arms.map((i) => [async ({ inputData }) => inputData.n === i, step(`arm${i}`, async () => ({ n: 100 + i }))]),
     ).commit()
-    return async () => { for (const i of arms) check((await run(wf, { n: i }))[`arm${i}`].n, 100 + i) }
+    return async () => {
+      for (const i of arms) check((await run(wf, { n: i }))[`arm${i}`].n, 100 + i)
+    }
   },
 
   sqliteNormal1: durable("NORMAL", 1),
-  sqliteFull20: durable("FULL", 20)
+  sqliteFull20: durable("FULL", 20),
 }

@@ -32,7 +32,8 @@ const durable = (synchronous, concurrent) => async (file) => {
     for (const n of all) check(n, 10)
   }
 }
-const loop = (count) => seq("loop").step("x", () => ({ n: 0 })).loop({ times: count }, (b) => b.update("x", ({ x }) => ({ n: x.n + 1 }))).returns(({ x }) => x.n)
+const loop = (count) =>
+  seq("loop").step("x", () => ({ n: 0 })).loop({ times: count }, (b) => b.update("x", ({ x }) => ({ n: x.n + 1 }))).returns(({ x }) => x.n)
 
 export default {
   step10: steps(10),
@@ -43,11 +44,15 @@ export default {
     return async () => check(await value(flow), 1000)
   },
   fan10000: async () => {
-    const flow = seq("fan").each("list", () => Array.from({ length: 10_000 }, (_, i) => i), (b) => b.step("s", ({ item }) => ({ n: item + 1 })), { concurrency: "unbounded" }).returns(({ list }) => list.length)
+    const flow = seq("fan").each("list", () => Array.from({ length: 10_000 }, (_, i) => i), (b) => b.step("s", ({ item }) => ({ n: item + 1 })), {
+      concurrency: "unbounded",
+    }).returns(({ list }) => list.length)
     return async () => check(await value(flow), 10_000)
   },
   each100c10: async () => {
-    const flow = seq("each").each("list", () => Array.from({ length: 100 }, (_, i) => i), (b) => b.step("s", () => sleep(1)), { concurrency: 10 }).returns(({ list }) => list.length)
+    const flow = seq("each").each("list", () => Array.from({ length: 100 }, (_, i) => i), (b) => b.step("s", () => sleep(1)), { concurrency: 10 }).returns((
+      { list },
+    ) => list.length)
     return async () => check(await value(flow), 100)
   },
   match8: async () => {
@@ -78,20 +83,26 @@ export default {
       return performance.now() - began
     }
   },
-  /** Bytes of the database over the bytes of the data, for 200 steps of 1 KB. */
+  /** Bytes for 200 steps of 1 KB over the bytes of the data: of the journal's rows, and of the file a second run adds. */
   bytes: async (file) => {
     const payload = (i) => ({ text: `${i}`.padEnd(1000, "x"), i })
     let flow = seq("bytes")
     for (let i = 0; i < 200; i++) flow = flow.step(`s${i}`, () => payload(i))
     const data = Array.from({ length: 200 }, (_, i) => JSON.stringify(payload(i)).length).reduce((a, b) => a + b)
-    return async () => {
-      for (const end of ["", "-wal", "-shm"]) rmSync(`${file}.bytes${end}`, { force: true })
-      await value(flow, { store: `${file}.bytes` })
-      const db = new DatabaseSync(`${file}.bytes`)
+    const size = () => {
+      const db = new DatabaseSync(file)
       db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
-      const bytes = Number(db.prepare("SELECT (SELECT * FROM pragma_page_count) * (SELECT * FROM pragma_page_size) AS bytes").get().bytes)
+      const { pages } = db.prepare("SELECT (SELECT * FROM pragma_page_count) * (SELECT * FROM pragma_page_size) AS pages").get()
+      const { rows } = db.prepare("SELECT sum(length(kind) + length(parent) + length(name) + length(data) + 3 * 8) AS rows FROM events").get()
       db.close()
-      return bytes / data
+      return { pages: Number(pages), rows: Number(rows) }
+    }
+    await value(flow, { store: file })
+    const first = size()
+    return async () => {
+      await value(flow, { store: file })
+      const { pages } = size()
+      return { rows: first.rows / data, file: (pages - first.pages) / data }
     }
   },
 }

@@ -23,8 +23,9 @@ const run = async (m, input, want) => {
 
 const steps = (count) => async () => {
   const states = { done: { type: "final" } }
-  for (let i = 0; i < count; i++)
+  for (let i = 0; i < count; i++) {
     states[`s${i}`] = { invoke: invoke({ target: i + 1 < count ? `s${i + 1}` : "done", actions: keep }) }
+  }
   const m = machine({ initial: "s0", states })
   return () => run(m, { n: 0 }, count)
 }
@@ -40,8 +41,8 @@ export default {
       states: {
         test: { always: [{ guard: ({ context }) => context.n < 1000, target: "body" }, { target: "done" }] },
         body: { invoke: invoke({ target: "test", actions: keep }) },
-        done: { type: "final" }
-      }
+        done: { type: "final" },
+      },
     })
     return () => run(m, { n: 0 }, 1000)
   },
@@ -55,6 +56,8 @@ export default {
       states[`arm${i}`] = { invoke: { src: `arm${i}`, onDone: { target: "done", actions: keep } } }
     }
     const m = machine({ initial: "pick", states }, actors)
-    return async () => { for (const i of arms) await run(m, { n: i }, 100 + i) }
-  }
+    return async () => {
+      for (const i of arms) await run(m, { n: i }, 100 + i)
+    }
+  },
 }

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { EachNode, ParallelNode } from "../../dsl/ir/node.ts"
 import { insidePath } from "../../dsl/ir/path.ts"
 import { JoinFailed } from "../model/error.ts"
-import { eventPath, type Ref } from "../model/event.ts"
+import { eventPath, type Ref, type RunEvent } from "../model/event.ts"
 import { errorOf, type Known, type Recorded } from "../services/journal.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot, Updates } from "./frame.ts"
@@ -39,87 +39,105 @@ type JoinNode = EachNode | ParallelNode
 /** Runs `forks` and gives how each ended, in their order; fails as the node's failure mode says. */
 export function join(node: JoinNode, frame: Frame, path: string, forks: ReadonlyArray<Fork>, past: Known | undefined): Run<ReadonlyArray<Ended>> {
   const recorded = past === undefined ? Effect.succeed(undefined) : frame.run.journal.under(path)
-  return Effect.flatMap(recorded, (known) => modes[modeOf(node)](node, path, forks.map((fork) => forkRunner(frame, path, fork, known))))
-}
-
-interface Runner {
-  readonly label: string
-  readonly required: boolean
-  /** Already recorded as ended. */
-  readonly known: boolean
-  /** Fails with the fork's own error. */
-  readonly run: Run<Won>
-  /** Writes that the fork failed, so that a resumed run does not try it again. */
-  readonly note: (error: unknown) => Run<Lost>
-}
-
-function forkRunner(frame: Frame, path: string, fork: Fork, recorded: Recorded | undefined): Runner {
   const { journal } = frame.run
-  const known = recorded?.get(fork.label)
-  const at = eventPath({ parent: path, name: fork.label })
-  const note = (error: unknown) => Effect.as(journal.append("fork.failed", path, fork.label, `{"error":${encodeError(error)}}`), { label: fork.label, error })
-  if (known?.completed !== undefined) {
-    const event = known.completed
-    const answer = Effect.flatMap(
-      journal.output(event),
-      (value) => Effect.map(readUpdates(journal, event), (updates): Won => ({ label: fork.label, value, seq: event.seq, updates })),
-    )
-    return { label: fork.label, required: fork.required, known: true, run: answer, note }
+  journal.joins++
+  return Effect.ensuring(
+    Effect.flatMap(recorded, (known) => modes[modeOf(node)](node, path, forks, (fork) => new Runner(frame, path, fork, known), known)),
+    Effect.sync(() => journal.joins--),
+  )
+}
+
+/** One fork of one join, from its start to its record. */
+class Runner {
+  readonly #frame: Frame
+  readonly #path: string
+  readonly #fork: Fork
+  readonly #known: Known | undefined
+  readonly #past: Known | undefined
+
+  constructor(frame: Frame, path: string, fork: Fork, recorded: Recorded | undefined) {
+    this.#frame = frame
+    this.#path = path
+    this.#fork = fork
+    this.#known = recorded?.get(fork.label)
+    this.#past = recorded === undefined ? undefined : {}
   }
-  if (known?.failed !== undefined) {
-    const error = errorOf(known.failed)
-    return { label: fork.label, required: fork.required, known: true, run: Effect.fail(error), note: () => Effect.succeed({ label: fork.label, error }) }
+
+  get required(): boolean {
+    return this.#fork.required
   }
-  const run = Effect.suspend(() =>
-    after(
-      enter(frame, at, fork.scope, fork.block, recorded === undefined ? undefined : {}),
+
+  /** Runs the fork, or answers what is recorded of it; fails with the fork's own error. */
+  run(): Run<Won> {
+    const { journal } = this.#frame.run
+    const { label, scope, block } = this.#fork
+    if (this.#known?.completed !== undefined) return this.#answer(this.#known.completed)
+    if (this.#known?.failed !== undefined) return Effect.fail(errorOf(this.#known.failed))
+    const at = eventPath({ parent: this.#path, name: label })
+    return after(
+      enter(this.#frame, at, scope, block, this.#past),
       ({ outcome, updates }) =>
         after(stored(at, () => encodeOutcome(updates === undefined ? outcome : { ...outcome, updates }, true)), (data) => {
-          const written = journal.append("fork.completed", path, fork.label, data)
+          const written = journal.append("fork.completed", this.#path, label, data)
           const { seq } = journal
-          return after(written, () => Effect.succeed({ label: fork.label, value: outcome.value, seq, updates }))
+          return after(written, () => Effect.succeed({ label, value: outcome.value, seq, updates }))
         }),
     )
-  )
-  return { label: fork.label, required: fork.required, known: false, run, note }
+  }
+
+  #answer(event: RunEvent): Run<Won> {
+    const { journal } = this.#frame.run
+    return Effect.flatMap(
+      journal.output(event),
+      (value) => Effect.map(readUpdates(journal, event), (updates): Won => ({ label: this.#fork.label, value, seq: event.seq, updates })),
+    )
+  }
+
+  /** The same, but an error is recorded and given back, so that a resumed run does not try again. */
+  readonly settle = (): Run<Ended> => Effect.catch(this.run(), (error) => this.#note(error))
+
+  #note(error: unknown): Run<Lost> {
+    const lost = { label: this.#fork.label, error }
+    if (this.#known?.failed !== undefined) return Effect.succeed(lost)
+    return Effect.as(this.#frame.run.journal.append("fork.failed", this.#path, this.#fork.label, `{"error":${encodeError(error)}}`), lost)
+  }
 }
 
-type AtLeast = Exclude<JoinNode["failure"], string>
-type Mode = (node: JoinNode, path: string, runners: ReadonlyArray<Runner>) => Run<ReadonlyArray<Ended>>
+type Start = (fork: Fork) => Runner
+type Mode = (node: JoinNode, path: string, forks: ReadonlyArray<Fork>, start: Start, recorded: Recorded | undefined) => Run<ReadonlyArray<Ended>>
 const modeOf = ({ failure }: JoinNode): keyof typeof modes => (typeof failure === "string" ? failure : "atLeast")
-const all = (node: JoinNode, runners: ReadonlyArray<Runner>, run: (runner: Runner) => Run<Ended>): Run<ReadonlyArray<Ended>> =>
-  Effect.forEach(runners, run, { concurrency: node.concurrency })
-const lenient = (runner: Runner): Run<Ended> => Effect.catch(runner.run, runner.note)
+const all = (node: JoinNode, forks: ReadonlyArray<Fork>, run: (fork: Fork) => Run<Ended>): Run<ReadonlyArray<Ended>> =>
+  Effect.forEach(forks, run, { concurrency: node.concurrency })
 const lost = (ended: ReadonlyArray<Ended>): ReadonlyArray<Lost> => ended.filter((one): one is Lost => !isWon(one))
 const failed = (path: string, losers: ReadonlyArray<Lost>): Effect.Effect<never, JoinFailed> =>
   Effect.fail(new JoinFailed({ path, failures: losers.map(({ label, error }) => ({ fork: label, error })) }))
 
+type AtLeast = Exclude<JoinNode["failure"], string>
 const modes = {
-  failFast: (node, _path, runners) => all(node, runners, (runner) => (runner.required ? runner.run : lenient(runner))),
-  waitAll: (node, path, runners) => {
-    const required = new Set(runners.filter((runner) => runner.required).map(({ label }) => label))
-    return Effect.flatMap(all(node, runners, lenient), (ended) => {
+  failFast: (node, _path, forks, start) =>
+    all(node, forks, (fork) => {
+      const runner = start(fork)
+      return runner.required ? runner.run() : runner.settle()
+    }),
+  waitAll: (node, path, forks, start) =>
+    Effect.flatMap(all(node, forks, (fork) => start(fork).settle()), (ended) => {
+      const required = new Set(forks.filter((fork) => fork.required).map(({ label }) => label))
       const losers = lost(ended).filter(({ label }) => required.has(label))
       return losers.length === 0 ? Effect.succeed(ended) : failed(path, losers)
-    })
-  },
-  atLeast: (node, path, runners) =>
-    Effect.flatMap(all(node, runners, lenient), (ended) => {
+    }),
+  atLeast: (node, path, forks, start) =>
+    Effect.flatMap(all(node, forks, (fork) => start(fork).settle()), (ended) => {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `modeOf` has chosen this mode by it
       const { atLeast } = node.failure as AtLeast
       const losers = lost(ended)
       return ended.length - losers.length >= atLeast ? Effect.succeed(ended) : failed(path, losers)
     }),
-  first: (node, path, runners) => {
+  first: (node, path, forks, start, recorded) => {
     // a fork recorded before a crash has won; else the first success ends the others, by being the failure of a fail-fast join
-    const order = [...runners.filter(({ known }) => known), ...runners.filter(({ known }) => !known)]
+    const order = forks.toSorted((a, b) => Number(recorded?.has(b.label) === true) - Number(recorded?.has(a.label) === true))
     return Effect.catch(
       Effect.flatMap(
-        all(node, order, (runner) =>
-          Effect.flatMap(
-            Effect.catch(Effect.flatMap(runner.run, (won) => Effect.succeed<Ended>(won)), runner.note),
-            (ended) => (isWon(ended) ? Effect.fail(new Winner(ended)) : Effect.succeed(ended)),
-          )),
+        all(node, order, (fork) => Effect.flatMap(start(fork).settle(), (ended) => (isWon(ended) ? Effect.fail(new Winner(ended)) : Effect.succeed(ended)))),
         (ended) => failed(path, lost(ended)),
       ),
       (error) => (error instanceof Winner ? Effect.succeed([error.won]) : Effect.fail(error)),

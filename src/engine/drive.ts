@@ -20,10 +20,12 @@ export interface Driving {
   readonly store: Store["Service"]
   readonly listeners: Listeners
   readonly durability: Durability
+  /** No other run goes on in this process. */
+  readonly alone: () => boolean
 }
 
 /** Runs `flow` for `run` from the frontier of its journal; `fresh` runs have none. Ends with the run's output. */
-export function drive(flow: FlowIR, run: RunRecord, fresh: boolean, { store, listeners, durability }: Driving): Run<unknown> {
+export function drive(flow: FlowIR, run: RunRecord, fresh: boolean, { store, listeners, durability, alone }: Driving): Run<unknown> {
   return Effect.gen(function*() {
     const current = fingerprint(flow)
     if (run.fingerprint !== current || run.version !== flow.version) {
@@ -34,8 +36,8 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: boolean, { store, lis
         current: `version ${flow.version} (${current})`,
       })
     }
-    const journal = new Journal(store, run, flow, durability, listeners, fresh ? 0 : yield* store.events.head(run))
-    yield* journal.append(fresh ? "run.started" : "run.resumed", "", "", fresh ? `{"output":${run.input}}` : "{}")
+    const journal = new Journal(store, run, flow, durability, listeners, fresh ? 0 : yield* store.events.head(run), alone)
+    yield* journal.begin(fresh ? "run.started" : "run.resumed")
     const work = Effect.flatMap(inputOf(flow, run), (input) => program(flow, run, journal, input, fresh))
     return yield* Effect.matchCauseEffect(work, {
       onSuccess: (outcome) => complete(flow, journal, outcome),

@@ -114,22 +114,25 @@ export function makeHeddle(store: Store["Service"]): Shape {
     Effect.suspend(() => {
       const here: Live = { done: Deferred.makeUnsafe(), cancelled: { reason: undefined }, fiber: undefined }
       live.set(run.id, here)
-      return Effect.flatMap(Effect.forkChild(drive(flow, run, fresh, { store, listeners, durability }), { startImmediately: true }), (fiber) => {
-        here.fiber = fiber
-        const watching = store.shared ? watch(store, run, here) : undefined
-        return Effect.onExit(
-          Effect.flatMap(Fiber.await(fiber), (exit) => {
-            const { reason } = here.cancelled
-            return reason !== undefined && Exit.hasInterrupts(exit) ? Effect.fail(new RunCancelled({ run: run.id, reason })) : exit
-          }),
-          (exit) =>
-            Effect.sync(() => {
-              if (watching !== undefined) clearInterval(watching)
-              live.delete(run.id)
-              Deferred.doneUnsafe(here.done, exit)
+      return Effect.flatMap(
+        Effect.forkChild(drive(flow, run, fresh, { store, listeners, durability, alone: () => live.size === 1 }), { startImmediately: true }),
+        (fiber) => {
+          here.fiber = fiber
+          const watching = store.shared ? watch(store, run, here) : undefined
+          return Effect.onExit(
+            Effect.flatMap(Fiber.await(fiber), (exit) => {
+              const { reason } = here.cancelled
+              return reason !== undefined && Exit.hasInterrupts(exit) ? Effect.fail(new RunCancelled({ run: run.id, reason })) : exit
             }),
-        )
-      })
+            (exit) =>
+              Effect.sync(() => {
+                if (watching !== undefined) clearInterval(watching)
+                live.delete(run.id)
+                Deferred.doneUnsafe(here.done, exit)
+              }),
+          )
+        },
+      )
     })
 
   /** Goes on with a run that exists. */

@@ -7,7 +7,7 @@ import { type RunTakenOver, StoreFailed } from "../model/error.ts"
 import { type EventData, type EventKind, eventPath, type Ref, type RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
 import { decodeValue, revive } from "../model/value.ts"
-import type { Durability, Store } from "../store/store.ts"
+import type { Acknowledge, Durability, Store } from "../store/store.ts"
 import type { Listeners } from "./listeners.ts"
 
 /** What is recorded of one node of a block. */
@@ -47,10 +47,23 @@ export class Journal {
   readonly #durability: Durability
   readonly #listeners: Listeners
   readonly #codecs: ReadonlyMap<string, ValueCodec>
+  readonly #alone: () => boolean
+  #met = false
   /** Number of the newest event. */
   seq: number
+  /** Joins that are going on in this run: their forks append side by side. */
+  joins = 0
 
-  constructor(store: Store["Service"], run: RunRecord, flow: FlowIR | undefined, durability: Durability, listeners: Listeners, head: number) {
+  constructor(
+    store: Store["Service"],
+    run: RunRecord,
+    flow: FlowIR | undefined,
+    durability: Durability,
+    listeners: Listeners,
+    head: number,
+    alone: () => boolean = never,
+  ) {
+    this.#alone = alone
     this.#codecs = flow === undefined ? new Map() : codecsOf(flow)
     this.#store = store
     this.#run = run
@@ -59,10 +72,22 @@ export class Journal {
     this.seq = head
   }
 
+  /** Writes that the run begins, without waiting: the run itself is stored already, and what follows is written after it. */
+  begin(kind: "run.started" | "run.resumed"): Effect.Effect<void, Failure> {
+    return this.#write(kind, "", "", "{}", this.#durability === "exit" ? "exit" : "async", undefined)
+  }
+
   /** Writes one event; its number is `seq` right after the call. Done when it is as durable as the run asks for. */
   append(kind: EventKind, parent: string, name: string, data: string, status?: RunStatus): Effect.Effect<void, Failure> {
+    // the first append waits for company: runs that begin together are seen by then
+    const now = this.#met && this.#durability === "sync" && this.joins === 0 && this.#alone()
+    this.#met = true
+    return this.#write(kind, parent, name, data, now ? "now" : this.#durability, status)
+  }
+
+  #write(kind: EventKind, parent: string, name: string, data: string, acknowledge: Acknowledge, status: RunStatus | undefined): Effect.Effect<void, Failure> {
     const event = { seq: ++this.seq, kind, parent, name, data }
-    const written = this.#store.events.append(this.#run, event, this.#durability, status)
+    const written = this.#store.events.append(this.#run, event, acknowledge, status)
     if (this.#listeners.none) return written
     return Effect.tap(written, () => Effect.sync(() => this.#tell(kind, eventPath(event), event.seq, data)))
   }
@@ -129,6 +154,8 @@ export class Journal {
     return Effect.map(Effect.forEach(entries, ([, ref]) => this.value(ref)), (values) => Object.fromEntries(entries.map(([name], i) => [name, values[i]])))
   }
 }
+
+const never = (): boolean => false
 
 const known = new WeakMap<FlowIR, ReadonlyMap<string, ValueCodec>>()
 /** The codecs of a flow's steps by their paths as written. */

@@ -9,7 +9,21 @@ import { Store } from "./store.ts"
 interface Kept {
   run: RunRecord
   readonly events: Array<RunEvent>
+  /** Made when somebody asks for a block, which only a resumed run does; covers the first `indexed` events. */
   readonly byParent: Map<string, Array<RunEvent>>
+  indexed: number
+}
+
+/** The events that belong directly to a block. */
+function under(kept: Kept | undefined, parent: string): ReadonlyArray<RunEvent> {
+  if (kept === undefined) return []
+  for (; kept.indexed < kept.events.length; kept.indexed++) {
+    const event = kept.events[kept.indexed]!
+    const siblings = kept.byParent.get(event.parent)
+    if (siblings === undefined) kept.byParent.set(event.parent, [event])
+    else siblings.push(event)
+  }
+  return kept.byParent.get(parent) ?? []
 }
 
 /** A new, empty store. */
@@ -30,7 +44,7 @@ export const memoryStore = (): Store["Service"] => {
           if (found !== undefined) return { created: false, run: found.run }
           const now = Date.now()
           const run: RunRecord = { ...given, status: "running", fence: 1, createdAt: now, updatedAt: now }
-          kept.set(given.id, { run, events: [], byParent: new Map() })
+          kept.set(given.id, { run, events: [], byParent: new Map(), indexed: 0 })
           return { created: true, run }
         }),
       get: (id) => Effect.map(known(id), ({ run }) => run),
@@ -53,14 +67,11 @@ export const memoryStore = (): Store["Service"] => {
         if (found === undefined || found.run.fence !== fence) return Effect.fail(new RunTakenOver({ run: id }))
         const event: RunEvent = { ...append, at: Date.now() }
         found.events.push(event)
-        const siblings = found.byParent.get(event.parent)
-        if (siblings === undefined) found.byParent.set(event.parent, [event])
-        else siblings.push(event)
         if (status !== undefined) found.run = { ...found.run, status, updatedAt: event.at }
         return Effect.void
       },
-      under: ({ id }, parent) => Effect.sync(() => kept.get(id)?.byParent.get(parent)?.slice() ?? []),
-      last: ({ id }, parent, kind) => Effect.sync(() => kept.get(id)?.byParent.get(parent)?.findLast((event) => event.kind === kind)),
+      under: ({ id }, parent) => Effect.sync(() => under(kept.get(id), parent).slice()),
+      last: ({ id }, parent, kind) => Effect.sync(() => under(kept.get(id), parent).findLast((event) => event.kind === kind)),
       at: ({ id }, seq) => Effect.sync(() => kept.get(id)?.events[seq - 1]),
       since: ({ id }, seq) => Effect.sync(() => kept.get(id)?.events.slice(seq) ?? []),
       head: ({ id }) => Effect.sync(() => kept.get(id)?.events.length ?? 0),

@@ -19,6 +19,9 @@ export interface RunFilter {
 /** When an append is acknowledged: once durable (`sync`), at once (`async`), or at once and written when the run ends (`exit`). */
 export type Durability = "sync" | "async" | "exit"
 
+/** `now` is `sync` where nobody else is about to append: there is no company to wait for. A store may take it for `sync`. */
+export type Acknowledge = Durability | "now"
+
 export interface Runs {
   /** Creates the run; if its id is taken, gives the run that has it. */
   readonly create: (run: NewRun) => Effect<{ readonly created: boolean; readonly run: RunRecord }, StoreFailed>
@@ -38,7 +41,7 @@ export interface Events {
   readonly append: (
     run: RunRecord,
     event: Append,
-    durability: Durability,
+    acknowledge: Acknowledge,
     status?: RunStatus,
   ) => Effect<void, StoreFailed | RunTakenOver>
   /** The events that belong directly to a block, oldest first. */

@@ -97,7 +97,7 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
           ),
       },
       events: {
-        append: (run, event, durability, status) => writer.append(run, event, durability, status),
+        append: (run, event, acknowledge, status) => writer.append(run, event, acknowledge, status),
         under: ({ id }, parent) => attempt("read", () => sql.under.all(numberOf(id), parent).map(toEvent)),
         last: ({ id }, parent, kind) =>
           attempt("read", () => {

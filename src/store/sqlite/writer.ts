@@ -3,7 +3,7 @@ import type { DatabaseSync } from "node:sqlite"
 import * as Effect from "effect/Effect"
 import { RunTakenOver, type StoreFailed } from "../../model/error.ts"
 import type { RunRecord, RunStatus } from "../../model/run.ts"
-import type { Append, Durability } from "../store.ts"
+import type { Acknowledge, Append } from "../store.ts"
 import { storeFailure } from "./database.ts"
 
 /** Event numbers of one run; a run's events are `nr * span + seq`. */
@@ -40,19 +40,25 @@ export class Writer {
     this.#finish = db.prepare("UPDATE runs SET status = ?, updated_at = ? WHERE nr = ?")
   }
 
-  append(run: RunRecord, event: Append, durability: Durability, status: RunStatus | undefined): Effect.Effect<void, Failure> {
+  append(run: RunRecord, event: Append, acknowledge: Acknowledge, status: RunStatus | undefined): Effect.Effect<void, Failure> {
     return Effect.suspend(() => {
       const failed = this.#failed.get(run.id)
       if (failed !== undefined) {
         this.#failed.delete(run.id)
         return Effect.fail(failed)
       }
+      if (acknowledge === "now" && this.#held.size === 0) {
+        let result: Effect.Effect<void, Failure> = Effect.void
+        this.#queue.push({ run, event, status, written: (written) => (result = written) })
+        this.flush()
+        return result
+      }
       // the end of a run is always waited for: its result is given out only once it is durable
-      if (durability === "sync" || status !== undefined) {
+      if (acknowledge === "now" || acknowledge === "sync" || status !== undefined) {
         return Effect.callback<void, Failure>((resume) => this.#enqueue({ run, event, status, written: resume }))
       }
       const entry: Entry = { run, event, status, written: (result) => this.#noteFailure(run.id, result) }
-      if (durability === "async") this.#enqueue(entry)
+      if (acknowledge === "async") this.#enqueue(entry)
       else this.#hold(entry)
       return Effect.void
     })
