@@ -82,11 +82,15 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       name: file,
       shared: true,
       runs: {
-        create: ({ id, flow, version, fingerprint, input, source, owner }) =>
+        create: (given) =>
           attempt("create", () => {
-            const { changes } = sql.create.run(id, flow, version, fingerprint, input, source ?? null, owner, Date.now())
-            // oxlint-disable-next-line typescript/no-non-null-assertion -- it exists now, whoever created it
-            return { created: changes === 1, run: find(id)! }
+            const { id, flow, version, fingerprint, input, source, owner } = given
+            const now = Date.now()
+            const { changes, lastInsertRowid } = sql.create.run(id, flow, version, fingerprint, input, source ?? null, owner, now)
+            // it exists now, whoever created it
+            if (changes === 0) return { created: false, run: find(id)! }
+            numbers.set(id, Number(lastInsertRowid))
+            return { created: true, run: { ...given, status: "running", fence: 1, createdAt: now, updatedAt: now } }
           }),
         get: (id) => known("get", id),
         list: ({ flow, status, limit }) => attempt("list", () => sql.list.all(flow ?? null, status ?? null, limit ?? 50).map(toRun)),
