@@ -1,0 +1,88 @@
+import { execFile } from "node:child_process"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { promisify } from "node:util"
+import * as heddle from "heddle"
+import { describe, expect, it } from "vitest"
+import { exitCode } from "../src/cli/exit-codes.ts"
+import { errorPage } from "../src/model/error.ts"
+
+const node = async (...args: ReadonlyArray<string>) =>
+  (await promisify(execFile)(process.execPath, ["--conditions=source", ...args], { env: { ...process.env, NO_COLOR: "1" } })).stdout
+const read = (file: string) => readFileSync(file, "utf8")
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  ...readdirSync("docs", { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".md")).map((file) => join("docs", file)),
+]
+
+describe("examples", () => {
+  const examples = readdirSync("examples").filter((file) => file.endsWith(".ts"))
+  it.each(examples)("%s prints its last comment", async (file) => {
+    const wanted = /\/\/ => (.*)\n$/.exec(read(join("examples", file)))?.[1]
+    expect(wanted).toBeDefined()
+    expect((await node(join("examples", file))).trim()).toBe(wanted)
+  })
+
+  it("there is one per verb", () => {
+    const text = examples.map((file) => read(join("examples", file))).join("\n")
+    for (const verb of ["step", "update", "when", "match", "loop", "each", "parallel", "merge", "protect", "returns", "break", "continue"]) {
+      expect(text).toContain(`.${verb}(`)
+    }
+  })
+
+  it("the pipeline makes its report from the real data", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "heddle-pipeline-"))
+    const { boxOffice } = await import("../examples/applications/box-office/flow.ts")
+    const output = (await heddle.run(boxOffice, { report: join(folder, "report.html") }, { store: join(folder, "h.db") }))._unsafeUnwrap()
+    expect(output).toMatchObject({ records: 3201, films: 3145, repaired: 26, genres: 9, rejected: { "no gross": 54, "no budget": 1, "no title": 1 } })
+    const report = read(join(folder, "report.html"))
+    expect(report).toContain("<h1>Box office</h1>")
+    expect(report).not.toMatch(/<script|undefined|NaN/)
+  })
+})
+
+describe("README", () => {
+  const [flow] = /```ts\n([\s\S]*?)```/.exec(read("README.md"))?.slice(1) ?? []
+
+  it("its flow is short, runs and prints what it says", async () => {
+    const code = flow!.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("//"))
+    expect(code.length).toBeLessThanOrEqual(25)
+    const folder = mkdtempSync("test/readme-")
+    try {
+      writeFileSync(join(folder, "flow.ts"), flow!.replace("\"heddle.db\"", "\"memory\""))
+      expect((await node(join(folder, "flow.ts"))).trim()).toBe(/\/\/ => (.*)/.exec(flow!)?.[1])
+      writeFileSync(join(folder, "broken.ts"), flow!.replace(/ {4}question: .*\n/, ""))
+      writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ extends: "../../tsconfig.check.json", include: ["broken.ts"] }))
+      const printed = await promisify(execFile)(process.execPath, ["node_modules/typescript7/bin/tsc", "-p", folder]).catch((
+        { stdout }: { stdout: string },
+      ) => ({ stdout }))
+      const sentence = /^Argument of type .*$/m.exec(read("README.md"))?.[0]
+      expect(printed.stdout).toContain(sentence)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  }, 30_000)
+})
+
+describe("docs", () => {
+  it("every relative link leads somewhere", () => {
+    const broken = pages.flatMap((page) =>
+      Array.from(read(page).matchAll(/\]\((?!http|#)([^)#]+)/g), ([, link]) => join(dirname(page), link!)).filter((target) => !existsSync(target))
+    )
+    expect(broken).toEqual([])
+  })
+
+  it("every error of ours has its page, and every page its error", () => {
+    const tags = Object.entries(heddle).flatMap(([name, value]) => (typeof value === "function" && value.prototype instanceof Error ? [name] : []))
+    expect(tags.length).toBeGreaterThan(15)
+    expect(tags.map(errorPage).filter((page) => !existsSync(page))).toEqual([])
+    expect(readdirSync("docs/errors").filter((file) => file !== "README.md").sort()).toEqual(tags.map((tag) => errorPage(tag).split("/").at(-1)).sort())
+  })
+
+  it("the exit codes on the page are the exit codes", () => {
+    const text = read("docs/guide/command-line.md")
+    for (const code of Object.values(exitCode)) expect(text).toMatch(new RegExp(`\\| ${code} +\\|`))
+  })
+})
