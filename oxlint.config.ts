@@ -78,6 +78,7 @@ export default defineConfig({
         "typescript/no-unsafe-enum-comparison": "off",
         "unicorn/no-thenable": "off",
         "typescript/await-thenable": "off",
+        "typescript/require-array-sort-compare": "off",
         "import/no-named-as-default-member": "off",
         "typescript/no-extraneous-class": "off",
         "typescript/consistent-type-imports": "off",
