@@ -1,31 +1,31 @@
 /** The engine's own errors that a flow's `Failure` can name; their classes are in `src/model/error.ts`. */
 
 /** A promise that a step returned was rejected; nothing more is known of the reason. */
-export interface StepThrew {
+export interface StepThrew extends Error {
   readonly _tag: "StepThrew"
   readonly path: string
   readonly cause: unknown
 }
 
 /** A step did not finish within its `timeout`. */
-export interface StepTimedOut {
+export interface StepTimedOut extends Error {
   readonly _tag: "StepTimedOut"
   readonly path: string
   readonly milliseconds: number
 }
 
 /** A loop with `atMax: "fail"` used up its passes. */
-export interface LoopExhausted {
+export interface LoopExhausted extends Error {
   readonly _tag: "LoopExhausted"
   readonly path: string
   readonly max: number
 }
 
 /** Forks (or items) failed that had to succeed; none of their errors is lost. */
-export interface JoinFailed<out Error> {
+export interface JoinFailed<out Failure> extends Error {
   readonly _tag: "JoinFailed"
   readonly path: string
-  readonly failures: ReadonlyArray<{ readonly fork: string; readonly error: Error }>
+  readonly failures: ReadonlyArray<{ readonly fork: string; readonly error: Failure }>
 }
 
 /** Literal tags of the errors in `Failure`. */
