@@ -33,7 +33,7 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
   for (const path of paths) if (!existsSync(path)) throw new CliError(exitCode.usage, `there is no file ${path}`)
   const config = tsconfig === undefined ? configAbove(paths[0]!) : resolve(tsconfig)
   if (config !== undefined && !existsSync(config)) throw new CliError(exitCode.usage, `there is no ${config}`)
-  const defaults = { target: ts.ScriptTarget.ES2024, strict: true, skipLibCheck: true }
+  const defaults = { target: ts.ScriptTarget.ES2024, strict: true, skipLibCheck: true, types: ["*"] }
   const project = new Project({
     skipAddingFilesFromTsConfig: true,
     ...(config === undefined ? {} : { tsConfigFilePath: config }),
