@@ -29,7 +29,7 @@ export async function runsCommand({ store, flow, status, limit, json }: ListFlag
   if (runs.length === 0) print("no runs")
   const width = Math.max(0, ...runs.map(({ id }) => id.length))
   for (const run of runs) {
-    const took = duration(run.updatedAt - run.createdAt)
+    const took = run.status === "running" ? "" : duration(run.updatedAt - run.createdAt)
     print(
       `${run.id.padEnd(width)}  ${style.out(colours[run.status], run.status.padEnd(9))}  ${short(run.flow, 24).padEnd(24)}  ${
         new Date(run.createdAt).toISOString().slice(0, 19)
@@ -50,7 +50,7 @@ export async function showCommand(id: string, { store, json }: Shown & { readonl
   }
   print(
     `${style.out("bold", run.id)}  ${style.out(colours[run.status], run.status)}  ${run.flow} version ${run.version}  ${
-      duration(run.updatedAt - run.createdAt)
+      duration(events.reduce((latest, { at }) => Math.max(latest, at), run.updatedAt) - run.createdAt)
     }  ${events.length} events`,
   )
   print(style.out("dim", `input  ${short(run.input, 100)}`))
