@@ -47,7 +47,7 @@ export class Journal {
   readonly #durability: Durability
   readonly #listeners: Listeners
   readonly #codecs: ReadonlyMap<string, ValueCodec>
-  readonly #alone: () => boolean
+  readonly #alone: (() => boolean) | undefined
   #met = false
   /** Number of the newest event. */
   seq: number
@@ -61,7 +61,7 @@ export class Journal {
     durability: Durability,
     listeners: Listeners,
     head: number,
-    alone: () => boolean = never,
+    alone?: () => boolean,
   ) {
     this.#alone = alone
     this.#codecs = flow === undefined ? new Map() : codecsOf(flow)
@@ -80,7 +80,7 @@ export class Journal {
   /** Writes one event; its number is `seq` right after the call. Done when it is as durable as the run asks for. */
   append(kind: EventKind, parent: string, name: string, data: string, status?: RunStatus): Effect.Effect<void, Failure> {
     // the first append waits for company: runs that begin together are seen by then
-    const now = this.#met && this.#durability === "sync" && this.joins === 0 && this.#alone()
+    const now = this.#alone?.() === true && this.#met && this.#durability === "sync" && this.joins === 0
     this.#met = true
     return this.#write(kind, parent, name, data, now ? "now" : this.#durability, status)
   }
@@ -154,8 +154,6 @@ export class Journal {
     return Effect.map(Effect.forEach(entries, ([, ref]) => this.value(ref)), (values) => Object.fromEntries(entries.map(([name], i) => [name, values[i]])))
   }
 }
-
-const never = (): boolean => false
 
 const known = new WeakMap<FlowIR, ReadonlyMap<string, ValueCodec>>()
 /** The codecs of a flow's steps by their paths as written. */

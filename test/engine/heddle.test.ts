@@ -21,7 +21,11 @@ it("the same id and input give the same run, other input or another flow a typed
   const options = { store, id: "once" }
   expect((await run(add, { n: 1 }, options))._unsafeUnwrap()).toBe(2)
   expect((await run(add, { n: 1 }, options))._unsafeUnwrap()).toBe(2)
-  expect((await run(add, { n: 2 }, options))._unsafeUnwrapErr()).toMatchObject({ _tag: "RunConflict", differs: "input" })
+  expect((await run(add, { n: 2 }, options))._unsafeUnwrapErr()).toMatchObject({
+    _tag: "RunConflict",
+    differs: "input",
+    message: "run 'once' exists with another input. Use another id, or start it with the same input",
+  })
   expect((await run(seq("other"), undefined, options))._unsafeUnwrapErr()).toMatchObject({ _tag: "RunConflict", differs: "flow" })
   expect((await resume(seq("other"), "once", { store }))._unsafeUnwrapErr()).toMatchObject({ _tag: "RunConflict", differs: "flow" })
   expect((await resume(add, "nobody", { store }))._unsafeUnwrapErr()).toMatchObject({ _tag: "RunNotFound" })
