@@ -48,7 +48,7 @@ export function seq(name = "flow", options: FlowOptions = {}): unknown {
 }
 
 interface Written {
-  readonly head: Omit<FlowIR, "body" | "dangling">
+  readonly head: Omit<FlowIR, "body">
   readonly nodes: ReadonlyArray<Node>
   readonly guard: Ask | undefined
   readonly returns: Ask | undefined
@@ -76,7 +76,7 @@ class Recorder {
   /** The flow as data, frozen; made once. */
   get ir(): FlowIR {
     const { head, nodes, returns, guard } = this.#written
-    this.#ir ??= Object.freeze({ ...head, body: Object.freeze({ nodes, returns }), dangling: guard !== undefined })
+    this.#ir ??= Object.freeze({ ...head, body: Object.freeze({ nodes, returns, dangling: guard !== undefined }) })
     return this.#ir
   }
 
@@ -91,7 +91,7 @@ class Recorder {
   }
 
   when(...args: ReadonlyArray<unknown>): Recorder {
-    if (args.length === 1) return new Recorder({ ...this.#written, guard: args[0] as Ask })
+    if (args.length === 1) return new Recorder({ ...this.#written, guard: both(this.#written.guard, args[0] as Ask) })
     const [name, on, yes, no] = named(args)
     return this.#add("when", name, {
       kind: "when",
@@ -222,3 +222,6 @@ class Recorder {
 /** The arguments of a verb whose name may be left out. */
 const named = (args: ReadonlyArray<unknown>): readonly [name: string | undefined, ...rest: ReadonlyArray<unknown>] =>
   typeof args[0] === "string" ? [args[0], ...args.slice(1)] : [undefined, ...args]
+
+/** Two conditions before one node must both hold. */
+const both = (first: Ask | undefined, second: Ask): Ask => (first === undefined ? second : (scope) => first(scope) && second(scope))

@@ -31,7 +31,6 @@ function* flowProblems(flow: FlowIR): Generator<Problem> {
   const bad = nameProblem(flow.name)
   if (bad !== undefined) yield error("", "name", `the flow's name: ${bad}`)
   if (!Number.isSafeInteger(flow.version) || flow.version < 1) yield error("", "version", `version ${flow.version} is not a whole number from 1`)
-  if (flow.dangling) yield error("", "when-guards-nothing", "a .when(condition) at the end guards nothing: put a node behind it")
   if (flow.body.nodes.length > 50) {
     yield warning("", "long-chain", `${flow.body.nodes.length} nodes in one chain: editors slow down beyond about 50, move parts into flows of their own`)
   }
@@ -44,6 +43,7 @@ function* blockProblems(block: Block, prefix: string, outer: ReadonlySet<string>
     yield error(prefix, "depth", `blocks are nested deeper than ${maxDepth}: does the flow contain itself?`)
     return
   }
+  if (block.dangling) yield error(prefix.slice(0, -1), "when-guards-nothing", "a .when(condition) at the end guards nothing: put a node behind it")
   const bound = new Set(outer)
   const seen = new Set<string>()
   for (const node of block.nodes) {

@@ -11,6 +11,8 @@ export type Ask<Answer = unknown> = (scope: Values) => Answer
 export interface Block {
   readonly nodes: ReadonlyArray<Node>
   readonly returns: Ask | undefined
+  /** A `.when(condition)` at its very end, which guards nothing. */
+  readonly dangling: boolean
 }
 
 /** What every node has. */
@@ -148,6 +150,4 @@ export interface FlowIR {
   readonly input: StandardSchemaV1 | undefined
   readonly output: StandardSchemaV1 | undefined
   readonly body: Block
-  /** A `.when(condition)` at the very end, which guards nothing. */
-  readonly dangling: boolean
 }

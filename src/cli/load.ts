@@ -68,7 +68,8 @@ const firstLine = (cause: unknown): string => {
 
 /** The flow that `file#flow` means: an export or a flow's own name; without `#`, the only one. */
 export async function loadFlow(target: string): Promise<Loaded> {
-  const at = target.lastIndexOf("#")
+  // a path may have a # of its own
+  const at = existsSync(target) ? -1 : target.lastIndexOf("#")
   const [path, wanted] = at === -1 ? [target, undefined] : [target.slice(0, at), target.slice(at + 1)]
   const flows = await loadFlows(path)
   if (flows.length === 0) throw new CliError(exitCode.usage, `${path} exports no flow`, "export one: export const flow = seq(\"name\")…")

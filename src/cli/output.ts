@@ -22,8 +22,11 @@ export const short = (text: string, width: number): string => {
 }
 
 export const print = (text: string): void => void process.stdout.write(`${text}\n`)
+/** For `JSON.stringify`: what JSON has no word for. */
+export const asJson = (_key: string, value: unknown): unknown =>
+  typeof value === "bigint" ? `${value}n` : value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value
 /** One JSON value on a line of its own. */
-export const printJson = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
+export const printJson = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value, asJson)}\n`)
 export const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
 export const duration = (milliseconds: number | undefined): string =>

@@ -61,9 +61,10 @@ class Loop {
   #measure(): Run<number | undefined> {
     const { turns } = this.#node
     if (turns.by === "over") {
-      return Effect.map(ask(this.#path, () => Array.from(turns.items(this.#frame.scope))), (items) => {
+      const { items: source, max = Number.POSITIVE_INFINITY } = turns
+      return Effect.map(ask(this.#path, () => taken(source(this.#frame.scope), max + 1)), (items) => {
         this.#items = items
-        this.#bound = Math.min(items.length, turns.max ?? Number.POSITIVE_INFINITY)
+        this.#bound = Math.min(items.length, max)
         return items.length
       })
     }
@@ -153,7 +154,7 @@ class Loop {
     const { turns } = this.#node
     const asked = turns.by === "while" || (turns.by === "until" && next > 0) ? this.#wants(turns, next) : Effect.succeed(true)
     return after(asked, (wants) => {
-      this.#exhausted = wants && next >= this.#bound && "max" in turns
+      this.#exhausted = wants && next >= this.#bound && (this.#items === undefined || this.#items.length > this.#bound)
       return Effect.succeed(wants && next < this.#bound)
     })
   }
@@ -166,6 +167,16 @@ class Loop {
     if (this.#exhausted && this.#node.atMax === "fail") return Effect.fail(new LoopExhausted({ path: this.#path, max: this.#bound }))
     return Effect.succeed({ ...this.#kept.outcome(), updates: this.#updates.size === 0 ? undefined : this.#updates })
   }
+}
+
+/** The first `most` items: a source may be endless where the loop has a bound. */
+function taken(items: Iterable<unknown>, most: number): ReadonlyArray<unknown> {
+  const list: Array<unknown> = []
+  for (const item of items) {
+    list.push(item)
+    if (list.length >= most) break
+  }
+  return list
 }
 
 const indexOf = ({ name }: RunEvent): number => Number(name.slice(1, -1))

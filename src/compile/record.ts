@@ -1,6 +1,6 @@
 /** Writing outcomes as event data, and reading them back. */
 import * as Effect from "effect/Effect"
-import { NotStorable } from "../model/error.ts"
+import { messageOf, NotStorable, tagOf } from "../model/error.ts"
 import type { Ref, RunEvent } from "../model/event.ts"
 import { encodeValue, Unstorable } from "../model/value.ts"
 import { dataOf, type Journal } from "../services/journal.ts"
@@ -43,7 +43,15 @@ export const stored = (path: string, encode: () => string): Effect.Effect<string
 }
 
 /** An error as it is written: never refused, whatever it carries. */
-export const encodeError = (error: unknown): string => encodeValue(error, true)
+export const encodeError = (error: unknown): string => {
+  try {
+    return encodeValue(error, true)
+  } catch {
+    // a getter that throws, or too much text: what it says of itself must do
+    const bare = new Error(messageOf(error))
+    return encodeValue(Object.assign(bare, { _tag: tagOf(error) }), true)
+  }
+}
 
 /** The updates an event carries, with their values. */
 export function readUpdates(journal: Journal, event: RunEvent): Run<Updates | undefined> {

@@ -18,6 +18,6 @@ export function validate(schema: StandardSchemaV1 | undefined, value: unknown): 
       Effect.fail(result.issues.map(({ message, path }) => ({ message, path: issuePath(path) })))
   return Effect.suspend(() => {
     const result = schema["~standard"].validate(value)
-    return result instanceof Promise ? Effect.flatMap(Effect.promise(() => result), judge) : judge(result)
+    return "then" in result ? Effect.flatMap(Effect.promise(() => result), judge) : judge(result)
   })
 }

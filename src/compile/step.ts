@@ -8,14 +8,14 @@ import { CurrentStep } from "../services/current-step.ts"
 import { enter } from "./enter.ts"
 import type { Frame } from "./frame.ts"
 import { ask } from "./instrument.ts"
-import { type Body, type CompileNode, isDone, type Outcome, type Run } from "./program.ts"
+import { type BlockProgram, type Body, type CompileNode, isDone, type Outcome, type Run } from "./program.ts"
 import { encodeError } from "./record.ts"
 import { validate } from "./schema.ts"
 import { settle } from "./settle.ts"
 
 export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
   const { work, retry, timeout } = node
-  if (work.from === "flow") return policies(node, nested(work.flow, work.input, compileBlock(work.flow.body)))
+  if (work.from === "flow") return policies(node, nested(node.name, work.flow, work.input, compileBlock(work.flow.body)))
   const call = caller(work)
   if (retry === undefined && timeout === undefined) {
     return (frame, path) => {
@@ -38,7 +38,7 @@ function policies({ retry, timeout, ...node }: StepNode, once: Attempt): Body {
       let tries = 0
       const tried = Effect.suspend(() => {
         if (++tries > 1) frame.run.journal.notice("step.retried", path)
-        return once(frame, path, past, tries)
+        return once(frame, path, tries === 1 ? past : undefined, tries)
       })
       const limited = limit === undefined ? tried : Effect.timeoutOrElse(tried, {
         duration: limit,
@@ -118,12 +118,15 @@ const checkOutput = (flow: string, path: string, schema: FlowIR["output"], value
   Effect.mapError(validate(schema, value), (issues) => new OutputInvalid({ flow, path, issues }))
 
 /** Another flow as the work of this step: its own scope, the same run. */
-const nested =
-  (flow: FlowIR, input: ((scope: Values) => unknown) | undefined, block: ReturnType<Parameters<typeof compileStep>[1]>): Attempt => (frame, path, past) =>
-    Effect.gen(function*() {
-      const given = input === undefined ? wholeScope(frame.scope) : yield* ask(path, () => input(frame.scope))
-      const scope = { input: yield* checkInput(flow.name, path, flow.input, given) }
-      const { outcome } = yield* enter(frame, path, scope, block, past)
-      if (flow.output === undefined) return { value: outcome.value, ref: outcome.ref }
-      return { value: yield* checkOutput(flow.name, path, flow.output, outcome.value) }
-    })
+const nested = (name: string, flow: FlowIR, input: ((scope: Values) => unknown) | undefined, block: BlockProgram): Attempt => (frame, path, past, tries = 1) =>
+  Effect.gen(function*() {
+    const { journal } = frame.run
+    // what an earlier attempt recorded inside is not this one's
+    if (tries > 1) yield* journal.append("flow.retried", frame.path, name, `{"attempts":${tries}}`)
+    if (past?.retried !== undefined) journal.forget(path, past.retried.seq)
+    const given = input === undefined ? wholeScope(frame.scope) : yield* ask(path, () => input(frame.scope))
+    const scope = { input: yield* checkInput(flow.name, path, flow.input, given) }
+    const { outcome } = yield* enter(frame, path, scope, block, past)
+    if (flow.output === undefined) return { value: outcome.value, ref: outcome.ref }
+    return { value: yield* checkOutput(flow.name, path, flow.output, outcome.value) }
+  })

@@ -10,7 +10,7 @@ import { validate } from "../compile/schema.ts"
 import { FlowChanged, InputInvalid, OutputInvalid, RunCancelled } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
-import { decodeValue } from "../model/value.ts"
+import { decodeValue, encodeValue, revive } from "../model/value.ts"
 import { dataOf, errorOf, Journal } from "../services/journal.ts"
 import type { Listeners } from "../services/listeners.ts"
 import type { Durability, Store } from "../store/store.ts"
@@ -24,30 +24,54 @@ export interface Driving {
   readonly alone: () => boolean
 }
 
-/** Runs `flow` for `run` from the frontier of its journal; `fresh` runs have none. Ends with the run's output. */
-export function drive(flow: FlowIR, run: RunRecord, fresh: boolean, { store, listeners, durability, alone }: Driving): Run<unknown> {
+/** The run's flow is still the one it was started with. */
+export const unchanged = (flow: FlowIR, run: RunRecord): Effect.Effect<void, FlowChanged> => {
+  const current = fingerprint(flow)
+  return run.fingerprint === current && run.version === flow.version ? Effect.void : Effect.fail(
+    new FlowChanged({
+      run: run.id,
+      flow: flow.name,
+      started: `version ${run.version} (${run.fingerprint})`,
+      current: `version ${flow.version} (${current})`,
+    }),
+  )
+}
+
+/** Runs `flow` for `run` from the frontier of its journal; a fresh run brings its parsed input. Ends with the run's output. */
+export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, { store, listeners, durability, alone }: Driving): Run<unknown> {
   return Effect.gen(function*() {
-    const current = fingerprint(flow)
-    if (run.fingerprint !== current || run.version !== flow.version) {
-      return yield* new FlowChanged({
-        run: run.id,
-        flow: flow.name,
-        started: `version ${run.version} (${run.fingerprint})`,
-        current: `version ${flow.version} (${current})`,
-      })
-    }
-    const journal = new Journal(store, run, flow, durability, listeners, fresh ? 0 : yield* store.events.head(run), alone)
-    yield* journal.begin(fresh ? "run.started" : "run.resumed")
-    const work = Effect.flatMap(inputOf(flow, run), (input) => program(flow, run, journal, input, fresh))
-    return yield* Effect.matchCauseEffect(work, {
+    const head = fresh === undefined ? yield* store.events.head(run) : 0
+    const failed = fresh === undefined ? yield* store.events.last(run, "", "run.failed") : undefined
+    const journal = new Journal(store, run, flow, durability, listeners, head, alone, failed?.seq)
+    const input = fresh === undefined ? yield* recordedInput(flow, run, store) : fresh.input
+    yield* fresh === undefined ? journal.begin("run.resumed", "{}") : journal.begin("run.started", startedData(run, fresh.input))
+    return yield* Effect.matchCauseEffect(program(flow, run, journal, input, fresh !== undefined), {
       onSuccess: (outcome) => complete(flow, journal, outcome),
       onFailure: (cause) => fail(journal, cause),
     })
   })
 }
 
-const inputOf = (flow: FlowIR, run: RunRecord) =>
-  Effect.mapError(validate(flow.input, decodeValue(run.input)), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
+/** What a run that has just been created is given. */
+export interface Fresh {
+  readonly input: unknown
+}
+
+/** A schema may parse differently each time (a default of now, a new id): what it made of the input is recorded, where it can be and differs. */
+const startedData = (run: RunRecord, input: unknown): string => {
+  try {
+    const encoded = encodeValue(input)
+    return encoded === run.input ? "{}" : `{"output":${encoded}}`
+  } catch {
+    return "{}"
+  }
+}
+const recordedInput = (flow: FlowIR, run: RunRecord, store: Store["Service"]): Run<unknown> =>
+  Effect.flatMap(store.events.last(run, "", "run.started"), (event) => {
+    const { output } = event === undefined ? {} : dataOf(event)
+    if (output !== undefined) return Effect.succeed(revive(output))
+    return Effect.mapError(validate(flow.input, decodeValue(run.input)), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
+  })
 
 const program = (flow: FlowIR, run: RunRecord, journal: Journal, input: unknown, fresh: boolean): Run<Outcome> => {
   const block = compile(flow.body)

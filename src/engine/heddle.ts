@@ -1,5 +1,7 @@
 /** The service that runs flows: start, resume, cancel, look. */
 import { randomUUID } from "node:crypto"
+import { resolve } from "node:path"
+import * as Cause from "effect/Cause"
 import { Service } from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -20,7 +22,7 @@ import {
   type RunError,
   type RunNotFound,
   RunOwned,
-  type RunTakenOver,
+  RunTakenOver,
   type StoreFailed,
 } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
@@ -33,7 +35,7 @@ import { layerMemory as storeMemory } from "../store/memory.ts"
 import type { SqliteOptions } from "../store/sqlite/database.ts"
 import { layerSqlite as storeSqlite } from "../store/sqlite/store.ts"
 import { type Durability, type RunFilter, Store } from "../store/store.ts"
-import { drive, ending } from "./drive.ts"
+import { drive, ending, type Fresh, unchanged } from "./drive.ts"
 import { isAlive, owner } from "./owner.ts"
 
 export interface StartOptions {
@@ -71,8 +73,11 @@ interface Shape {
 
 /** A run that goes on in this process. */
 interface Live {
-  readonly done: Deferred.Deferred<unknown, unknown>
+  /** How it ended. */
+  readonly done: Deferred.Deferred<Exit.Exit<unknown, unknown>>
   readonly cancelled: { reason: string | undefined }
+  /** Another process has it now. */
+  taken: boolean
   fiber: Fiber.Fiber<unknown, unknown> | undefined
 }
 
@@ -104,15 +109,23 @@ export class Heddle extends Service<Heddle, Shape>()("heddle/Heddle") {
     Heddle.layer.pipe(Layer.provide(storeSqlite(file, options)))
 }
 
+/** The runs that go on in this process, by store: whoever opens a file a second time meets them. */
+const liveByStore = new Map<string, Map<string, Live>>()
+const liveOf = (store: string): Map<string, Live> => {
+  const live = liveByStore.get(store) ?? new Map<string, Live>()
+  liveByStore.set(store, live)
+  return live
+}
+
 /** The service on an open store. */
 export function makeHeddle(store: Store["Service"]): Shape {
   const listeners = new Listeners()
-  const live = new Map<string, Live>()
+  const live = store.shared ? liveOf(resolve(store.name)) : new Map<string, Live>()
 
   /** Drives `run` in a fiber of its own, so that it can be cancelled; everybody who asks for it waits for the same end. */
-  const conduct = (flow: FlowIR, run: RunRecord, fresh: boolean, durability: Durability): Effect.Effect<unknown, unknown, unknown> =>
+  const conduct = (flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, durability: Durability): Effect.Effect<unknown, unknown, unknown> =>
     Effect.suspend(() => {
-      const here: Live = { done: Deferred.makeUnsafe(), cancelled: { reason: undefined }, fiber: undefined }
+      const here: Live = { done: Deferred.makeUnsafe(), cancelled: { reason: undefined }, taken: false, fiber: undefined }
       live.set(run.id, here)
       return Effect.flatMap(
         Effect.forkChild(drive(flow, run, fresh, { store, listeners, durability, alone: () => live.size === 1 }), { startImmediately: true }),
@@ -128,7 +141,7 @@ export function makeHeddle(store: Store["Service"]): Shape {
               Effect.sync(() => {
                 if (watching !== undefined) clearInterval(watching)
                 live.delete(run.id)
-                Deferred.doneUnsafe(here.done, exit)
+                Deferred.doneUnsafe(here.done, Exit.succeed(exit))
               }),
           )
         },
@@ -139,10 +152,17 @@ export function makeHeddle(store: Store["Service"]): Shape {
   const goOn = (flow: FlowIR, run: RunRecord, durability: Durability): Effect.Effect<unknown, unknown, unknown> =>
     Effect.suspend(() => {
       const here = live.get(run.id)
-      if (here !== undefined) return Deferred.await(here.done)
+      if (here !== undefined) {
+        // whoever began it may have been interrupted: then it is for those who wait to go on
+        return Effect.flatMap(Deferred.await(here.done), (exit) => {
+          const abandoned = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+          return abandoned ? Effect.flatMap(store.runs.get(run.id), (again) => goOn(flow, again, durability)) : exit
+        })
+      }
       if (run.status === "completed" || run.status === "cancelled") return ending(flow, store, run, listeners)
       if (run.status === "running" && run.owner !== owner && isAlive(run.owner)) return Effect.fail(new RunOwned({ run: run.id, owner: run.owner }))
-      return Effect.flatMap(store.runs.claim(run.id, run.fence, owner), (claimed) => conduct(flow, claimed, false, durability))
+      return Effect.flatMap(Effect.andThen(unchanged(flow, run), store.runs.claim(run.id, run.fence, owner)), (claimed) =>
+        conduct(flow, claimed, undefined, durability))
     })
 
   const valid = (flow: FlowIR) =>
@@ -158,7 +178,7 @@ export function makeHeddle(store: Store["Service"]): Shape {
         const message = "a run id is 1 to 256 characters of A-Z a-z 0-9 . _ : -"
         return yield* new InputInvalid({ flow: flow.name, path: "", issues: [{ path: "id", message }] })
       }
-      yield* Effect.mapError(validate(flow.input, input), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
+      const parsed = yield* Effect.mapError(validate(flow.input, input), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
       const encoded = yield* stored("input", () => encodeValue(input))
       const { created, run } = yield* store.runs.create({
         id,
@@ -169,7 +189,7 @@ export function makeHeddle(store: Store["Service"]): Shape {
         source,
         owner,
       })
-      if (created) return yield* conduct(flow, run, true, durability)
+      if (created) return yield* conduct(flow, run, { input: parsed }, durability)
       if (run.flow !== flow.name) return yield* new RunConflict({ run: id, differs: "flow" })
       if (run.input !== encoded) return yield* new RunConflict({ run: id, differs: "input" })
       return yield* run.status === "failed" ? ending(flow, store, run, listeners) : goOn(flow, run, durability)
@@ -215,7 +235,8 @@ const watch = (store: Store["Service"], run: RunRecord, here: Live): NodeJS.Time
   setInterval(() => {
     const look = Effect.map(store.runs.get(run.id), ({ fence, status }) => {
       if (fence === run.fence || here.fiber === undefined) return
-      here.cancelled.reason = status === "cancelled" ? "by another process" : undefined
+      if (status === "cancelled") here.cancelled.reason = "by another process"
+      else here.taken = true
       here.fiber.interruptUnsafe()
     })
     Effect.runFork(Effect.ignore(look))

@@ -9,6 +9,7 @@ export type EventKind =
   | "guard.decided"
   | "step.completed"
   | "step.failed"
+  | "flow.retried"
   | "when.decided"
   | "when.completed"
   | "loop.started"

@@ -13,6 +13,8 @@ export class Unstorable extends Error {
 
 /** Bounds on one value. */
 export const limits = { depth: 128, nodes: 1_000_000, bytes: 32 * 1024 * 1024 } as const
+/** Errors drag whole requests and sockets along: of them a little is kept, and never refused. */
+const lenientLimits = { depth: 8, nodes: 10_000 } as const
 
 /** Our marker: an object with this key is not the author's; theirs with such a key is wrapped. */
 const mark = "$"
@@ -64,8 +66,9 @@ class Encoder {
   }
 
   #object(value: object, at: string, depth: number): unknown {
-    if (depth >= limits.depth) return this.#refuse(at, `nested deeper than ${limits.depth}, or part of a cycle`)
-    if (++this.#nodes > limits.nodes) throw new Unstorable(at, `more than ${limits.nodes} objects`)
+    const { depth: deepest, nodes } = this.#lenient ? lenientLimits : limits
+    if (depth >= deepest) return this.#refuse(at, `nested deeper than ${deepest}, or part of a cycle`)
+    if (++this.#nodes > nodes) return this.#refuse(at, `more than ${nodes} objects`)
     if (Array.isArray(value)) return this.#list(value, at, depth)
     const prototype: unknown = Object.getPrototypeOf(value)
     if (prototype === Object.prototype || prototype === null) return this.#record(value, at, depth)
@@ -80,7 +83,7 @@ class Encoder {
     if (value instanceof Uint8Array) return { [mark]: "bytes", v: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64") }
     if (value instanceof Error) return this.#error(value, at, depth)
     if (this.#lenient) return this.#record({ ...value }, at, depth)
-    return this.#refuse(at, value instanceof Promise ? "a promise" : `an instance of ${value.constructor.name || "a class"}`)
+    return this.#refuse(at, value instanceof Promise ? "a promise" : `an instance of ${nameOfClass(value)}`)
   }
 
   #list(list: ReadonlyArray<unknown>, at: string, depth: number): unknown {
@@ -102,7 +105,9 @@ class Encoder {
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i]!
       const value = source[key]
-      if (key === "__proto__" || (key === "constructor" && hasPrototypeKey(value))) throw new Unstorable(join(at, key), "a key that attacks prototypes")
+      if (key === "__proto__" || (key === "constructor" && hasPrototypeKey(value))) {
+        return this.#refuse(join(at, key), "a key that attacks prototypes")
+      }
       if (key === mark) marked = true
       const encoded = this.encode(value, join(at, key), depth + 1)
       if (copy === undefined && encoded !== value) {
@@ -126,6 +131,10 @@ class Encoder {
   }
 }
 
+const nameOfClass = (value: object): string => {
+  const { constructor: made } = value as { readonly constructor?: unknown }
+  return typeof made === "function" && made.name !== "" ? made.name : "a class"
+}
 const join = (at: string, key: string): string => (at === "" ? key : `${at}.${key}`)
 const hasPrototypeKey = (value: unknown): boolean => typeof value === "object" && value !== null && Object.hasOwn(value, "prototype")
 

@@ -18,6 +18,7 @@ export interface Known {
   decided?: RunEvent
   started?: RunEvent
   caught?: RunEvent
+  retried?: RunEvent
 }
 /** What is recorded of a block, by the names of its nodes. */
 export type Recorded = ReadonlyMap<string, Known>
@@ -37,6 +38,7 @@ const roles: Readonly<Partial<Record<EventKind, keyof Known>>> = {
   "loop.started": "started",
   "each.started": "started",
   "protect.caught": "caught",
+  "flow.retried": "retried",
 }
 
 type Failure = StoreFailed | RunTakenOver
@@ -49,6 +51,9 @@ export class Journal {
   readonly #codecs: ReadonlyMap<string, ValueCodec>
   readonly #alone: (() => boolean) | undefined
   #met = false
+  readonly #floors = new Map<string, number>()
+  /** Forks that failed before this event may try again: the run has failed with them since, and was resumed. */
+  readonly #forgiven: number
   /** Number of the newest event. */
   seq: number
   /** Joins that are going on in this run: their forks append side by side. */
@@ -62,7 +67,9 @@ export class Journal {
     listeners: Listeners,
     head: number,
     alone?: () => boolean,
+    forgiven = 0,
   ) {
+    this.#forgiven = forgiven
     this.#alone = alone
     this.#codecs = flow === undefined ? new Map() : codecsOf(flow)
     this.#store = store
@@ -73,8 +80,8 @@ export class Journal {
   }
 
   /** Writes that the run begins, without waiting: the run itself is stored already, and what follows is written after it. */
-  begin(kind: "run.started" | "run.resumed"): Effect.Effect<void, Failure> {
-    return this.#write(kind, "", "", "{}", this.#durability === "exit" ? "exit" : "async", undefined)
+  begin(kind: "run.started" | "run.resumed", data: string): Effect.Effect<void, Failure> {
+    return this.#write(kind, "", "", data, this.#durability === "exit" ? "exit" : "async", undefined)
   }
 
   /** Writes one event; its number is `seq` right after the call. Done when it is as durable as the run asks for. */
@@ -105,9 +112,10 @@ export class Journal {
   under(path: string): Effect.Effect<Recorded, StoreFailed> {
     return Effect.map(this.#store.events.under(this.#run, path), (events) => {
       const recorded = new Map<string, Known>()
+      const floor = this.#floorOf(path)
       for (const event of events) {
         const role = roles[event.kind]
-        if (role === undefined) continue
+        if (role === undefined || event.seq < floor || (role === "failed" && event.seq < this.#forgiven)) continue
         const known = recorded.get(event.name)
         if (known === undefined) recorded.set(event.name, { [role]: event })
         else known[role] = event
@@ -116,11 +124,24 @@ export class Journal {
     })
   }
 
+  /** Nothing recorded inside `path` before event `seq` counts: it is of an attempt that was given up. */
+  forget(path: string, seq: number): void {
+    this.#floors.set(path, seq)
+  }
+
+  #floorOf(path: string): number {
+    let floor = 0
+    for (const [given, seq] of this.#floors) if (path === given || path.startsWith(`${given}/`) || path.startsWith(`${given}[`)) floor = Math.max(floor, seq)
+    return floor
+  }
+
   /** The passes recorded of the loop at `path`: all, or only the newest. */
   passes(path: string, all: boolean): Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> {
-    return all ?
-      Effect.map(this.#store.events.under(this.#run, path), (events) => events.filter(({ kind }) => kind === "loop.iterated")) :
+    const floor = this.#floorOf(path)
+    const found: Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> = all ?
+      this.#store.events.under(this.#run, path) :
       Effect.map(this.#store.events.last(this.#run, path, "loop.iterated"), (event) => (event === undefined ? [] : [event]))
+    return Effect.map(found, (events) => events.filter(({ kind, seq }) => kind === "loop.iterated" && seq >= floor))
   }
 
   /** The output that `event` carries or refers to. */

@@ -56,7 +56,7 @@ export const memoryStore = (): Store["Service"] => {
         ),
       claim: (id, fence, owner) =>
         Effect.flatMap(known(id), (found) => {
-          if (found.run.fence !== fence) return Effect.fail(new RunTakenOver({ run: id }))
+          if (found.run.fence !== fence || (found.run.status !== "running" && found.run.status !== "failed")) return Effect.fail(new RunTakenOver({ run: id }))
           found.run = { ...found.run, owner, fence: fence + 1, status: "running", updatedAt: Date.now() }
           return Effect.succeed(found.run)
         }),

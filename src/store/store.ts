@@ -27,7 +27,7 @@ export interface Runs {
   readonly create: (run: NewRun) => Effect<{ readonly created: boolean; readonly run: RunRecord }, StoreFailed>
   readonly get: (id: string) => Effect<RunRecord, StoreFailed | RunNotFound>
   readonly list: (filter: RunFilter) => Effect<ReadonlyArray<RunRecord>, StoreFailed>
-  /** Makes `owner` the run's owner, unless its fence is no longer `fence`; the fence grows. */
+  /** Makes `owner` the owner of a running or failed run, unless its fence is no longer `fence`; the fence grows. */
   readonly claim: (id: string, fence: number, owner: string) => Effect<RunRecord, StoreFailed | RunNotFound | RunTakenOver>
 }
 

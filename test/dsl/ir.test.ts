@@ -128,6 +128,7 @@ describe("check", () => {
     [seq("v", { version: 0 }), "error  version"],
     [seq("v", { version: 1.5 }), "error  version"],
     [any().when(() => true), "error  when-guards-nothing"],
+    [any().loop("l", { times: 1 }, (b: any) => b.when(() => true)), "error l when-guards-nothing"],
     [any().step("a", () => 1).step("a", () => 1), "error a duplicate-name"],
     [any().step("a", () => 1).loop("l", { times: 1 }, (b: any) => b.step("a", () => 1)), "error l/a duplicate-name"],
     [any().step("a[0]", () => 1), "error a[0] name"],

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Context, Effect, Fiber, Layer } from "effect"
 import { err } from "neverthrow"
-import { Heddle, type Notice, resume, run, seq } from "heddle"
+import { Heddle, nest, type Notice, resume, run, seq } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
@@ -119,11 +119,114 @@ it("a step that interrupts itself leaves the run to be resumed", async () => {
   expect(await Effect.runPromise(heddle.get("r"))).toMatchObject({ status: "running" })
 })
 
-it("an input that no longer fits the schema is told at resume", async () => {
+it("what a schema made of the input is recorded: a resumed run sees the same", async () => {
   const store = memoryStore()
-  const flow = (input: z.ZodType<{ n: number }>) => seq("strict", { input: input as never }).step("a", () => err("stop"))
-  await flip(makeHeddle(store).run(flow(z.object({ n: z.number() })), { n: 1 } as never, { id: "r" }))
-  expect(await flip(makeHeddle(store).resume(flow(z.object({ n: z.number().min(5) })), "r"))).toMatchObject({ _tag: "InputInvalid", issues: [{ path: "n" }] })
+  let token = 0
+  const schema = z.object({ n: z.number(), token: z.number().default(() => ++token) })
+  let down = true
+  const flow = seq("token", { input: schema }).step("a", ({ input }) => input.token).step(
+    "b",
+    ({ input }) => (down ? err("stop") : Effect.succeed(input.token)),
+  )
+  await flip(makeHeddle(store).run(flow, { n: 1 }, { id: "r" }))
+  down = false
+  expect(await Effect.runPromise(makeHeddle(store).resume(flow, "r") as Effect.Effect<unknown>)).toEqual({ a: 1, b: 1 })
+})
+
+it("an input that cannot be recorded as parsed is parsed again, and may no longer fit", async () => {
+  const store = memoryStore()
+  const flow = (least: number) =>
+    seq("strict", { input: z.object({ n: z.number().min(least) }).transform(({ n }) => ({ n, url: new URL("https://a.example") })) }).step(
+      "a",
+      ({ input }) => (input.n > 3 ? Effect.succeed(input.url.host) : err("stop")),
+    )
+  await flip(makeHeddle(store).run(flow(0), { n: 1 }, { id: "r" }))
+  expect(await flip(makeHeddle(store).resume(flow(5), "r"))).toMatchObject({ _tag: "InputInvalid", issues: [{ path: "n" }] })
+})
+
+it("opening a file twice in one process does not run a run twice", async () => {
+  const store = file()
+  let calls = 0
+  const flow = seq("twice").step("a", async () => {
+    calls++
+    await sleep(150)
+    return 1
+  })
+  const first = run(flow, undefined, { id: "x", store })
+  await sleep(40)
+  const second = run(flow, undefined, { id: "x", store })
+  expect([(await first)._unsafeUnwrap(), (await second)._unsafeUnwrap(), calls]).toEqual([{ a: 1 }, { a: 1 }, 1])
+})
+
+it("who waits for a run goes on with it when the one who began is interrupted", async () => {
+  const heddle = makeHeddle(memoryStore())
+  let calls = 0
+  const flow = seq("wait").step("a", () => (++calls === 1 ? Effect.never : Effect.succeed(calls)))
+  expect(
+    await Effect.runPromise(Effect.gen(function*() {
+      const first = yield* Effect.forkChild(heddle.run(flow, undefined, { id: "x" }), { startImmediately: true })
+      const second = yield* Effect.forkChild(heddle.run(flow, undefined, { id: "x" }), { startImmediately: true })
+      yield* Fiber.interrupt(first)
+      return yield* Fiber.join(second)
+    })),
+  ).toEqual({ a: 2 })
+})
+
+it.each(["sync", "async", "exit"] as const)("interrupted with %s durability, resumed in the same process: nobody is taken over", async (durability) => {
+  const layer = Heddle.layerSqlite(file())
+  let hang = true
+  const flow = seq("again").step("a", () => 1).step("b", () => (hang ? Effect.never : Effect.succeed(2)))
+  expect(
+    await Effect.runPromise(Effect.provide(
+      Effect.gen(function*() {
+        const fiber = yield* Effect.forkChild(Heddle.run(flow, undefined, { id: "x", durability }), { startImmediately: true })
+        yield* Effect.sleep(20)
+        yield* Fiber.interrupt(fiber)
+        hang = false
+        return yield* Heddle.resume(flow, "x", { durability })
+      }),
+      layer,
+    )),
+  ).toEqual({ a: 1, b: 2 })
+})
+
+it("resuming with changed code leaves the run as it was", async () => {
+  const store = memoryStore()
+  await flip(makeHeddle(store).run(seq("v").step("a", () => err("stop")), undefined, { id: "r" }))
+  await flip(makeHeddle(store).resume(seq("v").step("b", () => 1), "r"))
+  expect(await Effect.runPromise(store.runs.get("r"))).toMatchObject({ status: "failed", fence: 1 })
+})
+
+it("a join that failed tries its failed forks again when the run is resumed", async () => {
+  const store = memoryStore()
+  let down = true
+  const flow = seq("join").each(
+    "e",
+    () => [1, 2, 3],
+    (b) => b.step("x", ({ item }) => (down && item === 2 ? err("down") : Effect.succeed(item))).returns(({ x }) => x),
+    { failure: "waitAll" },
+  )
+  expect(await flip(makeHeddle(store).run(flow, undefined, { id: "r" }))).toMatchObject({ _tag: "JoinFailed" })
+  down = false
+  expect(await Effect.runPromise(makeHeddle(store).resume(flow, "r"))).toEqual({ e: [1, 2, 3] })
+})
+
+it("a retried nested flow does not mix the records of its attempts when it is resumed", async () => {
+  const store = memoryStore()
+  let [attempt, hang] = [0, true]
+  const inner = seq("inner").step("mark", () => ++attempt).loop("l", { times: 3, collect: "all" }, (b) =>
+    b.step("x", ({ index }) => {
+      if (attempt === 1 && index === 2) return err("flaky")
+      return attempt === 2 && index === 1 && hang ? Effect.never : Effect.succeed(`t${attempt}i${index}`)
+    }).returns(({ x }) => x))
+  const flow = seq("outer").step("s", nest(inner, () => undefined), { retry: { times: 3, backoff: 1 } })
+  await Effect.runPromise(Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(makeHeddle(store).run(flow, undefined, { id: "r" }) as Effect.Effect<unknown>, { startImmediately: true })
+    yield* Effect.sleep(60)
+    yield* Fiber.interrupt(fiber)
+  }))
+  hang = false
+  expect(await Effect.runPromise(makeHeddle(store).resume(flow, "r") as Effect.Effect<unknown>)).toEqual({ s: { mark: 2, l: ["t2i0", "t2i1", "t2i2"] } })
 })
 
 it("a journal with a hole is said to be damaged", async () => {
@@ -195,7 +298,7 @@ it("a run cancelled by another process is interrupted within a moment", async ()
   expect((await running)._unsafeUnwrapErr()).toMatchObject({ _tag: "RunCancelled" })
 })
 
-it("a run taken over by another process ends with an interruption, and is left alone", async () => {
+it("a run taken over by another process ends here with that, and is left alone", async () => {
   const store = file()
   const layer = Heddle.layerSqlite(store)
   const exit = Effect.runPromiseExit(Effect.provide(Heddle.run(seq("far").step("s", () => Effect.never), undefined, { id: "r" }), layer))
@@ -203,7 +306,7 @@ it("a run taken over by another process ends with an interruption, and is left a
   const { openDatabase } = await import("../../src/store/sqlite/database.ts")
   const db = openDatabase(store)
   db.exec("UPDATE runs SET fence = fence + 1, owner = 'thief:1'")
-  expect(JSON.stringify(await exit)).toContain("Interrupt")
+  expect(JSON.stringify(await exit)).toContain("RunTakenOver")
   expect(db.prepare("SELECT status FROM runs").get()).toEqual({ status: "running" })
   db.close()
 })

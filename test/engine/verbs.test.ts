@@ -162,6 +162,13 @@ describe("scope", () => {
 })
 
 describe("when and match", () => {
+  it("two guards must both hold", async () => {
+    const flow = (a: boolean, b: boolean) => seq("two").when(() => a).when(() => b).step("s", () => 1)
+    expect([await value(flow(true, true)), await value(flow(false, true)), await value(flow(true, false))]).toEqual([{ s: 1 }, { s: undefined }, {
+      s: undefined,
+    }])
+  })
+
   it("guards exactly the next node", async () => {
     const flow = (yes: boolean) =>
       seq("g").when(() => yes).step("a", () => 1).step("b", () => 2).when(() => yes).update("b", () => 3)
@@ -257,6 +264,19 @@ describe("loop", () => {
     expect(await value(counting().loop("l", { over: () => [1, 2, 3], max: 2, collect: "all" }, (b) => b.step("s", ({ item }) => item).returns(({ s }) => s))))
       .toEqual({ n: 0, l: [1, 2] })
     expect(await value(counting().loop("l", { over: (): Array<number> => [] }, (b) => b.step("s", ({ item }) => item)))).toEqual({ n: 0, l: undefined })
+  })
+
+  it("is not exhausted by its items, and does not drain an endless source", async () => {
+    const over = (max: number) =>
+      seq("o").loop("l", { over: () => [1, 2, 3], max, atMax: "fail", collect: "all" }, (b) => b.step("s", ({ item }) => item).returns(({ s }) => s))
+    expect(await value(over(3))).toEqual({ l: [1, 2, 3] })
+    expect(await error(over(2))).toMatchObject({ _tag: "LoopExhausted", max: 2 })
+    const endless = function*() {
+      for (let i = 0;; i++) yield i
+    }
+    expect(await value(seq("e").loop("l", { over: endless, max: 2, collect: "all" }, (b) => b.step("s", ({ item }) => item).returns(({ s }) => s)))).toEqual({
+      l: [0, 1],
+    })
   })
 
   it("keeps the last, all, none, the first or the last passes", async () => {
@@ -442,6 +462,27 @@ describe("protect", () => {
     expect((await error(flow(() => err(new Lost("x"))))).message).toBe("x")
     expect(await error(flow(() => err("untagged")))).toBe("untagged")
     expect(await error(flow(() => err({ _tag: "toString" })))).toEqual({ _tag: "toString" })
+  })
+
+  it("an error that drags the world along is caught all the same", async () => {
+    const [a, b]: Array<Record<string, unknown>> = [{}, {}]
+    Object.assign(a!, { b, b2: b })
+    Object.assign(b!, { a, a2: a })
+    const nasty = [
+      { req: a },
+      JSON.parse("{\"body\":{\"__proto__\":1}}"),
+      Object.defineProperty({}, "bad", {
+        enumerable: true,
+        get: () => {
+          throw new Error("getter")
+        },
+      }),
+    ]
+    for (const more of nasty) {
+      const failing = () =>
+        Effect.fail(Object.defineProperties(Object.assign(new Error("boom"), { _tag: "Rich" as const }), Object.getOwnPropertyDescriptors(more)))
+      expect(await value(seq("p").protect("p", (x) => x.step("s", failing), { catch: { Rich: (e) => e.message } }))).toEqual({ p: "boom" })
+    }
   })
 
   it("catchAll, and the engine's own errors", async () => {

@@ -51,6 +51,7 @@ describe("values", () => {
     [{ p: Promise.resolve() }, "p", "a promise"],
     [{ r: /x/ }, "r", "an instance of RegExp"],
     [new (class {})(), "", "an instance of a class"],
+    [Object.create(Object.create(null)), "", "an instance of a class"],
     [{ m: new Map([["k", () => 1]]) }, "m<value 0>", "a function"],
     [{ m: new Map([[() => 1, 1]]) }, "m<key 0>", "a function"],
     [new Set([() => 1]), "<value 0>", "a function"],

@@ -7,7 +7,7 @@ import { withEngine, withExisting } from "../engine.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
 import { readInput } from "../input.ts"
 import { loadFlow, sourceOf } from "../load.ts"
-import { clean, print, printJson, say, type Shown, style } from "../output.ts"
+import { asJson, clean, print, printJson, say, type Shown, style } from "../output.ts"
 import { Progress } from "../progress.ts"
 
 export interface RunFlags extends Shown {
@@ -56,13 +56,10 @@ const shown = (id: string, output: unknown, { json }: Shown): ExitCode => {
   if (json) printJson({ ok: true, run: id, output: output ?? null })
   else {
     say(`${style.err("green", "✓")} run ${id} completed`)
-    if (output !== undefined) print(typeof output === "string" ? output : JSON.stringify(output, replacer, 2))
+    if (output !== undefined) print(typeof output === "string" ? output : JSON.stringify(output, asJson, 2))
   }
   return exitCode.ok
 }
-const replacer = (_key: string, value: unknown): unknown =>
-  typeof value === "bigint" ? `${value}n` : value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value
-
 /** `heddle cancel`. */
 export async function cancelCommand(id: string, { store, reason, json }: Shown & { readonly store: string; readonly reason?: string }): Promise<ExitCode> {
   const before = await withExisting(store, (heddle) => Effect.flatMap(heddle.get(id), (run) => Effect.as(heddle.cancel(id, reason), run)))

@@ -45,7 +45,9 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
     ),
     get: db.prepare("SELECT * FROM runs WHERE id = ?"),
     list: db.prepare("SELECT * FROM runs WHERE (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2) ORDER BY nr DESC LIMIT ?3"),
-    claim: db.prepare("UPDATE runs SET owner = ?, fence = fence + 1, status = 'running', updated_at = ? WHERE id = ? AND fence = ?"),
+    claim: db.prepare(
+      "UPDATE runs SET owner = ?, fence = fence + 1, status = 'running', updated_at = ? WHERE id = ? AND fence = ? AND status IN ('running', 'failed')",
+    ),
     under: db.prepare("SELECT * FROM events WHERE run = ? AND parent = ? ORDER BY id"),
     last: db.prepare("SELECT * FROM events WHERE run = ? AND parent = ? AND kind = ? ORDER BY id DESC LIMIT 1"),
     at: db.prepare("SELECT * FROM events WHERE id = ?"),
@@ -96,7 +98,11 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
         list: ({ flow, status, limit }) => attempt("list", () => sql.list.all(flow ?? null, status ?? null, limit ?? 50).map(toRun)),
         claim: (id, fence, owner) =>
           Effect.flatMap(
-            attempt("claim", () => sql.claim.run(owner, Date.now(), id, fence).changes),
+            attempt("claim", () => {
+              // what the last owner did not wait for is still its own to write
+              writer.flush()
+              return sql.claim.run(owner, Date.now(), id, fence).changes
+            }),
             (changes) => Effect.flatMap(known("claim", id), (run) => changes === 1 ? Effect.succeed(run) : Effect.fail(new RunTakenOver({ run: id }))),
           ),
       },

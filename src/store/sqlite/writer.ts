@@ -42,9 +42,9 @@ export class Writer {
 
   append(run: RunRecord, event: Append, acknowledge: Acknowledge, status: RunStatus | undefined): Effect.Effect<void, Failure> {
     return Effect.suspend(() => {
-      const failed = this.#failed.get(run.id)
+      const failed = this.#failed.get(tenure(run))
       if (failed !== undefined) {
-        this.#failed.delete(run.id)
+        this.#failed.delete(tenure(run))
         return Effect.fail(failed)
       }
       if (acknowledge === "now" && this.#held.size === 0) {
@@ -57,7 +57,7 @@ export class Writer {
       if (acknowledge === "now" || acknowledge === "sync" || status !== undefined) {
         return Effect.callback<void, Failure>((resume) => this.#enqueue({ run, event, status, written: resume }))
       }
-      const entry: Entry = { run, event, status, written: (result) => this.#noteFailure(run.id, result) }
+      const entry: Entry = { run, event, status, written: (result) => this.#noteFailure(tenure(run), result) }
       if (acknowledge === "async") this.#enqueue(entry)
       else this.#hold(entry)
       return Effect.void
@@ -102,17 +102,17 @@ export class Writer {
 
   #enqueue(entry: Entry): void {
     if (this.#queue.length === 0) setImmediate(() => this.flush())
-    const held = this.#held.get(entry.run.id)
+    const held = this.#held.get(tenure(entry.run))
     if (held !== undefined) {
-      this.#held.delete(entry.run.id)
+      this.#held.delete(tenure(entry.run))
       this.#queue.push(...held)
     }
     this.#queue.push(entry)
   }
 
   #hold(entry: Entry): void {
-    const held = this.#held.get(entry.run.id)
-    if (held === undefined) this.#held.set(entry.run.id, [entry])
+    const held = this.#held.get(tenure(entry.run))
+    if (held === undefined) this.#held.set(tenure(entry.run), [entry])
     else held.push(entry)
   }
 
@@ -120,3 +120,6 @@ export class Writer {
     Effect.runSync(Effect.catch(result, (failure) => Effect.sync(() => this.#failed.set(run, failure))))
   }
 }
+
+/** One owner's time with a run: what an earlier owner left behind is none of the next one's business. */
+const tenure = ({ id, fence }: RunRecord): string => `${id}:${fence}`

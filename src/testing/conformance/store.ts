@@ -104,6 +104,15 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     yield* same([yield* events.head(run), claimed.owner, claimed.fence], [1, "there:2", 2])
     yield* same(tagOfFailure(yield* Effect.exit(runs.claim("fence", run.fence, "late:3"))), "RunTakenOver")
   }),
+  "a run that has ended for good is not claimed": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    for (const status of ["completed", "cancelled"] as const) {
+      const { run } = yield* runs.create(newRun(`ended-${status}`))
+      yield* events.append(run, event(1), "sync", status)
+      yield* same(tagOfFailure(yield* Effect.exit(runs.claim(run.id, run.fence, "there:2"))), "RunTakenOver")
+      yield* same((yield* runs.get(run.id)).status, status)
+    }
+  }),
   "concurrent appends of many runs are all written": Effect.gen(function*() {
     const { runs, events } = yield* Store
     const all = yield* Effect.forEach(Array.from({ length: 20 }, (_, i) => `many-${i}`), (id) => Effect.map(runs.create(newRun(id)), ({ run }) => run))
