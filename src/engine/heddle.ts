@@ -135,6 +135,7 @@ export function makeHeddle(store: Store["Service"]): Shape {
           return Effect.onExit(
             Effect.flatMap(Fiber.await(fiber), (exit) => {
               const { reason } = here.cancelled
+              if (here.taken && Exit.hasInterrupts(exit)) return Effect.fail(new RunTakenOver({ run: run.id }))
               return reason !== undefined && Exit.hasInterrupts(exit) ? Effect.fail(new RunCancelled({ run: run.id, reason })) : exit
             }),
             (exit) =>
