@@ -131,7 +131,7 @@ export class Journal {
 
   #floorOf(path: string): number {
     let floor = 0
-    for (const [given, seq] of this.#floors) if (path === given || path.startsWith(`${given}/`) || path.startsWith(`${given}[`)) floor = Math.max(floor, seq)
+    for (const [given, seq] of this.#floors) if (`${path}/`.startsWith(`${given}/`)) floor = Math.max(floor, seq)
     return floor
   }
 

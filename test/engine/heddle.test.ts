@@ -219,14 +219,19 @@ it("a retried nested flow does not mix the records of its attempts when it is re
       if (attempt === 1 && index === 2) return err("flaky")
       return attempt === 2 && index === 1 && hang ? Effect.never : Effect.succeed(`t${attempt}i${index}`)
     }).returns(({ x }) => x))
-  const flow = seq("outer").step("s", nest(inner, () => undefined), { retry: { times: 3, backoff: 1 } })
+  const flow = seq("outer").parallel("p", {
+    a: (b) => b.step("s", nest(inner, () => undefined), { retry: { times: 3, backoff: 1 } }).returns(({ s }) => s),
+    b: (b) => b.step("first", () => 1).step("second", () => (hang ? Effect.never : Effect.succeed(2))),
+  })
   await Effect.runPromise(Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(makeHeddle(store).run(flow, undefined, { id: "r" }) as Effect.Effect<unknown>, { startImmediately: true })
     yield* Effect.sleep(60)
     yield* Fiber.interrupt(fiber)
   }))
   hang = false
-  expect(await Effect.runPromise(makeHeddle(store).resume(flow, "r") as Effect.Effect<unknown>)).toEqual({ s: { mark: 2, l: ["t2i0", "t2i1", "t2i2"] } })
+  expect(await Effect.runPromise(makeHeddle(store).resume(flow, "r") as Effect.Effect<unknown>)).toEqual({
+    p: { a: { mark: 2, l: ["t2i0", "t2i1", "t2i2"] }, b: { first: 1, second: 2 } },
+  })
 })
 
 it("a journal with a hole is said to be damaged", async () => {
@@ -296,6 +301,17 @@ it("a run cancelled by another process is interrupted within a moment", async ()
   await sleep(100)
   await Effect.runPromise(other)
   expect((await running)._unsafeUnwrapErr()).toMatchObject({ _tag: "RunCancelled" })
+})
+
+it("a run that another process has cancelled ends with that", async () => {
+  const store = file()
+  const running = run(seq("far").step("s", () => Effect.never), undefined, { store, id: "r" })
+  await sleep(100)
+  const { openDatabase } = await import("../../src/store/sqlite/database.ts")
+  const db = openDatabase(store)
+  db.exec("UPDATE runs SET fence = fence + 1, status = 'cancelled'")
+  db.close()
+  expect((await running)._unsafeUnwrapErr()).toMatchObject({ _tag: "RunCancelled", reason: "by another process" })
 })
 
 it("a run taken over by another process ends here with that, and is left alone", async () => {
