@@ -1,5 +1,4 @@
 // Heddle as users get it: the built package, the public door, every event recorded in a store.
-import { rmSync } from "node:fs"
 import { hostname } from "node:os"
 import { DatabaseSync } from "node:sqlite"
 import { setTimeout as sleep } from "node:timers/promises"
