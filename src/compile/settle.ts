@@ -11,7 +11,11 @@ const has = <Key extends string>(value: object, key: Key): value is Record<Key, 
 const isGenerator = (value: object): value is Generator<Effect.Effect<unknown, unknown, unknown>, unknown, never> =>
   Object.prototype.toString.call(value) === "[object Generator]"
 
-const fromResult = (result: ResultLike): Effect.Effect<unknown, unknown> => result.match<Effect.Effect<unknown, unknown>>(Effect.succeed, Effect.fail)
+/** The value or error of a neverthrow `Result`; any other value is itself. */
+const unwrap = (value: unknown): Effect.Effect<unknown, unknown> =>
+  typeof value === "object" && value !== null && has(value, "isOk") && has(value, "match") ?
+    (value as unknown as ResultLike).match<Effect.Effect<unknown, unknown>>(Effect.succeed, Effect.fail) :
+    Effect.succeed(value)
 
 /** Calls `work` at `path`; a thrown error or rejected promise becomes `StepThrew`. */
 export function settle(path: string, work: () => unknown): Effect.Effect<unknown, unknown, unknown> {
@@ -24,27 +28,16 @@ export function settle(path: string, work: () => unknown): Effect.Effect<unknown
   return typeof result === "object" && result !== null ? settleObject(path, result) : Effect.succeed(result)
 }
 
-/** True for work that goes on after it has returned, or that asks for services. */
-const isPending = (result: object): boolean => Effect.isEffect(result) || has(result, "then") || isGenerator(result)
-
 function settleObject(path: string, result: object): Effect.Effect<unknown, unknown, unknown> {
-  if (isPending(result)) {
-    const effect = Effect.isEffect(result) ?
-      result :
-      isGenerator(result) ?
-      Effect.gen(() => result) :
-      fromPromise(path, result as PromiseLike<unknown>)
-    return Effect.catchDefect(effect, (cause) => Effect.fail(new StepThrew({ path, cause })))
-  }
-  return has(result, "isOk") && has(result, "match") ? fromResult(result as unknown as ResultLike) : Effect.succeed(result)
+  const pending = pendingOf(path, result)
+  return pending === undefined ? unwrap(result) : Effect.catchDefect(pending, (cause) => Effect.fail(new StepThrew({ path, cause })))
 }
 
-/** Promises, and neverthrow's `ResultAsync`, which is one of a `Result`. */
-const fromPromise = (path: string, promise: PromiseLike<unknown>): Effect.Effect<unknown, unknown> =>
-  Effect.flatMap(
-    Effect.tryPromise({ try: () => promise, catch: (cause) => new StepThrew({ path, cause }) }),
-    (value) =>
-      typeof value === "object" && value !== null && has(value, "isOk") && has(value, "match") ?
-        fromResult(value as unknown as ResultLike) :
-        Effect.succeed(value),
-  )
+/** Work that goes on after it has returned, or that asks for services. Neverthrow's `ResultAsync` is a promise of a `Result`. */
+function pendingOf(path: string, result: object): Effect.Effect<unknown, unknown, unknown> | undefined {
+  if (Effect.isEffect(result)) return result
+  if (isGenerator(result)) return Effect.gen(() => result)
+  if (!has(result, "then")) return undefined
+  const promise = result as unknown as PromiseLike<unknown>
+  return Effect.flatMap(Effect.tryPromise({ try: () => promise, catch: (cause) => new StepThrew({ path, cause }) }), unwrap)
+}

@@ -7,7 +7,7 @@ import { Frame } from "../compile/frame.ts"
 import type { Outcome, Run } from "../compile/program.ts"
 import { encodeError, encodeOutcome, stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
-import { FlowChanged, InputInvalid, OutputInvalid, RunCancelled } from "../model/error.ts"
+import { FlowChanged, InputInvalid, OutputInvalid, RunCancelled, tagOf } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
@@ -52,6 +52,10 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, { 
   })
 }
 
+/** A run's input as the flow's schema makes it. */
+export const parseInput = (flow: FlowIR, input: unknown): Effect.Effect<unknown, InputInvalid> =>
+  Effect.mapError(validate(flow.input, input), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
+
 /** What a run that has just been created is given. */
 export interface Fresh {
   readonly input: unknown
@@ -70,7 +74,7 @@ const recordedInput = (flow: FlowIR, run: RunRecord, store: Store["Service"]): R
   Effect.flatMap(store.events.last(run, "", "run.started"), (event) => {
     const { output } = event === undefined ? {} : dataOf(event)
     if (output !== undefined) return Effect.succeed(revive(output))
-    return Effect.mapError(validate(flow.input, decodeValue(run.input)), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
+    return parseInput(flow, decodeValue(run.input))
   })
 
 const program = (flow: FlowIR, run: RunRecord, journal: Journal, input: unknown, fresh: boolean): Run<Outcome> => {
@@ -99,11 +103,10 @@ const fail = (journal: Journal, cause: Cause.Cause<unknown>): Run<never> => {
   if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
   const error = Cause.squash(cause)
   // errors of the store itself cannot be written to it
-  if (isStoreError(error)) return Effect.failCause(cause)
+  if (storeErrors.has(tagOf(error))) return Effect.failCause(cause)
   return Effect.flatMap(journal.append("run.failed", "", "", `{"error":${encodeError(error)}}`, "failed"), () => Effect.failCause(cause))
 }
-const isStoreError = (error: unknown): boolean =>
-  typeof error === "object" && error !== null && "_tag" in error && (error._tag === "StoreFailed" || error._tag === "RunTakenOver")
+const storeErrors: ReadonlySet<string | undefined> = new Set(["StoreFailed", "RunTakenOver"])
 
 /** How a run ended, read from its journal. */
 export const ending = (flow: FlowIR, store: Store["Service"], run: RunRecord, listeners: Listeners): Run<unknown> =>

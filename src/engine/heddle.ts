@@ -13,7 +13,6 @@ import { check } from "../../dsl/ir/check.ts"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { stored } from "../compile/record.ts"
-import { validate } from "../compile/schema.ts"
 import {
   FlowInvalid,
   InputInvalid,
@@ -35,7 +34,7 @@ import { layerMemory as storeMemory } from "../store/memory.ts"
 import type { SqliteOptions } from "../store/sqlite/database.ts"
 import { layerSqlite as storeSqlite } from "../store/sqlite/store.ts"
 import { type Durability, type RunFilter, Store } from "../store/store.ts"
-import { drive, ending, type Fresh, unchanged } from "./drive.ts"
+import { drive, ending, type Fresh, parseInput, unchanged } from "./drive.ts"
 import { isAlive, owner } from "./owner.ts"
 
 export interface StartOptions {
@@ -179,7 +178,7 @@ export function makeHeddle(store: Store["Service"]): Shape {
         const message = "a run id is 1 to 256 characters of A-Z a-z 0-9 . _ : -"
         return yield* new InputInvalid({ flow: flow.name, path: "", issues: [{ path: "id", message }] })
       }
-      const parsed = yield* Effect.mapError(validate(flow.input, input), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
+      const parsed = yield* parseInput(flow, input)
       const encoded = yield* stored("input", () => encodeValue(input))
       const { created, run } = yield* store.runs.create({
         id,

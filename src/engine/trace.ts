@@ -80,7 +80,7 @@ function apply(node: Writable, { kind, data }: RunEvent): boolean {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the engine's own events
   const said = JSON.parse(data) as EventData
   const [noun, verb] = kind.split(".") as [string, string]
-  if (noun !== "guard" && noun !== "fork" && verb !== "iterated") node.kind = noun as TraceNode["kind"]
+  if (noun !== "guard" && noun !== "fork" && noun !== "flow" && verb !== "iterated") node.kind = noun as TraceNode["kind"]
   return (verbs[kind] ?? verbs[verb])!(node, said)
 }
 
@@ -112,6 +112,10 @@ const verbs: Readonly<Partial<Record<EventKind | (string & {}), Verb>>> = {
   },
   started: (node, { count }) => {
     if (count !== undefined) node.note = `${count} items`
+    return false
+  },
+  retried: (node, { attempts }) => {
+    node.attempts = attempts!
     return false
   },
   caught: (node, { tag }) => {

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { err, ok } from "neverthrow"
-import { seq } from "heddle"
+import { nest, seq } from "heddle"
 import { expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { trace, type TraceNode } from "../../src/engine/trace.ts"
@@ -79,4 +79,12 @@ it("durations run from the event before in the same block; nothing gives nothing
   ])
   expect(nodes.map(({ name, milliseconds, note }) => [name, milliseconds, note])).toEqual([["a", 30, "break"], ["p", 70, undefined], ["b", 60, undefined]])
   expect(trace([])).toEqual([])
+})
+
+it("a nested flow that was tried again is told with its attempts", async () => {
+  let tries = 0
+  const child = seq("child").step("s", () => (++tries < 2 ? err("no") : ok(tries)))
+  const heddle = makeHeddle(memoryStore())
+  await Effect.runPromise(heddle.run(seq("t").step("c", nest(child, () => undefined), { retry: { times: 2, backoff: 1 } }), undefined, { id: "r" }))
+  expect(shape(trace(await Effect.runPromise(heddle.events("r"))))).toEqual(["c step completed x2", "c/s step completed 2"])
 })
