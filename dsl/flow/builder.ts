@@ -1,13 +1,17 @@
 /** The recorder behind `Chain`: every verb appends one frozen node to a copy. It knows nothing of types. */
 import type { StandardSchemaV1 } from "@standard-schema/spec"
-import type { Ask, Block, Call, FlowIR, MergePolicy, Node, StepNode, Work } from "../ir/node.ts"
+import type { Ask, Block, Call, FlowIR, MergePolicy, Node, StepNode, WaitFor, Work } from "../ir/node.ts"
+import { type Compensating, compensation, retryPolicy } from "./compensation.ts"
 import { workOf } from "./definition.ts"
 import type { Chain } from "./flow.ts"
-import type { Start } from "./scope.ts"
+import { type ChainGuard, type Migrated, type Migrations, migrationsOf, type VersionIn } from "./lock.ts"
+import type { Declared, Start } from "./scope.ts"
 
-export interface FlowOptions {
-  /** Starts at 1; raise it when runs of the old shape must not simply go on. */
+export interface FlowOptions<Name = string> {
+  /** Starts at 1; raise it, and add a migration, when runs of the old shape cannot simply go on. */
   readonly version?: number
+  /** By the version they start from: what a run of that version has bound so far, as the next version has it. Must not depend on anything else. */
+  readonly migrations?: Migrations<Name>
   /** What a run accepts; any Standard Schema. */
   readonly input?: StandardSchemaV1
   /** What a run gives back; any Standard Schema. */
@@ -16,7 +20,8 @@ export interface FlowOptions {
   readonly description?: string
 }
 type InputSchema<O> = O extends { readonly input: infer S extends StandardSchemaV1 } ? S : StandardSchemaV1<void>
-type Declared<O> = O extends { readonly output: infer S extends StandardSchemaV1 } ? StandardSchemaV1.InferInput<S> : unknown
+type OutputIn<O> = O extends { readonly output: infer S extends StandardSchemaV1 } ? StandardSchemaV1.InferInput<S> : unknown
+type DeclaredBy<O> = Declared<OutputIn<O>, VersionIn<O>, Migrated<O>>
 
 /**
  * Starts a flow.
@@ -26,12 +31,12 @@ type Declared<O> = O extends { readonly output: infer S extends StandardSchemaV1
  * @example
  * seq("greet", { input: z.object({ name: z.string() }) }).step("text", ({ input }) => `Hello ${input.name}`)
  */
-export function seq<const Name extends string, const Options extends FlowOptions>(
+export function seq<const Name extends string, const Options extends FlowOptions<Name>>(
   name: Name,
-  options: Options,
-): Chain<StandardSchemaV1.InferInput<InputSchema<Options>>, Start<Name, StandardSchemaV1.InferOutput<InputSchema<Options>>, Declared<Options>>, never, never>
+  options: Options & ChainGuard<Name, Options>,
+): Chain<StandardSchemaV1.InferInput<InputSchema<Options>>, Start<Name, StandardSchemaV1.InferOutput<InputSchema<Options>>, DeclaredBy<Options>>, never, never>
 /** Without schemas: `seq("name")` takes no input, `seq<Input>("name")` takes what the type says, unchecked. */
-export function seq<Input = void, const Name extends string = string>(name?: Name): Chain<Input, Start<Name, Input, unknown>, never, never>
+export function seq<Input = void, const Name extends string = string>(name?: Name): Chain<Input, Start<Name, Input, Declared<unknown, 1, never>>, never, never>
 export function seq(name = "flow", options: FlowOptions = {}): unknown {
   return new Recorder({
     head: {
@@ -40,6 +45,7 @@ export function seq(name = "flow", options: FlowOptions = {}): unknown {
       description: options.description,
       input: options.input,
       output: options.output,
+      migrations: migrationsOf(options.migrations),
     },
     nodes: [],
     guard: undefined,
@@ -60,7 +66,7 @@ type Shape<N extends Node> = N extends Node ? Omit<N, "name" | "binds" | "guard"
 
 const isWrite = (value: unknown): value is Write => typeof value === "function"
 const carriedWork = (value: unknown): Work | undefined => {
-  if (value instanceof Recorder) return { from: "flow", flow: value.ir, input: undefined }
+  if (value instanceof Recorder) return { from: "flow", flow: value.ir, input: undefined, as: "inline" }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the symbol is only ever set by `step` and `nest`
   return (value as { readonly [workOf]?: Work })[workOf]
 }
@@ -81,7 +87,7 @@ class Recorder {
   }
 
   step(first: unknown, work?: unknown, options?: Options): Recorder {
-    const name = typeof first === "string" ? first : first instanceof Recorder ? first.ir.name : (first as () => void).name
+    const name = typeof first === "string" ? first : first instanceof Recorder ? first.ir.name : (first as { readonly name: string }).name
     return this.#step(name, typeof first === "string" ? work : first, undefined, options)
   }
 
@@ -171,7 +177,22 @@ class Recorder {
       kind: "protect",
       body: this.#block(body as Write),
       handlers: Object.freeze({ ...options["catch"], ...options["catchAll"] }),
+      fallback: options["fallback"],
+      rollback: options["rollback"] ?? true,
+      timeout: options["timeout"],
+      compensated: options["compensated"] ?? false,
     }, options)
+  }
+
+  wait(...args: ReadonlyArray<unknown>): Recorder {
+    const [name, given] = named(args)
+    const options = (given ?? {}) as Options
+    const on: WaitFor = options["for"] !== undefined ?
+      { by: "for", duration: options["for"] } :
+      options["until"] !== undefined ?
+      { by: "until", date: options["until"] } :
+      { by: "signal", signal: options["signal"] ?? name, schema: options["schema"] }
+    return this.#add("wait", name, { kind: "wait", on, timeout: options["timeout"], atTimeout: options["atTimeout"] ?? "fail" }, options)
   }
 
   returns(choose: Ask): Recorder {
@@ -179,20 +200,17 @@ class Recorder {
   }
 
   #step(name: string, given: unknown, updates: string | undefined, options: Options = {}): Recorder {
-    const retry = options["retry"]
+    const work = carriedWork(given) ?? { from: "function", call: given as Call }
     const shape: Shape<StepNode> = {
       kind: "step",
-      work: Object.freeze(carriedWork(given) ?? { from: "function", call: given as Call }),
+      work: Object.freeze(work),
       updates,
-      retry: retry === undefined ? undefined : Object.freeze({
-        times: retry.times,
-        while: retry.while,
-        backoff: retry.backoff ?? "100 millis",
-        maxBackoff: retry.maxBackoff ?? "30 seconds",
-        jitter: retry.jitter ?? true,
-      }),
+      retry: retryPolicy(options["retry"]),
       timeout: options["timeout"],
       codec: options["codec"],
+      delivery: options["delivery"] ?? "atLeastOnce",
+      // a definition says it itself
+      ...(work.from === "definition" ? { effects: work.effects, compensate: work.compensate } : compensation(options as Compensating)),
     }
     return this.#add("step", name, shape, options, updates === undefined)
   }

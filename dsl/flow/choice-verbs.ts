@@ -1,5 +1,5 @@
 /** `.when` and `.match`: choosing what runs. */
-import type { AnyFlow, Chain, FailureOf, OutputOf, ServicesOf, UpdatesOf } from "./flow.ts"
+import type { AnyFlow, Chain, FailureOf, OutputOf, NeedsIn, UpdatesOf } from "./flow.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyBound, AnyScope, BindBlock, Bound, Enter, Guard, Jumped, Pass, ScopeOf } from "./scope.ts"
 import type { FlowTypeError } from "./type-error.ts"
@@ -54,7 +54,7 @@ export interface ChoiceVerbs {
     condition: Condition<S>,
     yes: Arm<Input, S, never, Yes>,
     no?: Arm<Input, S, never, No>,
-  ): Chain<Input, Pass<Jumps<S, Yes | No>, UpdatesOf<Yes | No, S>>, Failure | FailureOf<Yes | No>, Needs | ServicesOf<Yes | No>>
+  ): Chain<Input, Pass<Jumps<S, Yes | No>, UpdatesOf<Yes | No, S>>, Failure | FailureOf<Yes | No>, Needs | NeedsIn<Yes | No>>
   /** Chooses between two blocks and binds the output of the one that ran. */
   when<Input, S extends AnyScope, Failure, Needs, const Name extends string, Yes extends AnyFlow, No extends AnyFlow = never>(
     this: Chain<Input, S, Failure, Needs>,
@@ -66,7 +66,7 @@ export interface ChoiceVerbs {
     Input,
     BindBlock<Jumps<S, Yes | No>, Name, OutputOf<Yes> | ([No] extends [never] ? undefined : OutputOf<No>), UpdatesOf<Yes | No, S>>,
     Failure | FailureOf<Yes | No>,
-    Needs | ServicesOf<Yes | No>
+    Needs | NeedsIn<Yes | No>
   >
 
   /**
@@ -86,7 +86,7 @@ export interface ChoiceVerbs {
     Input,
     Pass<Jumps<S, CaseFlow<C>>, UpdatesOf<CaseFlow<C>, S>>,
     Failure | FailureOf<CaseFlow<C>>,
-    Needs | ServicesOf<CaseFlow<C>>
+    Needs | NeedsIn<CaseFlow<C>>
   >
   match<Input, S extends AnyScope, Failure, Needs, const Name extends string, V, const C extends Cases<Input, S, V>>(
     this: Chain<Input, S, Failure, Needs>,
@@ -97,6 +97,6 @@ export interface ChoiceVerbs {
     Input,
     BindBlock<Jumps<S, CaseFlow<C>>, Name, OutputOf<CaseFlow<C>>, UpdatesOf<CaseFlow<C>, S>>,
     Failure | FailureOf<CaseFlow<C>>,
-    Needs | ServicesOf<CaseFlow<C>>
+    Needs | NeedsIn<CaseFlow<C>>
   >
 }

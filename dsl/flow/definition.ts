@@ -1,25 +1,32 @@
 /** Work that is defined once and used in many flows. */
 import type { StandardSchemaV1 } from "@standard-schema/spec"
-import type { Effect } from "effect/Effect"
-import type { FlowIR, Work } from "../ir/node.ts"
-import type { AnyFlow, FailureOf, InputOf, OutputOf, ServicesOf, Types } from "./flow.ts"
-import type { ErrorOf, NeedsOf, ValueOf } from "./work.ts"
+import type { FlowIR, StepContext, Transaction, Work } from "../ir/node.ts"
+import { type Compensating, compensation } from "./compensation.ts"
+import type { AnyDefinition, AnyFlow, FailureOf, InputOf, NeedsIn, OutputOf, ServicesOf, Types } from "./flow.ts"
+import type { AnyMark } from "./mark.ts"
+import type { Absent, BareOf, Compensate, Irreversible } from "./step-verbs.ts"
+import type { FlowTypeError } from "./type-error.ts"
+import type { ErrorOf, NeedsOf, NestedResult, ValueOf } from "./work.ts"
 
 /** Where a definition or a nested flow keeps its work; callables without it are plain functions. */
 export const workOf: unique symbol = Symbol.for("heddle/work")
 
 /** A step defined outside a flow: a function with a name, to be used as `.step(definition)` or called directly in tests. */
-export interface StepDefinition<Name extends string, in Input, out Result> {
+export interface StepDefinition<Name extends string, in Input, out Result, out Marks extends AnyMark = never> {
   (input: Input): Result
-  readonly "~types": Types<Name, Input, ValueOf<Result>, ErrorOf<Result>, NeedsOf<Result>>
+  readonly "~types": Types<Name, Input, ValueOf<Result>, ErrorOf<Result>, NeedsOf<Result> | Marks>
   readonly [workOf]: Work
 }
 
-interface Schemas<Input, Output> {
+interface DefinitionOptions<Input, Output, Effects, Undone> {
   /** Checks and parses what the step is given; any Standard Schema. */
   readonly input?: StandardSchemaV1<any, Input>
   /** Checks what the step gives back; any Standard Schema. */
   readonly output?: StandardSchemaV1<Output, any>
+  /** What it changes in the outside world, in a few words; `{ irreversible: "…" }` where nothing can undo it. */
+  readonly effects?: Effects
+  /** Undoes the step, when what it is part of fails later. */
+  readonly compensate?: Compensate<Output, Input, Undone>
 }
 
 /**
@@ -28,30 +35,70 @@ interface Schemas<Input, Output> {
  * @example
  * const shout = step("shout", ({ text }: { text: string }) => text.toUpperCase())
  */
-export function step<const Name extends string, Input, Result>(
+export function step<const Name extends string, Input, Result, const Effects extends string | Irreversible = never, Undone = Absent>(
   name: Name,
   run: (input: Input) => Result,
-  schemas: Schemas<NoInfer<Input>, NoInfer<ValueOf<Result>>> = {},
-): StepDefinition<Name, Input, Result> {
-  const work: Work = { from: "definition", call: run as Work extends { call: infer C } ? C : never, input: schemas.input, output: schemas.output }
+  options: DefinitionOptions<NoInfer<Input>, NoInfer<ValueOf<Result>>, Effects, Undone> = {},
+): StepDefinition<Name, Input, Result, BareOf<Name, Effects, Undone>> {
+  const { input, output } = options
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the recorder knows nothing of the author's types
+  const call = run as (given: unknown) => unknown
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same
+  const work: Work = { from: "definition", call, input, output, ...compensation(options as Compensating) }
   const definition = (input: Input): Result => run(input)
   Object.defineProperties(definition, { name: { value: name }, [workOf]: { value: Object.freeze(work) } })
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `~types` exists for the compiler only
-  return definition as StepDefinition<Name, Input, Result>
+  return definition as StepDefinition<Name, Input, Result, BareOf<Name, Effects, Undone>>
 }
 
 /** What a nested flow gives its step, as the compiler sees it. */
-export type Nested<Scope, F extends AnyFlow> = (scope: Scope) => Effect<OutputOf<F>, FailureOf<F>, ServicesOf<F>>
+export type Nested<Scope, F extends AnyFlow> = (scope: Scope) => NestedResult<OutputOf<F>, FailureOf<F>, NeedsIn<F>>
+/** A flow as a run of its own, to be used as a step under the flow's name. */
+export interface ChildFlow<F extends AnyFlow> extends AnyDefinition {
+  readonly "~types": Types<F["~types"]["name"], InputOf<F>, OutputOf<F>, FailureOf<F>, ServicesOf<F>>
+}
+
+export interface NestOptions {
+  /**
+   * `inline` (default): part of the same run and its journal. `run`: a run of its own, with a journal, signals and limits of its own;
+   * it fails its step with its error, and is cancelled with the run that started it.
+   */
+  readonly as?: "inline" | "run"
+}
 
 /**
- * A flow as the work of a named step, with its input made from the scope.
+ * A flow as the work of a named step, with its input made from the scope; or as a run of its own.
  *
  * @example
  * const child = seq<{ n: number }>("child").returns(({ input }) => input.n + 1)
  * seq("parent").step("start", () => 1).step("next", nest(child, ({ start }) => ({ n: start })))
  */
-export function nest<Scope, F extends AnyFlow>(flow: F, input: (scope: Scope) => InputOf<F>): Nested<Scope, F> {
-  const work = { from: "flow", flow: flow.ir satisfies FlowIR, input }
+export function nest<Scope, F extends AnyFlow>(flow: F, input: (scope: Scope) => InputOf<F>, options: { readonly as: "run" }): (
+  scope: Scope,
+) => NestedResult<OutputOf<F>, FailureOf<F>, ServicesOf<F>>
+export function nest<Scope, F extends AnyFlow>(flow: F, input: (scope: Scope) => InputOf<F>, options?: NestOptions): Nested<Scope, F>
+export function nest<F extends AnyFlow>(flow: F, options: { readonly as: "run" }): ChildFlow<F>
+export function nest(flow: { readonly ir: FlowIR }, second: unknown, third?: NestOptions): unknown {
+  const [input, options] = typeof second === "function" ? [second, third] : [undefined, second]
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the overloads have said what these are
+  const work = { from: "flow", flow: flow.ir, input, as: (options as NestOptions | undefined)?.as ?? "inline" }
+  // a marker the builder recognises; it is never called
+  return Object.freeze({ name: flow.ir.name, [workOf]: Object.freeze(work) })
+}
+
+/** Work that can be told to wait for nothing: a transaction ends before its step returns. */
+type Sync<Result> = Result extends PromiseLike<unknown> ? FlowTypeError<"a transaction cannot wait: return a plain value"> : Result
+
+/**
+ * Work inside the transaction that records its step, in the journal's own database: it happens exactly once, or not at all.
+ *
+ * The function is synchronous; it must not touch Heddle's own tables, and is run by stores that have SQL (SQLite). If it throws,
+ * nothing of it is kept.
+ *
+ * @example
+ * seq<{ n: number }>("save").step("row", transaction((sql, { input }) => sql.run("INSERT INTO numbers VALUES (?)", input.n).changes))
+ */
+export function transaction<Scope, Result>(work: (sql: Transaction, scope: Scope, step: StepContext) => Sync<Result>): (scope: Scope) => Result {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a marker the builder recognises; it is never called
-  return Object.freeze({ [workOf]: Object.freeze(work) }) as unknown as Nested<Scope, F>
+  return Object.freeze({ [workOf]: Object.freeze({ from: "transaction", call: work }) }) as unknown as (scope: Scope) => Result
 }

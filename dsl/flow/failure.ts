@@ -28,6 +28,26 @@ export interface JoinFailed<out Failure> extends Error {
   readonly failures: ReadonlyArray<{ readonly fork: string; readonly error: Failure }>
 }
 
+/** A signal did not come within the `timeout` of its `wait`. */
+export interface WaitTimedOut extends Error {
+  readonly _tag: "WaitTimedOut"
+  readonly path: string
+  readonly milliseconds: number
+}
+
+/** A `protect` did not finish within its `timeout`. */
+export interface ProtectTimedOut extends Error {
+  readonly _tag: "ProtectTimedOut"
+  readonly path: string
+  readonly milliseconds: number
+}
+
+/** A step that runs at most once was begun, and nobody knows whether it finished. */
+export interface StepUncertain extends Error {
+  readonly _tag: "StepUncertain"
+  readonly path: string
+}
+
 /** Literal tags of the errors in `Failure`. */
 export type TagOf<Failure> = Failure extends { readonly _tag: infer Tag extends string } ? Tag : never
 /** The errors in `Failure` that carry `Tag`. */

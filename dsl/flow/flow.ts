@@ -5,9 +5,11 @@ import type { ForkVerbs } from "./fork-verbs.ts"
 import type { LoopVerbs } from "./loop-verbs.ts"
 import type { ProtectVerbs } from "./protect-verbs.ts"
 import type { ReturnsVerb } from "./returns-verb.ts"
+import type { AnyMark } from "./mark.ts"
 import type { AnyFrame, AnyScope, At } from "./scope.ts"
 import type { StepVerbs } from "./step-verbs.ts"
 import type { FlowTypeError } from "./type-error.ts"
+import type { WaitVerb } from "./wait-verb.ts"
 
 /** What the compiler knows of a flow or step; no value carries it. */
 export interface Types<out Name extends string, in Input, out Output, out Failure, out Needs> {
@@ -40,7 +42,7 @@ export interface Flow<in Input, out Output, out Failure = never, out Needs = nev
 
 /** A flow that is still being written. Every verb returns a new flow; this one stays as it is. */
 export interface Chain<in out Input, in out S extends AnyScope, in out Failure, in out Needs>
-  extends StepVerbs, ChoiceVerbs, LoopVerbs, ForkVerbs, ProtectVerbs, ReturnsVerb
+  extends StepVerbs, ChoiceVerbs, LoopVerbs, ForkVerbs, ProtectVerbs, WaitVerb, ReturnsVerb
 {
   readonly ir: FlowIR
   readonly "~types": Types<S["frame"]["flow"], Input, { readonly [Name in S["own"]]: At<S, Name> }, Failure, Needs>
@@ -50,7 +52,7 @@ export interface Chain<in out Input, in out S extends AnyScope, in out Failure, 
 
 /** Every verb, in a place where none may stand: calling one prints the sentence. */
 export type Blocked<Sentence extends string> = {
-  readonly [Verb in "step" | "update" | "when" | "match" | "loop" | "each" | "parallel" | "protect" | "break" | "continue" | "returns"]: FlowTypeError<Sentence>
+  readonly [Verb in "step" | "update" | "when" | "match" | "loop" | "each" | "parallel" | "protect" | "wait" | "break" | "continue" | "returns"]: FlowTypeError<Sentence>
 }
 
 /** A flow ended by `.returns`. */
@@ -67,7 +69,11 @@ export type OutputOf<F extends AnyDefinition> = F["~types"]["output"]
 /** The typed errors a run of `F` can end with. */
 export type FailureOf<F extends AnyDefinition> = F["~types"]["failure"]
 /** The services the steps of `F` ask for. */
-export type ServicesOf<F extends AnyDefinition> = F["~types"]["needs"]
+export type ServicesOf<F extends AnyDefinition> = Exclude<NeedsIn<F>, AnyMark>
+/** Signals that `F` waits for, effects that nothing undoes. */
+export type MarksOf<F extends AnyDefinition> = Extract<NeedsIn<F>, AnyMark>
+/** Services and marks, as verbs pass them on. */
+export type NeedsIn<F extends AnyDefinition> = F["~types"]["needs"]
 
 /** Outer names that a block changed. */
 export type UpdatesOf<B extends AnyFlow, S extends AnyScope> = Extract<B["~frame"]["updates"], S["names"]>

@@ -1,6 +1,6 @@
 /** `.parallel` and `.each`: forks at once, joined by one of four failure modes. */
 import type { JoinFailed } from "./failure.ts"
-import type { AnyFlow, Blocked, Chain, FailureOf, OutputOf, ServicesOf, UpdatesOf } from "./flow.ts"
+import type { AnyFlow, Blocked, Chain, FailureOf, OutputOf, NeedsIn, UpdatesOf } from "./flow.ts"
 import type { Policy } from "./merge.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, At, BindBlock, Bound, Enter, Pass, ScopeOf } from "./scope.ts"
@@ -16,9 +16,13 @@ export const atLeast = (n: number): AtLeast => Object.freeze({ atLeast: n })
 
 /**
  * When forks fail: `failFast` (default) interrupts the others at the first error; `waitAll` lets all end, then fails with
- * every error; `atLeast(n)` succeeds if n did; `first` takes the first success and interrupts the rest.
+ * every error; `atLeast(n)` succeeds if n did; `first` takes the first success and interrupts the rest; `collect` never fails and
+ * gives what each came to, `{ ok: true, value }` or `{ ok: false, error }`.
  */
-export type FailureMode = "failFast" | "waitAll" | "first" | AtLeast
+export type FailureMode = "failFast" | "waitAll" | "first" | "collect" | AtLeast
+
+/** What one fork came to, with `collect`. */
+export type Settlement<Value, Error> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: Error }
 
 /** How many forks run at once; default: 16. */
 interface Joining {
@@ -44,11 +48,12 @@ type ModeOf<O> = O extends { readonly failure: infer Mode } ? Mode : "failFast"
 type OptionalOf<O> = O extends { readonly optional: ReadonlyArray<infer Fork> } ? Fork : never
 type ForksOutput<F, O> = ModeOf<O> extends "first" ? { [Fork in keyof F]: { readonly fork: Fork; readonly value: OutputOf<FlowOf<F[Fork]>> } }[keyof F] :
   ModeOf<O> extends AtLeast ? { readonly [Fork in keyof F]: OutputOf<FlowOf<F[Fork]>> | undefined } :
+  ModeOf<O> extends "collect" ? { readonly [Fork in keyof F]: Settlement<OutputOf<FlowOf<F[Fork]>>, FailureOf<FlowOf<F[Fork]>>> } :
   { readonly [Fork in keyof F]: OutputOf<FlowOf<F[Fork]>> | (Fork extends OptionalOf<O> ? undefined : never) }
 type RequiredFailure<F, O> = { [Fork in keyof F]: Fork extends OptionalOf<O> ? never : FailureOf<FlowOf<F[Fork]>> }[keyof F]
-type Joined<Error, Mode> = [Error] extends [never] ? never : Mode extends "failFast" ? Error : JoinFailed<Error>
-type OptionsGuard<Name extends string, O> = O extends { readonly optional: unknown; readonly failure: "first" | AtLeast } ?
-  FlowTypeError<`parallel '${Name}': with first or atLeast no fork is required, so none can be optional`> :
+type Joined<Error, Mode> = [Error] extends [never] ? never : Mode extends "collect" ? never : Mode extends "failFast" ? Error : JoinFailed<Error>
+type OptionsGuard<Name extends string, O> = O extends { readonly optional: unknown; readonly failure: "first" | "collect" | AtLeast } ?
+  FlowTypeError<`parallel '${Name}': with first, collect or atLeast no fork is required, so none can be optional`> :
   unknown
 
 /** Names that more than one fork updates. */
@@ -92,7 +97,7 @@ export interface ForkVerbs {
       Input,
       Pass<S, UpdatesOf<FlowOf<F[keyof F]>, S>>,
       Failure | Joined<RequiredFailure<F, O>, ModeOf<O>>,
-      Needs | ServicesOf<FlowOf<F[keyof F]>>
+      Needs | NeedsIn<FlowOf<F[keyof F]>>
     >
   >
   parallel<
@@ -116,7 +121,7 @@ export interface ForkVerbs {
       Input,
       BindBlock<S, Name, ForksOutput<F, O>, UpdatesOf<FlowOf<F[keyof F]>, S>>,
       Failure | Joined<RequiredFailure<F, O>, ModeOf<O>>,
-      Needs | ServicesOf<FlowOf<F[keyof F]>>
+      Needs | NeedsIn<FlowOf<F[keyof F]>>
     >
   >
 
@@ -135,7 +140,7 @@ export interface ForkVerbs {
     "each",
     UpdatesOf<B, S>,
     S,
-    Chain<Input, Pass<S, UpdatesOf<B, S>>, Failure | Joined<FailureOf<B>, ModeOf<O>>, Needs | ServicesOf<B>>
+    Chain<Input, Pass<S, UpdatesOf<B, S>>, Failure | Joined<FailureOf<B>, ModeOf<O>>, Needs | NeedsIn<B>>
   >
   each<Input, S extends AnyScope, Failure, Needs, const Name extends string, Item, B extends AnyFlow, const O extends EachOptions = {}>(
     this: Chain<Input, S, Failure, Needs>,
@@ -149,10 +154,13 @@ export interface ForkVerbs {
     S,
     Chain<
       Input,
-      BindBlock<S, Name, EachOutput<OutputOf<B>, O>, UpdatesOf<B, S>>,
+      BindBlock<S, Name, EachOutput<B, O>, UpdatesOf<B, S>>,
       Failure | Joined<FailureOf<B>, ModeOf<O>>,
-      Needs | ServicesOf<B>
+      Needs | NeedsIn<B>
     >
   >
 }
-type EachOutput<T, O> = ModeOf<O> extends "first" ? T : ModeOf<O> extends AtLeast ? ReadonlyArray<T | undefined> : ReadonlyArray<T>
+type EachOutput<B extends AnyFlow, O> = ModeOf<O> extends "first" ? OutputOf<B> :
+  ModeOf<O> extends AtLeast ? ReadonlyArray<OutputOf<B> | undefined> :
+  ModeOf<O> extends "collect" ? ReadonlyArray<Settlement<OutputOf<B>, FailureOf<B>>> :
+  ReadonlyArray<OutputOf<B>>

@@ -1,6 +1,6 @@
 /** `.loop`, `.break` and `.continue`: repeating a block. */
 import type { LoopExhausted } from "./failure.ts"
-import type { AnyFlow, Chain, FailureOf, OutputOf, ServicesOf, UpdatesOf } from "./flow.ts"
+import type { AnyFlow, Chain, FailureOf, OutputOf, NeedsIn, UpdatesOf } from "./flow.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, Bind, BindBlock, Bound, Enter, Jumped, Pass, ScopeOf } from "./scope.ts"
 import type { FlowTypeError } from "./type-error.ts"
@@ -51,13 +51,13 @@ export interface LoopVerbs {
     this: Chain<Input, S, Failure, Needs>,
     options: O,
     body: Body<Input, S, O, B>,
-  ): Chain<Input, Pass<S, UpdatesOf<B, S>>, Failure | LoopFailure<O, B>, Needs | ServicesOf<B>>
+  ): Chain<Input, Pass<S, UpdatesOf<B, S>>, Failure | LoopFailure<O, B>, Needs | NeedsIn<B>>
   loop<Input, S extends AnyScope, Failure, Needs, const Name extends string, const O extends LoopOptions<S>, B extends AnyFlow>(
     this: Chain<Input, S, Failure, Needs>,
     name: FreshName<Name, S["names"]>,
     options: O,
     body: Body<Input, S, O, B>,
-  ): Chain<Input, BindBlock<S, Name, LoopOutput<O, B>, UpdatesOf<B, S>>, Failure | LoopFailure<O, B>, Needs | ServicesOf<B>>
+  ): Chain<Input, BindBlock<S, Name, LoopOutput<O, B>, UpdatesOf<B, S>>, Failure | LoopFailure<O, B>, Needs | NeedsIn<B>>
 
   /** Ends the loop around it where the condition holds; the pass adds nothing to what the loop collects, its updates stay. */
   break<Input, S extends AnyScope, Failure, Needs>(

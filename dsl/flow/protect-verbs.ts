@@ -1,6 +1,7 @@
 /** `.protect`: a boundary that typed errors do not cross. */
-import type { TagOf, Untagged, WithTag } from "./failure.ts"
-import type { AnyFlow, Chain, FailureOf, OutputOf, ServicesOf, UpdatesOf } from "./flow.ts"
+import type { Input as Duration } from "effect/Duration"
+import type { ProtectTimedOut, TagOf, Untagged, WithTag } from "./failure.ts"
+import type { AnyFlow, Chain, FailureOf, MarksOf, NeedsIn, OutputOf, UpdatesOf } from "./flow.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, BindBlock, Enter, Pass, ScopeOf } from "./scope.ts"
 import type { FlowTypeError } from "./type-error.ts"
@@ -17,16 +18,26 @@ type Handlers<S extends AnyScope, Failure> =
     /** With an index signature the compiler lets other keys in, so that `CatchGuard` can name them. */
     readonly [key: symbol]: unknown
   }
-interface Described {
+interface Boundary<S extends AnyScope, Failure> {
+  /** For every error that no handler names; what it returns becomes the block's output. */
+  readonly fallback?: (error: Failure, scope: ScopeOf<S>) => unknown
+  /** After a caught error, outer names have the values from before the block (default), or keep what its nodes gave them. */
+  readonly rollback?: boolean
+  /** Longest time for the whole block, counted also while no process runs; then it fails with `ProtectTimedOut`. */
+  readonly timeout?: Duration
+  /** Compiles only when every step inside that declares `effects` says how they are undone. */
+  readonly compensated?: true
   /** One sentence for diagrams and docs. */
   readonly description?: string
 }
 /** `catch` handles the errors it names; `catchAll` must name every error the block can fail with. */
 export type ProtectOptions<S extends AnyScope, Failure> =
-  | Described & { readonly catch: Handlers<S, Failure> }
-  | Described & { readonly catchAll: Handlers<S, Failure> }
+  | Boundary<S, Failure> & { readonly catch?: Handlers<S, Failure> }
+  | Boundary<S, Failure> & { readonly catchAll: Handlers<S, Failure> }
 
-type Caught<O> = O extends { readonly catch: infer C } ? C : O extends { readonly catchAll: infer C } ? C : never
+/** What can go wrong inside: the block's errors, and the boundary's own. */
+type Inside<B extends AnyFlow, O> = FailureOf<B> | (O extends { readonly timeout: unknown } ? ProtectTimedOut : never)
+type Caught<O> = O extends { readonly catch: infer C } ? C : O extends { readonly catchAll: infer C } ? C : {}
 type Tags<O> = keyof Caught<O>
 
 /**
@@ -43,34 +54,48 @@ type CatchGuard<Node extends string, Failure, O> = 0 extends 1 & Failure ? unkno
     TagOf<Failure>
   >
 
+/** Steps inside that change the outside world and do not say how that is undone. */
+type BareIn<Marks> = Marks extends { readonly bare: infer Name } ? Name : never
+/** `unknown`, or the sentence that names the steps nothing undoes. */
+type CompensatedGuard<Node extends string, Marks, O> = 0 extends 1 & Marks ? unknown :
+  O extends { readonly compensated: true } ? [BareIn<Marks>] extends [never] ? unknown :
+    FlowTypeError<`${Node}: a step inside declares effects that nothing undoes; give it compensate, or effects: { irreversible: "…" }:`, BareIn<Marks>> :
+  unknown
+
 /** The flow's errors after the boundary: what no handler names, and what handlers fail with. */
-type Left<Failure, O> = Exclude<Failure, { readonly _tag: Tags<O> }> | ErrorOf<HandlerResult<O>>
-type HandlerResult<O> = Caught<O>[Tags<O>] extends infer H ? H extends (...args: never) => infer Result ? Result : never : never
+type Left<Failure, O> =
+  | (O extends { readonly fallback: infer F } ? ErrorOf<ResultOf<F>> : Exclude<Failure, { readonly _tag: Tags<O> }>)
+  | ErrorOf<HandlerResult<O>>
+type ResultOf<H> = H extends (...args: never) => infer Result ? Result : never
+type HandlerResult<O> = ResultOf<Caught<O>[Tags<O>]>
+/** What handlers may give instead of the block's output. */
+type Handled<O> = HandlerResult<O> | (O extends { readonly fallback: infer F } ? ResultOf<F> : never)
 
 export interface ProtectVerbs {
   /**
    * Runs a block behind a boundary: errors named in `catch` are handled and leave the flow's error type.
    *
-   * When the block fails, none of its updates are seen outside. A `catch` for an error that cannot happen does not
-   * compile; `catchAll` compiles only when it names every error.
+   * When the block fails, the compensations of its finished steps run last-first, then the handler; none of the block's
+   * updates are seen outside (`rollback`). A `catch` for an error that cannot happen does not compile; `catchAll` compiles
+   * only when it names every error.
    *
    * @example
    * seq("safe").protect("page", (b) => b.step("load", () => err({ _tag: "Offline" as const })), { catch: { Offline: () => "cached" } })
    */
-  protect<Input, S extends AnyScope, Failure, Needs, B extends AnyFlow, const O extends ProtectOptions<S, FailureOf<B>>>(
+  protect<Input, S extends AnyScope, Failure, Needs, B extends AnyFlow, const O extends ProtectOptions<S, FailureOf<B> | ProtectTimedOut>>(
     this: Chain<Input, S, Failure, Needs>,
     block: Block<Input, S, B>,
-    options: O & CatchGuard<"protect", FailureOf<B>, O>,
-  ): Chain<Input, Pass<S, UpdatesOf<B, S>>, Failure | Left<FailureOf<B>, O>, Needs | ServicesOf<B> | NeedsOf<HandlerResult<O>>>
-  protect<Input, S extends AnyScope, Failure, Needs, const Name extends string, B extends AnyFlow, const O extends ProtectOptions<S, FailureOf<B>>>(
+    options: O & CatchGuard<"protect", Inside<B, O>, O> & CompensatedGuard<"protect", MarksOf<B>, O>,
+  ): Chain<Input, Pass<S, UpdatesOf<B, S>>, Failure | Left<Inside<B, O>, O>, Needs | NeedsIn<B> | NeedsOf<Handled<O>>>
+  protect<Input, S extends AnyScope, Failure, Needs, const Name extends string, B extends AnyFlow, const O extends ProtectOptions<S, FailureOf<B> | ProtectTimedOut>>(
     this: Chain<Input, S, Failure, Needs>,
     name: FreshName<Name, S["names"]>,
     block: Block<Input, S, B>,
-    options: O & CatchGuard<`protect '${Name}'`, FailureOf<B>, O>,
+    options: O & CatchGuard<`protect '${Name}'`, Inside<B, O>, O> & CompensatedGuard<`protect '${Name}'`, MarksOf<B>, O>,
   ): Chain<
     Input,
-    BindBlock<S, Name, OutputOf<B> | ValueOf<HandlerResult<O>>, UpdatesOf<B, S>>,
-    Failure | Left<FailureOf<B>, O>,
-    Needs | ServicesOf<B> | NeedsOf<HandlerResult<O>>
+    BindBlock<S, Name, OutputOf<B> | ValueOf<Handled<O>>, UpdatesOf<B, S>>,
+    Failure | Left<Inside<B, O>, O>,
+    Needs | NeedsIn<B> | NeedsOf<Handled<O>>
   >
 }

@@ -1,21 +1,28 @@
 /** `.returns`: the last word of a flow or block. */
 import type { Chain, Ended } from "./flow.ts"
+import type { LockGuard } from "./lock.ts"
 import type { Misfit } from "./names.ts"
-import type { AnyScope, ScopeOf } from "./scope.ts"
+import type { AnyScope, At, ScopeOf } from "./scope.ts"
 import type { NotStorable, Storable } from "./storable.ts"
 import type { FlowTypeError } from "./type-error.ts"
 
 /** The function, or the sentence that says why its output cannot be the flow's. */
 type ReturnsGuard<S extends AnyScope, Output> = unknown extends Output ? (scope: ScopeOf<S>) => Output :
-  [S["pending"]] extends [never] ? [Output] extends [S["frame"]["declared"]] ? Recorded<S, Output> :
+  [S["pending"]] extends [never] ? [Output] extends [S["frame"]["declared"]["output"]] ? Recorded<S, Output> :
     FlowTypeError<
       `flow '${S["frame"]["flow"]}' returns a value that does not fit its declared output`,
-      Misfit<S["frame"]["declared"], Output>
+      Misfit<S["frame"]["declared"]["output"], Output>
     > :
   FlowTypeError<"a .when(condition) stands before .returns and guards nothing">
-type Recorded<S extends AnyScope, Output> = [Output] extends [Storable] ? (scope: ScopeOf<S>) => Output :
-  NotStorable<Output> extends never ? (scope: ScopeOf<S>) => Output :
+type Recorded<S extends AnyScope, Output> = [Output] extends [Storable] ? Released<S, Output> :
+  NotStorable<Output> extends never ? Released<S, Output> :
   FlowTypeError<`flow '${S["frame"]["flow"]}' returns a value that cannot be recorded`, NotStorable<Output>>
+type Released<S extends AnyScope, Output> = LockGuard<
+  S["frame"]["flow"],
+  S["frame"]["declared"],
+  { readonly [Name in S["own"]]: At<S, Name> },
+  (scope: ScopeOf<S>) => Output
+>
 
 export interface ReturnsVerb {
   /**

@@ -16,10 +16,10 @@ export interface Bound<out Name extends string, out Value> {
 export type AnyBound = Bound<string, any>
 
 /** What a block knows beside its names. */
-export interface Frame<FlowName extends string, Declared, Updates extends string, Jumps extends string> {
+export interface Frame<FlowName extends string, Declared extends AnyDeclared, Updates extends string, Jumps extends string> {
   /** The name of the flow being written. */
   readonly flow: FlowName
-  /** What the declared output schema accepts; `unknown` without one. */
+  /** What the author said of the flow when it began. */
   readonly declared: Declared
   /** Names changed with `.update`. */
   readonly updates: Updates
@@ -27,6 +27,16 @@ export interface Frame<FlowName extends string, Declared, Updates extends string
   readonly jumps: Jumps
 }
 export type AnyFrame = Frame<string, any, string, string>
+
+/** What `seq` was told. */
+export interface Declared<Output, Version extends number, Migrated> {
+  /** What the output schema accepts; `unknown` without one. */
+  readonly output: Output
+  readonly version: Version
+  /** What the last migration gives; `never` without one. */
+  readonly migrated: Migrated
+}
+export type AnyDeclared = Declared<unknown, number, unknown>
 
 /** The names readable at one point; `Own` are those of the innermost block. */
 export interface Scope<
@@ -126,13 +136,13 @@ export type Enter<S extends AnyScope, Inside extends AnyBound, Jumps extends str
   never,
   [],
   never,
-  Frame<S["frame"]["flow"], unknown, never, Jumps>
+  Frame<S["frame"]["flow"], Declared<unknown, 1, never>, never, Jumps>
 >
 type Shadow<Outer extends AnyBound, Inside extends AnyBound, Names extends string> = [Inside["name"] & Names] extends [never] ? Outer | Inside :
   Exclude<Outer, { readonly name: Inside["name"] }> | Inside
 
 /** The scope of a new flow. */
-export type Start<FlowName extends string, Input, Declared> = Scope<
+export type Start<FlowName extends string, Input, D extends AnyDeclared> = Scope<
   "input",
   never,
   Bound<"input", Input>,
@@ -140,5 +150,5 @@ export type Start<FlowName extends string, Input, Declared> = Scope<
   never,
   [],
   never,
-  Frame<FlowName, Declared, never, never>
+  Frame<FlowName, D, never, never>
 >

@@ -1,8 +1,9 @@
 /** `.step` and `.update`: units of work. */
 import type { Input as Duration } from "effect/Duration"
 import type { StepContext } from "../ir/node.ts"
-import type { StepTimedOut } from "./failure.ts"
-import type { AnyDefinition, Chain, FailureOf, InputOf, OutputOf, ServicesOf } from "./flow.ts"
+import type { StepTimedOut, StepUncertain } from "./failure.ts"
+import type { AnyDefinition, Chain, FailureOf, InputOf, NeedsIn, OutputOf } from "./flow.ts"
+import type { BareMark } from "./mark.ts"
 import type { StepName, UpdateName } from "./names.ts"
 import type { AnyScope, At, Bind, Pass, ScopeOf } from "./scope.ts"
 import type { Storable } from "./storable.ts"
@@ -31,18 +32,55 @@ export interface Codec<Value, Stored> {
 
 type TimeoutError<Timeout> = [Timeout] extends [never] ? never : StepTimedOut
 
-export interface StepOptions<Name extends string, Result, Timeout, Coded> {
-  /** Try failed work again; only for work that can fail. */
-  readonly retry?: unknown extends Result ? Retry<any> :
-    [ErrorOf<Result> | TimeoutError<Timeout>] extends [never] ? FlowTypeError<`step '${Name}' cannot fail: a retry would never happen`> :
-    Retry<ErrorOf<Result> | TimeoutError<Timeout>>
+/** An effect that cannot be undone, in a few words. */
+export interface Irreversible {
+  readonly irreversible: string
+}
+/** Where no `compensate` was given. */
+export interface Absent {
+  readonly "~absent": true
+}
+type Undo<Output, Given, Result> = (output: Output, input: Given, step: StepContext) => Result
+/** How the effect of a finished step is undone: it is given exactly the step's output and input. */
+export type Compensate<Output, Given, Result> = Undo<Output, Given, Result> | {
+  readonly undo: Undo<Output, Given, Result>
+  readonly retry?: Retry<ErrorOf<NoInfer<Result>>>
+  /** Longest time for one attempt. */
+  readonly timeout?: Duration
+  /** When it fails for good: go on with the other compensations (default), or stop. Both are reported with `CompensationFailed`. */
+  readonly onFailure?: "continue" | "stop"
+}
+/** What is left unsaid about undoing the effects of `Name`. */
+export type BareOf<Name extends string, Effects, Undone> = [Effects] extends [string] ?
+  [Effects] extends [never] ? never : [Undone] extends [Absent] ? BareMark<Name> : never :
+  never
+type Given<Undone> = [Undone] extends [Absent] ? never : Undone
+
+export interface StepOptions<Name extends string, S extends AnyScope, Result, Timeout, Coded, Effects, Undone, Delivery> {
+  /** Try failed work again; only for work that can fail and may run more than once. */
+  readonly retry?: [Delivery] extends [never] ?
+    unknown extends Result ? Retry<any> :
+      [ErrorOf<Result> | TimeoutError<Timeout>] extends [never] ? FlowTypeError<`step '${Name}' cannot fail: a retry would never happen`> :
+      Retry<ErrorOf<Result> | TimeoutError<Timeout>> :
+    FlowTypeError<`step '${Name}' runs at most once: it cannot be tried again`>
   /** Longest time for one attempt; then it is interrupted and fails with `StepTimedOut`. */
   readonly timeout?: Timeout
   /** How to record an output that is not plain data. */
   readonly codec?: Codec<NoInfer<ValueOf<Result>>, Coded>
+  /** What it changes in the outside world, in a few words; `{ irreversible: "…" }` where nothing can undo it. */
+  readonly effects?: Effects
+  /**
+   * Undoes the step when the `protect` around it, or the run, fails after the step was recorded.
+   *
+   * Compensations run last-first, one by one; each is recorded and survives a crash.
+   */
+  readonly compensate?: Compensate<NoInfer<ValueOf<Result>>, ScopeOf<S>, Undone>
+  /** `atMostOnce`: its beginning is durable before it runs; if that is all that is known after a crash, it fails with `StepUncertain`. */
+  readonly delivery?: Delivery
   /** One sentence for diagrams and docs. */
   readonly description?: string
 }
+type StepFailure<Result, Timeout, Delivery> = ErrorOf<Result> | TimeoutError<Timeout> | ([Delivery] extends [never] ? never : StepUncertain)
 
 export interface StepVerbs {
   /**
@@ -57,7 +95,12 @@ export interface StepVerbs {
   step<Input, S extends AnyScope, Failure, Needs, Definition extends AnyDefinition>(
     this: Chain<Input, S, Failure, Needs>,
     definition: DefinitionGuard<Definition, S>,
-  ): Chain<Input, Bind<S, Definition["~types"]["name"], OutputOf<Definition>>, Failure | FailureOf<Definition>, Needs | ServicesOf<Definition>>
+  ): Chain<
+    Input,
+    Bind<S, Definition["~types"]["name"], OutputOf<Definition>>,
+    Failure | FailureOf<Definition>,
+    Needs | NeedsIn<Definition>
+  >
 
   /**
    * Runs `work` and binds its output to `name`.
@@ -69,12 +112,35 @@ export interface StepVerbs {
    * @example
    * seq("sum").step("a", () => 1).step("b", ({ a }) => a + 1)
    */
-  step<Input, S extends AnyScope, Failure, Needs, const Name extends string, Result, Timeout extends Duration = never, Coded extends Storable = never>(
+  step<Input, S extends AnyScope, Failure, Needs, const Name extends string, Result>(
+    this: Chain<Input, S, Failure, Needs>,
+    name: StepName<Name, S["names"], Result>,
+    work: (scope: ScopeOf<S>, step: StepContext) => Result,
+  ): Chain<Input, Bind<S, Name, ValueOf<Result>>, Failure | ErrorOf<Result>, Needs | NeedsOf<Result>>
+  /** The same with a retry, a timeout, a codec, a compensation. */
+  step<
+    Input,
+    S extends AnyScope,
+    Failure,
+    Needs,
+    const Name extends string,
+    Result,
+    Timeout extends Duration = never,
+    Coded extends Storable = never,
+    const Effects extends string | Irreversible = never,
+    Undone = Absent,
+    const Delivery extends "atMostOnce" = never,
+  >(
     this: Chain<Input, S, Failure, Needs>,
     name: StepName<Name, S["names"], [Coded] extends [never] ? Result : unknown>,
     work: (scope: ScopeOf<S>, step: StepContext) => Result,
-    options?: StepOptions<Name, Result, Timeout, Coded>,
-  ): Chain<Input, Bind<S, Name, ValueOf<Result>>, Failure | ErrorOf<Result> | TimeoutError<Timeout>, Needs | NeedsOf<Result>>
+    options: StepOptions<Name, S, Result, Timeout, Coded, Effects, Undone, Delivery>,
+  ): Chain<
+    Input,
+    Bind<S, Name, ValueOf<Result>>,
+    Failure | StepFailure<Result, Timeout, Delivery>,
+    Needs | NeedsOf<Result> | NeedsOf<Given<Undone>> | BareOf<Name, Effects, Undone>
+  >
 
   /**
    * Runs `work` and gives its output to a name that is already bound.
@@ -84,12 +150,28 @@ export interface StepVerbs {
    * @example
    * seq("count").step("n", () => 0).loop({ times: 3 }, (b) => b.update("n", ({ n }) => n + 1))
    */
-  update<Input, S extends AnyScope, Failure, Needs, const Name extends string, Result, Timeout extends Duration = never>(
+  update<
+    Input,
+    S extends AnyScope,
+    Failure,
+    Needs,
+    const Name extends string,
+    Result,
+    Timeout extends Duration = never,
+    const Effects extends string | Irreversible = never,
+    Undone = Absent,
+    const Delivery extends "atMostOnce" = never,
+  >(
     this: Chain<Input, S, Failure, Needs>,
     name: UpdateName<Name, S, Result>,
     work: (scope: ScopeOf<S>, step: StepContext) => Result,
-    options?: StepOptions<Name, Result, Timeout, never>,
-  ): Chain<Input, Pass<S, Name>, Failure | ErrorOf<Result> | TimeoutError<Timeout>, Needs | NeedsOf<Result>>
+    options?: StepOptions<Name, S, Result, Timeout, never, Effects, Undone, Delivery>,
+  ): Chain<
+    Input,
+    Pass<S, Name>,
+    Failure | StepFailure<Result, Timeout, Delivery>,
+    Needs | NeedsOf<Result> | NeedsOf<Given<Undone>> | BareOf<Name, Effects, Undone>
+  >
 }
 
 /** Keys `Wants` asks for that neither the scope nor the run's input has. */

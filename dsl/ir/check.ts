@@ -1,7 +1,8 @@
 /** What the compiler cannot see, or a caller without types got wrong. */
+import { fromInput, type Input as Duration } from "effect/Duration"
 import type { Block, EachNode, FlowIR, Node, ParallelNode } from "./node.ts"
 import { nameProblem } from "./path.ts"
-import { inner, updatedNames, visit } from "./walk.ts"
+import { childPrefix, inner, updatedNames, visit, walkBlock } from "./walk.ts"
 
 /** One thing that is wrong (`error`: the flow is refused) or doubtful (`warning`). */
 export interface Problem {
@@ -66,7 +67,7 @@ function* blockProblems(block: Block, prefix: string, outer: ReadonlySet<string>
     for (const { label, block: child } of inner(node)) {
       const labelProblem = label === undefined ? undefined : nameProblem(label)
       if (labelProblem !== undefined) yield error(path, "label", labelProblem)
-      yield* blockProblems(child, label === undefined ? `${path}/` : `${path}/${label}/`, isFlow ? new Set(["input"]) : bound, depth + 1)
+      yield* blockProblems(child, childPrefix(path, label), isFlow ? new Set(["input"]) : bound, depth + 1)
     }
     if (node.binds) bound.add(node.name)
   }
@@ -76,9 +77,14 @@ const positive = (value: unknown): boolean => typeof value === "number" && Numbe
 
 function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Generator<Problem> {
   yield* visit<Iterable<Problem>>(node, {
-    *step({ updates, retry }) {
+    *step({ work, updates, retry, timeout, delivery, compensate }) {
       if (updates !== undefined && !bound.has(updates)) yield error(path, "update-unknown", `update '${updates}': nothing in scope has this name`)
       if (retry !== undefined && !positive(retry.times)) yield error(path, "retry", `retry.times is ${retry.times}: use a whole number from 1`)
+      if (retry !== undefined && delivery === "atMostOnce") yield error(path, "at-most-once", "a step that runs at most once cannot be tried again: leave out retry")
+      if (work.from === "transaction" && (retry !== undefined || timeout !== undefined || compensate !== undefined || delivery === "atMostOnce")) {
+        yield error(path, "transaction", "a transaction happens exactly once and cannot wait: leave out retry, timeout, delivery and compensate")
+      }
+      yield* timeProblems(path, "timeout", timeout)
     },
     *when({ cases }) {
       if (Object.keys(cases).length === 0) yield error(path, "no-cases", "there is no case to choose")
@@ -106,8 +112,30 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
       for (const fork of Object.values(forks)) for (const name of updatedNames(fork)) times.set(name, (times.get(name) ?? 0) + 1)
       if (failure !== "first") yield* mergeProblems(path, new Set([...times].filter(([, n]) => n > 1).map(([name]) => name)), merge)
     },
-    *protect() {},
+    *protect({ timeout, body, compensated }) {
+      yield* timeProblems(path, "timeout", timeout)
+      if (!compensated) return
+      for (const { path: inside, node: step } of walkBlock(body, `${path}/`)) {
+        if (step.kind === "step" && step.effects !== undefined && step.compensate === undefined) {
+          yield error(inside, "uncompensated", `'${step.name}' declares effects inside a compensated protect and nothing undoes them: give it compensate`)
+        }
+      }
+    },
+    *wait({ on, timeout }) {
+      yield* timeProblems(path, "timeout", timeout)
+      if (on.by === "for" && typeof on.duration !== "function") yield* timeProblems(path, "for", on.duration)
+      if (on.by === "signal") {
+        const bad = nameProblem(on.signal)
+        if (bad !== undefined) yield error(path, "signal", bad)
+        if (timeout === undefined) yield warning(path, "endless-wait", `'${node.name}' waits for '${on.signal}' for ever: give it a timeout`)
+      }
+    },
   })
+}
+function* timeProblems(path: string, option: string, time: Duration | undefined): Generator<Problem> {
+  if (time === undefined) return
+  const found = fromInput(time)
+  if (found._tag === "None") yield error(path, option, `${option}: ${JSON.stringify(time)} is not a duration: write "10 seconds", or milliseconds`)
 }
 
 function* joinProblems(node: EachNode | ParallelNode, path: string): Generator<Problem> {

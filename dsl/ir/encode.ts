@@ -1,4 +1,5 @@
 /** A flow as plain JSON: for fingerprints, diagrams, docs and diffs. */
+import type { Input as Duration } from "effect/Duration"
 import type { Block, FailureMode, FlowIR, Node } from "./node.ts"
 import { visit } from "./walk.ts"
 
@@ -40,6 +41,9 @@ const mode = (failure: FailureMode): string => (typeof failure === "string" ? fa
 const block = (label: string, inner: Block) => ({ label, block: encodeBlock(inner), returns: inner.returns !== undefined })
 const blocks = (labelled: Readonly<Record<string, Block>>) => Object.entries(labelled).map(([label, inner]) => block(label, inner))
 
+/** A duration as it was written. */
+const time = (duration: Duration): string => (typeof duration === "string" ? duration : JSON.stringify(duration))
+
 /** An author's function as one line of source. */
 export const sourceText = (fn: (...args: never) => unknown): string => {
   const line = String(fn).replaceAll(/\s+/g, " ")
@@ -49,15 +53,22 @@ export const sourceText = (fn: (...args: never) => unknown): string => {
 type Parts = Pick<EncodedNode, "shape" | "text" | "blocks">
 function encodeNode(node: Node): EncodedNode {
   const parts = visit<Parts>(node, {
-    step: ({ work, updates, retry, timeout }) => ({
+    step: ({ work, updates, retry, timeout, delivery, effects, compensate }) => ({
       shape: {
         from: work.from,
         ...(updates === undefined ? {} : { updates }),
+        ...(work.from === "flow" && work.as === "run" ? { child: work.flow.name } : {}),
         retry: retry?.times ?? 0,
-        timeout: timeout === undefined ? "none" : typeof timeout === "string" ? timeout : JSON.stringify(timeout),
+        timeout: timeout === undefined ? "none" : time(timeout),
+        ...(delivery === "atMostOnce" ? { delivery } : {}),
+        ...(effects === undefined ? {} : { effects }),
+        ...(compensate === undefined ? {} : { compensate: compensate === "irreversible" ? compensate : compensate.onFailure }),
       },
-      text: work.from === "flow" ? {} : { work: sourceText(work.call) },
-      blocks: work.from === "flow" ? [block(work.flow.name, work.flow.body)] : [],
+      text: {
+        ...(work.from === "flow" ? {} : { work: sourceText(work.call) }),
+        ...(typeof compensate === "object" ? { compensate: sourceText(compensate.undo) } : {}),
+      },
+      blocks: work.from === "flow" && work.as === "inline" ? [block(work.flow.name, work.flow.body)] : [],
     }),
     when: ({ form, on, cases }) => ({ shape: { form }, text: { on: sourceText(on) }, blocks: blocks(cases) }),
     loop: ({ turns, collect, body, atMax }) => ({
@@ -81,7 +92,32 @@ function encodeNode(node: Node): EncodedNode {
       text: {},
       blocks: blocks(forks),
     }),
-    protect: ({ body, handlers }) => ({ shape: { catches: Object.keys(handlers) }, text: {}, blocks: [block("body", body)] }),
+    protect: ({ body, handlers, fallback, rollback, timeout, compensated }) => ({
+      shape: {
+        catches: Object.keys(handlers),
+        ...(fallback === undefined ? {} : { fallback: true }),
+        ...(rollback ? {} : { rollback }),
+        ...(timeout === undefined ? {} : { timeout: time(timeout) }),
+        ...(compensated ? { compensated } : {}),
+      },
+      text: {},
+      blocks: [block("body", body)],
+    }),
+    wait: ({ on, timeout, atTimeout }) => ({
+      shape: {
+        by: on.by,
+        ...(on.by === "signal" ? { signal: on.signal } : {}),
+        ...(on.by === "for" && typeof on.duration !== "function" ? { for: time(on.duration) } : {}),
+        ...(on.by === "until" && typeof on.date !== "function" ? { until: on.date.toISOString() } : {}),
+        ...(timeout === undefined ? {} : { timeout: time(timeout), atTimeout }),
+      },
+      text: on.by === "for" && typeof on.duration === "function" ?
+        { for: sourceText(on.duration) } :
+        on.by === "until" && typeof on.date === "function" ?
+        { until: sourceText(on.date) } :
+        {},
+      blocks: [],
+    }),
   })
   return {
     kind: node.kind,

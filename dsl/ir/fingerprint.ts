@@ -20,8 +20,25 @@ export function fingerprint(flow: FlowIR): string {
   return hash
 }
 
-const tuning = new Set(["retry", "timeout", "concurrency", "max", "atMax", "merge"])
-const structure = (body: EncodedBlock): unknown =>
+const tuning = new Set([
+  "retry",
+  "timeout",
+  "concurrency",
+  "max",
+  "atMax",
+  "merge",
+  "atTimeout",
+  "delivery",
+  "effects",
+  "compensate",
+  "compensated",
+  "fallback",
+  "rollback",
+  "for",
+  "until",
+])
+/** What of a block decides where its records lie, as plain data that can be compared. */
+export const structure = (body: EncodedBlock): unknown =>
   body.map((node) => [
     node.kind,
     node.name,

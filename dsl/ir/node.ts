@@ -42,13 +42,16 @@ export interface ValueCodec {
 /** Work: a function of the scope, a step defined elsewhere, or another flow. */
 export type Work =
   | { readonly from: "function"; readonly call: Call }
+  | { readonly from: "transaction"; readonly call: Transact }
   | {
     readonly from: "definition"
     readonly call: Call
     readonly input: StandardSchemaV1 | undefined
     readonly output: StandardSchemaV1 | undefined
+    readonly effects?: string | undefined
+    readonly compensate?: Compensation | "irreversible" | undefined
   }
-  | { readonly from: "flow"; readonly flow: FlowIR; readonly input: Ask | undefined }
+  | { readonly from: "flow"; readonly flow: FlowIR; readonly input: Ask | undefined; readonly as: "inline" | "run" }
 
 /** What a step's function is told beside the scope. */
 export interface StepContext {
@@ -63,6 +66,27 @@ export interface StepContext {
 }
 export type Call = (scope: Values, step: StepContext) => unknown
 
+/** What a database answers with. */
+export type Row = Readonly<Record<string, unknown>>
+export type SqlValue = null | number | bigint | string | Uint8Array
+/** The journal's own database, inside the transaction that records the step. */
+export interface Transaction {
+  /** Runs a statement that changes something. */
+  readonly run: (sql: string, ...values: ReadonlyArray<SqlValue>) => { readonly changes: number; readonly lastId: number }
+  /** The rows of a query. */
+  readonly all: (sql: string, ...values: ReadonlyArray<SqlValue>) => ReadonlyArray<Row>
+}
+export type Transact = (transaction: Transaction, scope: Values, step: StepContext) => unknown
+
+/** How the effect of a finished step is undone. */
+export interface Compensation {
+  readonly undo: (output: never, scope: never, step: StepContext) => unknown
+  readonly retry: RetryPolicy | undefined
+  readonly timeout: Duration | undefined
+  /** When it fails for good: leave the rest as it is, or go on with the others. Both are reported. */
+  readonly onFailure: "stop" | "continue"
+}
+
 /** One unit of work; with `updates` its output goes to a name that is already bound. */
 export interface StepNode extends Common {
   readonly kind: "step"
@@ -71,6 +95,10 @@ export interface StepNode extends Common {
   readonly retry: RetryPolicy | undefined
   readonly timeout: Duration | undefined
   readonly codec: ValueCodec | undefined
+  readonly delivery: "atLeastOnce" | "atMostOnce"
+  /** What it changes in the outside world, in a few words. */
+  readonly effects: string | undefined
+  readonly compensate: Compensation | "irreversible" | undefined
 }
 
 /** Chooses one block: `if` by a condition (`yes`, `no`), `match` by the label of a value. */
@@ -104,7 +132,7 @@ export interface JumpNode extends Common {
   readonly condition: Ask<boolean>
 }
 
-export type FailureMode = "failFast" | "waitAll" | "first" | { readonly atLeast: number }
+export type FailureMode = "failFast" | "waitAll" | "first" | "collect" | { readonly atLeast: number }
 /** How the values that forks gave to one name become one. */
 export interface MergePolicy {
   readonly policy: string
@@ -131,14 +159,37 @@ export interface ParallelNode extends Joining {
   readonly optional: ReadonlyArray<string>
 }
 
-/** A boundary: errors whose tag has a handler end here. */
+type Handler = (error: unknown, scope: Values) => unknown
+/** A boundary: errors whose tag has a handler end here, and what was done inside is undone. */
 export interface ProtectNode extends Common {
   readonly kind: "protect"
   readonly body: Block
-  readonly handlers: Readonly<Record<string, (error: unknown, scope: Values) => unknown>>
+  readonly handlers: Readonly<Record<string, Handler>>
+  /** For every error without a handler of its own. */
+  readonly fallback: Handler | undefined
+  /** After a caught error, outer names have the values they had before the block. */
+  readonly rollback: boolean
+  readonly timeout: Duration | undefined
+  /** Every step inside that declares effects can be undone. */
+  readonly compensated: boolean
 }
 
-export type Node = StepNode | WhenNode | LoopNode | JumpNode | EachNode | ParallelNode | ProtectNode
+/** What a `wait` waits for. */
+export type WaitFor =
+  | { readonly by: "signal"; readonly signal: string; readonly schema: StandardSchemaV1 | undefined }
+  | { readonly by: "for"; readonly duration: Duration | Ask<Duration> }
+  | { readonly by: "until"; readonly date: Date | Ask<Date> }
+
+/** Suspends the run until a signal or a time. */
+export interface WaitNode extends Common {
+  readonly kind: "wait"
+  readonly on: WaitFor
+  /** Longest time to wait for a signal. */
+  readonly timeout: Duration | undefined
+  readonly atTimeout: "fail" | "continue"
+}
+
+export type Node = StepNode | WhenNode | LoopNode | JumpNode | EachNode | ParallelNode | ProtectNode | WaitNode
 export type NodeKind = Node["kind"]
 export type NodeOf<Kind extends NodeKind> = Extract<Node, { readonly kind: Kind }>
 
@@ -149,5 +200,8 @@ export interface FlowIR {
   readonly description: string | undefined
   readonly input: StandardSchemaV1 | undefined
   readonly output: StandardSchemaV1 | undefined
+  /** From a version to the next: the names bound so far, as the next version has them. */
+  readonly migrations: Readonly<Record<number, Migration>>
   readonly body: Block
 }
+export type Migration = (state: Values) => Values

@@ -21,13 +21,14 @@ const labelled = (blocks: Readonly<Record<string, Block>>): ReadonlyArray<Inner>
 /** The blocks directly inside `node`. */
 export const inner = (node: Node): ReadonlyArray<Inner> =>
   visit<ReadonlyArray<Inner>>(node, {
-    step: ({ work }) => (work.from === "flow" ? [{ label: undefined, block: work.flow.body }] : []),
+    step: ({ work }) => (work.from === "flow" && work.as === "inline" ? [{ label: undefined, block: work.flow.body }] : []),
     when: ({ cases }) => labelled(cases),
     loop: ({ body }) => [{ label: undefined, block: body }],
     jump: () => [],
     each: ({ body }) => [{ label: undefined, block: body }],
     parallel: ({ forks }) => labelled(forks),
     protect: ({ body }) => [{ label: undefined, block: body }],
+    wait: () => [],
   })
 
 /** A node with its place in the flow, as written (`refine/draft`, no pass numbers). */
@@ -37,16 +38,18 @@ export interface Placed {
 }
 
 /** Every node, in the order it is written, blocks after the node that holds them. */
-export function* walk(flow: FlowIR): Generator<Placed> {
-  yield* walkBlock(flow.body, "")
-}
-function* walkBlock(block: Block, prefix: string): Generator<Placed> {
+export const walk = (flow: FlowIR): Generator<Placed> => walkBlock(flow.body, "")
+/** Every node of a block; `prefix` is the path of the block with a `/` behind it. */
+export function* walkBlock(block: Block, prefix: string): Generator<Placed> {
   for (const node of block.nodes) {
     const path = prefix + node.name
     yield { path, node }
-    for (const { label, block: child } of inner(node)) yield* walkBlock(child, label === undefined ? `${path}/` : `${path}/${label}/`)
+    for (const { label, block: child } of inner(node)) yield* walkBlock(child, childPrefix(path, label))
   }
 }
+
+/** What the paths inside a node begin with. */
+export const childPrefix = (path: string, label: string | undefined): string => (label === undefined ? `${path}/` : `${path}/${label}/`)
 
 /** The names a block gives back when it has no `returns`. */
 export const ownNames = (block: Block): ReadonlyArray<string> => block.nodes.filter((node) => node.binds).map((node) => node.name)

@@ -8,9 +8,10 @@ import { ask, instrument } from "./instrument.ts"
 import { compileJump } from "./jump.ts"
 import { compileLoop } from "./loop.ts"
 import { compileParallel } from "./parallel.ts"
-import { after, type BlockProgram, type Body, type CompileBlock, type Program, type Run, type Signal } from "./program.ts"
+import { after, type BlockProgram, type Body, type CompileBlock, type Program, type Run, type Jump } from "./program.ts"
 import { compileProtect } from "./protect.ts"
 import { compileStep } from "./step.ts"
+import { compileWait } from "./wait.ts"
 import { compileWhen } from "./when.ts"
 
 const compiled = new WeakMap<Block, BlockProgram>()
@@ -38,20 +39,20 @@ const compileBlock = (block: Block): BlockProgram => {
 }
 
 /** One after the other, until one of them jumps. */
-const inOrder = (programs: ReadonlyArray<Program>): (frame: Frame) => Run<Signal> => {
+const inOrder = (programs: ReadonlyArray<Program>): (frame: Frame) => Run<Jump> => {
   const [only] = programs
   if (only !== undefined && programs.length === 1) return only
   return (frame) => {
     let next = 0
-    let signal: Signal
+    let jump: Jump
     const loop = Effect.whileLoop({
-      while: () => next < programs.length && signal === undefined,
+      while: () => next < programs.length && jump === undefined,
       body: () => programs[next++]!(frame),
-      step: (given: Signal) => {
-        signal = given
+      step: (given: Jump) => {
+        jump = given
       },
     })
-    return Effect.map(loop, () => signal)
+    return Effect.map(loop, () => jump)
   }
 }
 
@@ -66,5 +67,6 @@ const compileNode = (node: Node): Program =>
       each: (each) => compileEach(each, compile),
       parallel: (parallel) => compileParallel(parallel, compile),
       protect: (protect) => compileProtect(protect, compile),
+      wait: (wait) => compileWait(wait, compile),
     }),
   )

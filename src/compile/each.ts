@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { EachNode } from "../../dsl/ir/node.ts"
 import { ItemsChanged } from "../model/error.ts"
 import { dataOf } from "../services/journal.ts"
-import { type Ended, firstOutcome, type Fork, isWon, join, mergeUpdates, refOf, valueOf } from "./join.ts"
+import { type Ended, firstOutcome, type Fork, isWon, join, mergeUpdates, slotOf } from "./join.ts"
 import { ask } from "./instrument.ts"
 import type { CompileNode, Outcome } from "./program.ts"
 
@@ -22,11 +22,14 @@ export const compileEach: CompileNode<EachNode> = (node, compileBlock) => {
       const [winner] = ended
       if (node.failure === "first" && winner !== undefined && isWon(winner)) return firstOutcome(winner, false)
       const updates = yield* mergeUpdates(node, frame, path, ended)
-      return { ...list(node.ordered ? ended : [...ended].sort(byEnd)), updates }
+      return { ...list(node, node.ordered ? ended : [...ended].sort(byEnd)), updates }
     })
 }
 
-const list = (ended: ReadonlyArray<Ended>): Outcome => ({ value: ended.map(valueOf), ref: { r: ended.map(refOf) } })
+const list = (node: EachNode, ended: ReadonlyArray<Ended>): Outcome => {
+  const slots = ended.map((one) => slotOf(node, one))
+  return { value: slots.map(({ value }) => value), ref: { r: slots.map(({ ref }) => ref) } }
+}
 /** In the order in which they were recorded; failed ones last. */
 const byEnd = (a: Ended, b: Ended): number => endOf(a) - endOf(b)
 const endOf = (ended: Ended): number => (isWon(ended) ? ended.seq : Number.MAX_SAFE_INTEGER)

@@ -2,28 +2,33 @@
 import * as Effect from "effect/Effect"
 import type { Known } from "../services/journal.ts"
 import { Frame, type Updates } from "./frame.ts"
-import { after, type BlockProgram, type Outcome, type Run, type Signal } from "./program.ts"
+import { after, type BlockProgram, type Jump, type Outcome, type Run } from "./program.ts"
 
 export interface Entered {
   readonly outcome: Outcome
-  readonly signal: Signal
+  readonly jump: Jump
   readonly updates: Updates | undefined
 }
 
-/** Runs `block` at `path` with `scope`; a pass that was left by a jump has no output. */
-export function enter(
+/** The frame of `block` at `path` with `scope`; `before` is what changed of the outer names since the node began. */
+export function open(
   outer: Frame,
   path: string,
   scope: Record<string, unknown>,
   block: BlockProgram,
   past: Known | undefined,
-): Run<Entered> {
-  if (past === undefined) return inside(new Frame(outer.run, path, scope, block.own, undefined), block)
-  return Effect.flatMap(outer.run.journal.under(path), (recorded) => inside(new Frame(outer.run, path, scope, block.own, recorded), block))
+  before?: Updates,
+): Run<Frame> {
+  if (past === undefined) return Effect.succeed(new Frame(outer.run, path, scope, block.own, undefined, outer, before))
+  return Effect.map(outer.run.journal.under(path), (recorded) => new Frame(outer.run, path, scope, block.own, recorded, outer, before))
 }
 
-const inside = (frame: Frame, block: BlockProgram): Run<Entered> =>
-  after(block.run(frame), (signal): Run<Entered> =>
-    signal === undefined ?
-      after(block.output(frame), (outcome) => Effect.succeed({ outcome, signal, updates: frame.updates })) :
-      Effect.succeed({ outcome: { value: undefined }, signal, updates: frame.updates }))
+/** Runs `block` in its frame; a pass that was left by a jump has no output. */
+export const inside = (frame: Frame, block: BlockProgram): Run<Entered> =>
+  after(block.run(frame), (jump): Run<Entered> =>
+    jump === undefined ?
+      after(block.output(frame), (outcome) => Effect.succeed({ outcome, jump, updates: frame.updates })) :
+      Effect.succeed({ outcome: { value: undefined }, jump, updates: frame.updates }))
+
+/** Opens and runs. */
+export const enter = (...args: Parameters<typeof open>): Run<Entered> => after(open(...args), (frame) => inside(frame, args[3]))

@@ -1,6 +1,11 @@
 /** One block of one run while it is going: what it can read, what it changed, what is recorded of it. */
+import type { Node } from "../../dsl/ir/node.ts"
+import type { FlowIR } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
 import type { Journal, Recorded } from "../services/journal.ts"
+import type { Waiting } from "../services/waiting.ts"
+import type { Run } from "./program.ts"
+import { inlineRef } from "./record.ts"
 
 /** A value and where it is recorded. */
 export interface Slot {
@@ -15,6 +20,12 @@ export interface RunContext {
   readonly id: string
   readonly flow: string
   readonly journal: Journal
+  /** Only where something in the flow can wait. */
+  readonly waiting: Waiting | undefined
+  /** The node at a path as it is written. */
+  readonly node: (written: string) => Node | undefined
+  /** Runs another flow as a run of its own, for the step at `path`. */
+  readonly child: (flow: FlowIR, input: unknown, path: string) => Run<unknown>
 }
 
 export class Frame {
@@ -28,13 +39,26 @@ export class Frame {
   updates: Map<string, Slot> | undefined
   readonly #own: ReadonlySet<string>
   readonly #refs: Record<string, Ref> = {}
+  /** The block around this one, and what changed of its names before this one began. */
+  readonly #outer: Frame | undefined
+  readonly #before: Updates | undefined
 
-  constructor(run: RunContext, path: string, scope: Record<string, unknown>, own: ReadonlySet<string>, recorded: Recorded | undefined) {
+  constructor(
+    run: RunContext,
+    path: string,
+    scope: Record<string, unknown>,
+    own: ReadonlySet<string>,
+    recorded: Recorded | undefined,
+    outer?: Frame,
+    before?: Updates,
+  ) {
     this.run = run
     this.path = path
     this.scope = scope
     this.recorded = recorded
     this.#own = own
+    this.#outer = outer
+    this.#before = before
   }
 
   /** Binds a fresh name. */
@@ -59,5 +83,19 @@ export class Frame {
     const value: Record<string, unknown> = {}
     for (const name of this.#own) value[name] = this.scope[name]
     return { value, ref: { r: this.#refs } }
+  }
+
+  /** Where everything that can be read here is recorded. */
+  refs(): Readonly<Record<string, Ref>> {
+    return Object.fromEntries(Object.keys(this.scope).map((name) => [name, this.#refOf(name)]))
+  }
+
+  #refOf(name: string): Ref {
+    const own = Object.hasOwn(this.#refs, name) ? this.#refs[name] : (this.updates?.get(name) ?? this.#before?.get(name))?.ref
+    if (own !== undefined) return own
+    const outer = this.#outer
+    if (outer === undefined) return name === "input" ? 0 : inlineRef(this.scope[name])
+    // what the node binds inside (item, index, matched, a nested flow's input) is recorded nowhere else
+    return name in outer.scope && Object.is(outer.scope[name], this.scope[name]) ? outer.#refOf(name) : inlineRef(this.scope[name])
   }
 }

@@ -6,7 +6,7 @@ import { ConditionThrew } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import { dataOf, type Known } from "../services/journal.ts"
 import type { Frame } from "./frame.ts"
-import { after, type Body, type Outcome, type Program, type Run, type Signal } from "./program.ts"
+import { after, type Body, type Outcome, type Program, type Run, type Jump } from "./program.ts"
 import { encodeOutcome, readUpdates, storable } from "./record.ts"
 
 /** A pure function of the scope; if it throws, the error names the place. */
@@ -21,46 +21,51 @@ export function ask<A>(path: string, question: () => A): Effect.Effect<A, Condit
 export function instrument(node: Node, body: Body): Program {
   const kind = `${node.kind}.completed` as const
   const updated = node.kind === "step" ? node.updates : undefined
-  const keepsOutput = node.binds || updated !== undefined
+  const keepsOutput = node.binds || updated !== undefined || (node.kind === "step" && typeof node.compensate === "object")
   const codec = node.kind === "step" ? node.codec : undefined
 
-  const bind = (frame: Frame, outcome: Outcome, seq: number): Signal => {
+  const bind = (frame: Frame, outcome: Outcome, seq: number): Jump => {
     if (updated !== undefined) frame.update(updated, { value: outcome.value, ref: seq })
     else if (node.binds) frame.bind(node.name, outcome.value, seq)
     frame.apply(outcome.updates)
-    return outcome.signal
+    return outcome.jump
   }
 
-  const answer = (frame: Frame, event: RunEvent): Run<Signal> =>
+  const answer = (frame: Frame, event: RunEvent): Run<Jump> =>
     Effect.flatMap(
       frame.run.journal.output(event),
-      (value) => Effect.map(readUpdates(frame.run.journal, event), (updates) => bind(frame, { value, updates, signal: dataOf(event).signal }, event.seq)),
+      (value) => Effect.map(readUpdates(frame.run.journal, event), (updates) => bind(frame, { value, updates, jump: dataOf(event).jump }, event.seq)),
     )
 
-  const encode = (outcome: Outcome) => {
+  const undoable = node.kind === "step" && typeof node.compensate === "object"
+
+  const encode = (frame: Frame, outcome: Outcome) => {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the codec was given for this step's output
     const kept = codec === undefined ? outcome : { ...outcome, value: codec.encode(outcome.value as never) }
-    return encodeOutcome(kept, keepsOutput)
+    const data = encodeOutcome(kept, keepsOutput)
+    // what the step read, for whoever has to undo it
+    return undoable ? `${data.slice(0, -1)}${data === "{}" ? "" : ","}"undo":${JSON.stringify(frame.refs())}}` : data
   }
 
-  const record = (frame: Frame, path: string, outcome: Outcome): Run<Signal> => {
-    const data = storable(path, () => encode(outcome))
+  const record = (frame: Frame, path: string, outcome: Outcome): Run<Jump> => {
+    if (outcome.seq !== undefined) return jumped(bind(frame, outcome, outcome.seq))
+    const data = storable(path, () => encode(frame, outcome))
     if (typeof data !== "string") return data
     const { journal } = frame.run
-    const written = journal.append(kind, frame.path, node.name, data)
+    const written = journal.append(kind, frame.path, node.name, data, outcome.takes === undefined ? undefined : { takes: outcome.takes })
     const { seq } = journal
-    return after(written, () => signalled(bind(frame, outcome, seq)))
+    return after(written, () => jumped(bind(frame, outcome, seq)))
   }
 
-  const perform = (frame: Frame, path: string, past: Known | undefined): Run<Signal> =>
+  const perform = (frame: Frame, path: string, past: Known | undefined): Run<Jump> =>
     after(body(frame, path, past), (outcome) => record(frame, path, outcome))
 
-  const skip = (frame: Frame): Signal => {
+  const skip = (frame: Frame): Jump => {
     if (node.binds) frame.bind(node.name, undefined, null)
     return undefined
   }
 
-  const guarded = (frame: Frame, path: string, past: Known | undefined, guard: (scope: Values) => unknown): Run<Signal> => {
+  const guarded = (frame: Frame, path: string, past: Known | undefined, guard: (scope: Values) => unknown): Run<Jump> => {
     if (past?.guard !== undefined) return perform(frame, path, past)
     return Effect.flatMap(ask(path, () => guard(frame.scope)), (holds) => {
       const decided = frame.run.journal.append("guard.decided", frame.path, node.name, holds ? "{\"chosen\":\"yes\"}" : "{\"chosen\":\"no\"}")
@@ -74,14 +79,14 @@ export function instrument(node: Node, body: Body): Program {
     if (known?.completed !== undefined) return answer(frame, known.completed)
     if (known?.guard !== undefined && dataOf(known.guard).chosen === "no") return Effect.succeed(skip(frame))
     const past = frame.recorded === undefined ? undefined : known ?? nothing
-    // a block runs in order: behind its first unfinished node nothing can be recorded
-    frame.recorded = undefined
+    // a block runs in order: behind its first unfinished node nothing can be recorded, unless the run was migrated
+    if (!frame.run.journal.sparse) frame.recorded = undefined
     return node.guard === undefined ? perform(frame, path, past) : guarded(frame, path, past, node.guard)
   }
 }
 
-const unsignalled: Run<Signal> = Effect.succeed(undefined)
-const signalled = (signal: Signal): Run<Signal> => (signal === undefined ? unsignalled : Effect.succeed(signal))
+const unjumped: Run<Jump> = Effect.succeed(undefined)
+const jumped = (jump: Jump): Run<Jump> => (jump === undefined ? unjumped : Effect.succeed(jump))
 
 /** Nothing is recorded of the node itself, but something inside it may be. */
 const nothing: Known = {}

@@ -3,8 +3,9 @@ import * as Effect from "effect/Effect"
 import type { EachNode, ParallelNode } from "../../dsl/ir/node.ts"
 import { insidePath } from "../../dsl/ir/path.ts"
 import { JoinFailed } from "../model/error.ts"
-import { eventPath, type Ref, type RunEvent } from "../model/event.ts"
+import { eventPath, type RunEvent } from "../model/event.ts"
 import { errorOf, type Known, type Recorded } from "../services/journal.ts"
+import type { Lanes } from "../services/waiting.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot, Updates } from "./frame.ts"
 import { ask } from "./instrument.ts"
@@ -41,10 +42,10 @@ export function join(node: JoinNode, frame: Frame, path: string, forks: Readonly
   const recorded = past === undefined ? Effect.succeed(undefined) : frame.run.journal.under(path)
   const { journal } = frame.run
   journal.joins++
-  return Effect.ensuring(
-    Effect.flatMap(recorded, (known) => modes[modeOf(node)](node, path, forks, (fork) => new Runner(frame, path, fork, known), known)),
-    Effect.sync(() => journal.joins--),
-  )
+  const { waiting } = frame.run
+  const joined = (lanes: Lanes | undefined) =>
+    Effect.flatMap(recorded, (known) => modes[modeOf(node)](node, path, forks, (fork) => new Runner(frame, path, fork, known, lanes), known))
+  return Effect.ensuring(waiting === undefined ? joined(undefined) : waiting.split(forks.length, node.concurrency === "unbounded" ? Number.POSITIVE_INFINITY : node.concurrency, joined), Effect.sync(() => journal.joins--))
 }
 
 /** One fork of one join, from its start to its record. */
@@ -54,8 +55,10 @@ class Runner {
   readonly #fork: Fork
   readonly #known: Known | undefined
   readonly #past: Known | undefined
+  readonly #lanes: Lanes | undefined
 
-  constructor(frame: Frame, path: string, fork: Fork, recorded: Recorded | undefined) {
+  constructor(frame: Frame, path: string, fork: Fork, recorded: Recorded | undefined, lanes: Lanes | undefined) {
+    this.#lanes = lanes
     this.#frame = frame
     this.#path = path
     this.#fork = fork
@@ -69,6 +72,11 @@ class Runner {
 
   /** Runs the fork, or answers what is recorded of it; fails with the fork's own error. */
   run(): Run<Won> {
+    const { waiting } = this.#frame.run
+    return waiting === undefined || this.#lanes === undefined ? this.#run() : waiting.lane(this.#lanes, () => this.#run())
+  }
+
+  #run(): Run<Won> {
     const { journal } = this.#frame.run
     const { label, scope, block } = this.#fork
     if (this.#known?.completed !== undefined) return this.#answer(this.#known.completed)
@@ -132,6 +140,7 @@ const modes = {
       const losers = lost(ended)
       return ended.length - losers.length >= atLeast ? Effect.succeed(ended) : failed(path, losers)
     }),
+  collect: (node, _path, forks, start) => all(node, forks, (fork) => start(fork).settle()),
   first: (node, path, forks, start, recorded) => {
     // a fork recorded before a crash has won; else the first success ends the others, by being the failure of a fail-fast join
     const order = forks.toSorted((a, b) => Number(recorded?.has(b.label) === true) - Number(recorded?.has(a.label) === true))
@@ -181,6 +190,10 @@ export const firstOutcome = ({ label, value, seq, updates }: Won, labelled: bool
   ref: labelled ? { r: { fork: { v: label }, value: seq } } : seq,
   updates,
 })
-/** The value of one fork, `undefined` where it failed and did not have to succeed. */
-export const valueOf = (ended: Ended): unknown => (isWon(ended) ? ended.value : undefined)
-export const refOf = (ended: Ended): Ref => (isWon(ended) ? ended.seq : null)
+/** What one fork gives to the output: its value, `undefined` where it failed and did not have to succeed, or with `collect` how it ended. */
+export function slotOf({ failure }: JoinNode, ended: Ended): Slot {
+  if (failure !== "collect") return isWon(ended) ? { value: ended.value, ref: ended.seq } : { value: undefined, ref: null }
+  return isWon(ended) ?
+    { value: { ok: true, value: ended.value }, ref: { r: { ok: { v: true }, value: ended.seq } } } :
+    { value: { ok: false, error: ended.error }, ref: { r: { ok: { v: false }, error: { v: JSON.parse(encodeError(ended.error)) } } } }
+}

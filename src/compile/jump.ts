@@ -5,4 +5,4 @@ import { ask } from "./instrument.ts"
 import type { CompileNode } from "./program.ts"
 
 export const compileJump: CompileNode<JumpNode> = (node) => (frame, path) =>
-  Effect.map(ask(path, () => node.condition(frame.scope)), (holds) => ({ value: undefined, signal: holds ? node.to : undefined }))
+  Effect.map(ask(path, () => node.condition(frame.scope)), (holds) => ({ value: undefined, jump: holds ? node.to : undefined }))

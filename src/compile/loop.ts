@@ -123,10 +123,10 @@ class Loop {
     if (this.#items !== undefined) scope["item"] = this.#items[index]
     const past = this.#past
     this.#past = undefined
-    return after(enter(this.#frame, passPath(this.#path, index), scope, this.#body, past), ({ outcome, signal, updates }) => {
+    return after(enter(this.#frame, passPath(this.#path, index), scope, this.#body, past, this.#updates), ({ outcome, jump, updates }) => {
       if (updates !== undefined) { for (const [name, slot] of updates) this.#change(name, slot) }
-      const ref = signal === undefined ? this.#kept.add(outcome) : undefined
-      return after(signal === "break" ? Effect.succeed(false) : this.#goesOn(index + 1), (again) => {
+      const ref = jump === undefined ? this.#kept.add(outcome) : undefined
+      return after(jump === "break" ? Effect.succeed(false) : this.#goesOn(index + 1), (again) => {
         this.again = again
         this.#index = index + 1
         // the last pass needs no record of its own: the loop's follows at once

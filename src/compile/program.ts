@@ -7,7 +7,7 @@ import type { Known } from "../services/journal.ts"
 import type { Frame, Updates } from "./frame.ts"
 
 /** A node asks the loop around it to go on with the next pass, or to end. */
-export type Signal = "break" | "continue" | undefined
+export type Jump = "break" | "continue" | undefined
 
 /** How a node ended: its output, where the output's parts are recorded, and the outer names it changed. */
 export interface Outcome {
@@ -15,9 +15,13 @@ export interface Outcome {
   /** Where `value` is recorded already; without it the value itself is written. */
   readonly ref?: Ref | undefined
   readonly updates?: Updates | undefined
-  readonly signal?: Signal
+  readonly jump?: Jump
   /** How many tries it took, if more than one. */
   readonly attempts?: number
+  /** Id of the signal it received. */
+  readonly takes?: string
+  /** Number of the event that records it already. */
+  readonly seq?: number
 }
 
 /** Failures and services are in the flow's type; the compiled program carries them unseen. */
@@ -31,13 +35,13 @@ export const after = <A, B>(run: Run<A>, next: (value: A) => Run<B>): Run<B> => 
 /** The work of one node that is not finished; `past` is what is recorded of it, `undefined` if nothing can be. */
 export type Body = (frame: Frame, path: string, past: Known | undefined) => Run<Outcome>
 /** A node in its wrapper: done when it is recorded and bound. Begins when called. */
-export type Program = (frame: Frame) => Run<Signal>
+export type Program = (frame: Frame) => Run<Jump>
 
 /** A compiled block. */
 export interface BlockProgram {
   readonly own: ReadonlySet<string>
   /** Runs the block's nodes in `frame`. Begins when called. */
-  readonly run: (frame: Frame) => Run<Signal>
+  readonly run: (frame: Frame) => Run<Jump>
   /** The block's output once its nodes are done. */
   readonly output: (frame: Frame) => Run<Outcome>
 }

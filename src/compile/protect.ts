@@ -1,25 +1,75 @@
-/** A boundary: an error with a handler is recorded, then handled; none of the block's updates are seen. */
+/** A boundary: when its block fails, what was done inside is undone, then the error is handled or goes on. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ProtectNode } from "../../dsl/ir/node.ts"
-import { tagOf } from "../model/error.ts"
+import { CompensationFailed, isStoreError, ProtectTimedOut, tagOf } from "../model/error.ts"
 import { dataOf, errorOf } from "../services/journal.ts"
-import { enter } from "./enter.ts"
+import { compensate, isUndoable, standing } from "./compensate.ts"
+import { inside, open } from "./enter.ts"
+import type { Frame, Updates } from "./frame.ts"
 import type { CompileNode, Outcome, Run } from "./program.ts"
-import { encodeError } from "./record.ts"
+import { encodeError, encodeUpdates, readUpdates } from "./record.ts"
 import { settle } from "./settle.ts"
 
 export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => {
   const block = compileBlock(node.body)
+  const undoable = isUndoable(node.body)
+  const limit = node.timeout === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(node.timeout))
+  const handlerOf = (tag: string | undefined) => (tag !== undefined && Object.hasOwn(node.handlers, tag) ? node.handlers[tag] : node.fallback)
+
   return (frame, path, past) => {
-    const handle = (tag: string, error: unknown): Run<Outcome> =>
-      Effect.map(settle(path, () => node.handlers[tag]!(error, frame.scope)), (value) => ({ value }))
-    if (past?.caught !== undefined) return handle(dataOf(past.caught).tag!, errorOf(past.caught))
-    const tried = Effect.map(enter(frame, path, { ...frame.scope }, block, past), ({ outcome, signal, updates }): Outcome => ({ ...outcome, signal, updates }))
-    return Effect.catch(tried, (error: unknown) => {
-      const tag = tagOf(error)
-      if (tag === undefined || !Object.hasOwn(node.handlers, tag)) return Effect.fail(error)
-      const caught = frame.run.journal.append("protect.caught", frame.path, node.name, `{"tag":${JSON.stringify(tag)},"error":${encodeError(error)}}`)
-      return Effect.flatMap(caught, () => handle(tag, error))
+    const { run } = frame
+    const undo = (error: unknown): Run<void> =>
+      undoable ?
+        Effect.flatMap(
+          compensate(run, path),
+          (failures) => failures.length === 0 ? Effect.void : Effect.fail(new CompensationFailed({ run: run.id, error, failures })),
+        ) :
+        Effect.void
+    const handle = (error: unknown, updates: Updates | undefined): Run<Outcome> =>
+      Effect.flatMap(undo(error), () => Effect.map(settle(path, () => handlerOf(tagOf(error))!(error, frame.scope)), (value) => ({ value, updates })))
+    const failOn = (error: unknown): Run<never> =>
+      Effect.flatMap(undo(error), () => {
+        // the run cannot be resumed inside: what it did there is undone
+        run.journal.undoneFor = error
+        return Effect.fail(error)
+      })
+
+    if (past?.caught !== undefined) {
+      const { caught } = past
+      return Effect.flatMap(readUpdates(run.journal, caught), (updates) => handle(errorOf(caught), updates))
+    }
+    if (past?.failed !== undefined) return failOn(errorOf(past.failed))
+
+    return Effect.flatMap(open(frame, path, { ...frame.scope }, block, past), (own: Frame) => {
+      const tried = Effect.map(inside(own, block), ({ outcome, jump, updates }): Outcome => ({ ...outcome, jump, updates }))
+      return Effect.catch(limit === undefined ? tried : limited(limit, tried), (error: unknown) => {
+        if (isStoreError(error)) return Effect.fail(error)
+        const data = (more: string) => `{"error":${encodeError(error)}${more}}`
+        if (handlerOf(tagOf(error)) !== undefined) {
+          const updates = node.rollback ? undefined : own.updates
+          const kept = updates === undefined ? "" : `,"updates":${JSON.stringify(encodeUpdates(updates))}`
+          const caught = run.journal.append("protect.caught", frame.path, node.name, data(`,"tag":${JSON.stringify(tagOf(error) ?? "error")}${kept}`))
+          return Effect.flatMap(caught, () => handle(error, updates))
+        }
+        if (!undoable) return Effect.fail(error)
+        return Effect.flatMap(standing(run, path), (events) =>
+          events.length === 0 ? Effect.fail(error) : Effect.flatMap(run.journal.append("protect.failed", frame.path, node.name, data("")), () => failOn(error)))
+      })
     })
+
+    /** The block's time is written as a date before it begins, so it passes also while no process runs. */
+    function limited(milliseconds: number, tried: Run<Outcome>): Run<Outcome> {
+      return Effect.clockWith((clock) => {
+        const now = clock.currentTimeMillisUnsafe()
+        const until = past?.started === undefined ? now + milliseconds : dataOf(past.started).until!
+        const begun = past?.started === undefined ? run.journal.append("protect.started", frame.path, node.name, `{"until":${until}}`) : Effect.void
+        const timed = Effect.timeoutOrElse(tried, {
+          duration: Math.max(0, until - now),
+          orElse: () => Effect.fail(new ProtectTimedOut({ path, milliseconds })),
+        })
+        return Effect.flatMap(begun, () => (run.waiting === undefined ? timed : run.waiting.before(until, timed)))
+      })
+    }
   }
 }

@@ -9,11 +9,11 @@ import type { Outcome, Run } from "./program.ts"
 
 /** The outcome as JSON text; values inside are encoded once, never as strings in strings. */
 export function encodeOutcome(outcome: Outcome, keepsOutput: boolean, encode: (value: unknown) => string = encodeValue): string {
-  if (outcome.updates === undefined && outcome.signal === undefined && outcome.attempts === undefined) return `{${output(outcome, keepsOutput, encode)}}`
+  if (outcome.updates === undefined && outcome.jump === undefined && outcome.attempts === undefined) return `{${output(outcome, keepsOutput, encode)}}`
   const parts: Array<string> = []
   if (keepsOutput) parts.push(output(outcome, keepsOutput, encode))
   if (outcome.updates !== undefined) parts.push(`"updates":${JSON.stringify(encodeUpdates(outcome.updates))}`)
-  if (outcome.signal !== undefined) parts.push(`"signal":"${outcome.signal}"`)
+  if (outcome.jump !== undefined) parts.push(`"jump":"${outcome.jump}"`)
   if (outcome.attempts !== undefined) parts.push(`"attempts":${outcome.attempts}`)
   return `{${parts.join(",")}}`
 }

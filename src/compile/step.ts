@@ -1,110 +1,102 @@
 /** A step: calls its work, tries again as asked, stops an attempt that takes too long. */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
-import type { FlowIR, RetryPolicy, StepContext, StepNode, Values, Work } from "../../dsl/ir/node.ts"
-import { InputInvalid, OutputInvalid, StepTimedOut } from "../model/error.ts"
-import { CurrentStep } from "../services/current-step.ts"
+import type { FlowIR, StepNode, Values, Work } from "../../dsl/ir/node.ts"
+import { InputInvalid, OutputInvalid, StepThrew, StepUncertain } from "../model/error.ts"
+import { attempt, Context, repeated } from "./attempt.ts"
 import { enter } from "./enter.ts"
 import type { Frame } from "./frame.ts"
 import { ask } from "./instrument.ts"
-import { type BlockProgram, type Body, type CompileNode, isDone, type Outcome, type Run } from "./program.ts"
-import { encodeError } from "./record.ts"
+import { type BlockProgram, type Body, type CompileBlock, type CompileNode, isDone, type Outcome, type Run } from "./program.ts"
+import { encodeError, encodeOutcome, storable } from "./record.ts"
 import { validate } from "./schema.ts"
 import { settle } from "./settle.ts"
 
 export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
-  const { work, retry, timeout } = node
-  if (work.from === "flow") return policies(node, nested(node.name, work.flow, work.input, compileBlock(work.flow.body)))
-  const call = caller(work)
-  if (retry === undefined && timeout === undefined) {
-    return (frame, path) => {
-      frame.run.journal.notice("step.started", path)
-      const ran = attempt(frame, path, 1, call)
-      return isDone(ran) ? Effect.succeed({ value: ran.value }) : noted(frame, node, () => 1, Effect.map(ran, (value): Outcome => ({ value })))
-    }
-  }
-  return policies(node, (frame, path, _past, tries = 1) => Effect.map(attempt(frame, path, tries, call), (value): Outcome => ({ value })))
+  const { work, retry, timeout, delivery } = node
+  if (work.from === "transaction") return transacted(node, work)
+  const once = work.from === "flow" ? nested(node.name, work, compileBlock) : called(work)
+  if (retry === undefined && timeout === undefined && delivery === "atLeastOnce" && work.from !== "flow") return simply(node, caller(work))
+  return delivery === "atMostOnce" ? atMostOnce(node, policies(node, once, false)) : policies(node, once, true)
 }
 
-type Attempt = (frame: Frame, path: string, past: Parameters<Body>[2], tries?: number) => Run<Outcome>
+type Attempt = (frame: Frame, path: string, past: Parameters<Body>[2], tries: number) => Run<Outcome>
+
+/** One call without any policy around it. */
+const simply = (node: StepNode, call: CallWork): Body => (frame, path) => {
+  frame.run.journal.notice("step.started", path)
+  const ran = attempt(new Context(frame.run.id, path, 1), (context) => call(frame, path, context))
+  return isDone(ran) ? Effect.succeed({ value: ran.value }) : noted(frame, node, () => 1, Effect.map(ran, (value): Outcome => ({ value })))
+}
 
 /** Retry and timeout around every attempt. */
-function policies({ retry, timeout, ...node }: StepNode, once: Attempt): Body {
-  const limit = timeout === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(timeout))
-  const schedule = retry === undefined ? undefined : scheduleOf(retry)
-  return (frame, path, past) =>
-    Effect.suspend(() => {
-      let tries = 0
-      const tried = Effect.suspend(() => {
-        if (++tries > 1) frame.run.journal.notice("step.retried", path)
-        return once(frame, path, tries === 1 ? past : undefined, tries)
-      })
-      const limited = limit === undefined ? tried : Effect.timeoutOrElse(tried, {
-        duration: limit,
-        orElse: () => Effect.fail(new StepTimedOut({ path, milliseconds: limit })),
-      })
-      const repeated = schedule === undefined ? limited : Effect.retry(limited, {
-        schedule,
-        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- typed as the step's own errors where the author wrote it
-        while: (error: unknown) => retry?.while === undefined || retry.while(error as never),
-      })
-      frame.run.journal.notice("step.started", path)
-      return noted(frame, node, () => tries, Effect.map(repeated, (outcome) => (tries > 1 ? { ...outcome, attempts: tries } : outcome)))
+const policies = (node: StepNode, once: Attempt, tells: boolean): Body => (frame, path, past) =>
+  Effect.suspend(() => {
+    let tries = 0
+    const run = repeated(path, node, (n) => {
+      tries = n
+      if (n > 1) frame.run.journal.notice("step.retried", path)
+      return once(frame, path, n === 1 ? past : undefined, n)
     })
-}
+    if (tells) frame.run.journal.notice("step.started", path)
+    return noted(frame, node, () => tries, Effect.map(run, (outcome) => (tries > 1 ? { ...outcome, attempts: tries } : outcome)))
+  })
 
-const scheduleOf = ({ times, backoff, maxBackoff, jitter }: RetryPolicy) => {
-  const waits = Schedule.min([Schedule.exponential(backoff), Schedule.spaced(maxBackoff)])
-  return Schedule.upTo(jitter ? Schedule.jittered(waits) : waits, { times })
-}
+/** Its beginning is durable before it runs; begun and not finished means that nobody knows. */
+const atMostOnce = ({ name }: StepNode, body: Body): Body => (frame, path, past) =>
+  past?.started === undefined ?
+    Effect.flatMap(frame.run.journal.append("step.started", frame.path, name, "{}"), () => body(frame, path, past)) :
+    Effect.fail(new StepUncertain({ path }))
 
 /** Records that the step failed. */
 const noted = (frame: Frame, { name }: { readonly name: string }, tries: () => number, run: Run<Outcome>): Run<Outcome> =>
   Effect.tapError(run, (error) => frame.run.journal.append("step.failed", frame.path, name, `{"error":${encodeError(error)},"attempts":${tries()}}`))
 
-type CallWork = (frame: Frame, path: string, context: StepContext) => Run<unknown>
+/** What the work does to the database and its record are one transaction. */
+const transacted = (node: StepNode, { call }: Extract<Work, { from: "transaction" }>): Body => (frame, path) => {
+  const keepsOutput = node.binds || node.updates !== undefined
+  const run = Effect.suspend(() => {
+    let value: unknown
+    let failure: Effect.Effect<never, unknown> | undefined
+    frame.run.journal.notice("step.started", path)
+    const written = frame.run.journal.transact("step.completed", frame.path, node.name, (sql) => {
+      try {
+        value = call(sql, frame.scope, new Context(frame.run.id, path, 1))
+      } catch (cause) {
+        failure = Effect.fail(new StepThrew({ path, cause }))
+        throw cause
+      }
+      const data = storable(path, () => encodeOutcome({ value }, keepsOutput))
+      if (typeof data === "string") return data
+      failure = data
+      throw new Error("the value cannot be recorded")
+    })
+    return Effect.catch(Effect.map(written, (seq): Outcome => ({ value, seq })), (error) => failure ?? Effect.fail(error))
+  })
+  return noted(frame, node, () => 1, run)
+}
 
-const caller = (work: Exclude<Work, { from: "flow" }>): CallWork => {
+type CallWork = (frame: Frame, path: string, context: Context) => Run<unknown>
+type OwnWork = Extract<Work, { from: "function" | "definition" }>
+
+const caller = (work: OwnWork): CallWork => {
   if (work.from === "function") return (frame, path, context) => settle(path, () => work.call(frame.scope, context))
-  const { call, input, output } = work
+  const { call, output } = work
   return (frame, path, context) =>
     Effect.gen(function*() {
-      const given = yield* checkInput(frame.run.flow, path, input, wholeScope(frame.scope))
+      const given = yield* givenTo(frame.run.flow, path, work, frame.scope)
       const value = yield* settle(path, () => call(given as Values, context))
       return yield* checkOutput(frame.run.flow, path, output, value)
     })
 }
-
-const attempt = (frame: Frame, path: string, tries: number, call: CallWork): Run<unknown> => {
-  const context = new Context(frame.run.id, path, tries)
-  const run = call(frame, path, context)
-  // plain values, by far the most, need neither the service nor an interruption handler
-  return isDone(run) ? run : Effect.onInterrupt(Effect.provideService(run, CurrentStep, context), () => Effect.sync(() => context.abort()))
+const called = (work: OwnWork): Attempt => {
+  const call = caller(work)
+  return (frame, path, _past, tries) =>
+    Effect.map(attempt(new Context(frame.run.id, path, tries), (context) => call(frame, path, context)), (value): Outcome => ({ value }))
 }
 
-class Context implements StepContext {
-  readonly run: string
-  readonly path: string
-  readonly attempt: number
-  #abort: AbortController | undefined
-
-  constructor(run: string, path: string, tries: number) {
-    this.run = run
-    this.path = path
-    this.attempt = tries
-  }
-  get key(): string {
-    return `${this.run}/${this.path}`
-  }
-  get signal(): AbortSignal {
-    this.#abort ??= new AbortController()
-    return this.#abort.signal
-  }
-  abort(): void {
-    this.#abort?.abort()
-  }
-}
+/** What a step's work is given of the scope. */
+export const givenTo = (flow: string, path: string, work: Work, scope: Values): Run<unknown> =>
+  work.from === "definition" ? checkInput(flow, path, work.input, wholeScope(scope)) : Effect.succeed(scope)
 
 /** What a step defined elsewhere reads its keys from: the scope, and below it the fields of the run's input. */
 const wholeScope = (scope: Values): Values => {
@@ -117,16 +109,23 @@ const checkInput = (flow: string, path: string, schema: FlowIR["input"], value: 
 const checkOutput = (flow: string, path: string, schema: FlowIR["output"], value: unknown) =>
   Effect.mapError(validate(schema, value), (issues) => new OutputInvalid({ flow, path, issues }))
 
-/** Another flow as the work of this step: its own scope, the same run. */
-const nested = (name: string, flow: FlowIR, input: ((scope: Values) => unknown) | undefined, block: BlockProgram): Attempt => (frame, path, past, tries = 1) =>
-  Effect.gen(function*() {
-    const { journal } = frame.run
-    // what an earlier attempt recorded inside is not this one's
-    if (tries > 1) yield* journal.append("flow.retried", frame.path, name, `{"attempts":${tries}}`)
-    if (past?.retried !== undefined) journal.forget(path, past.retried.seq)
-    const given = input === undefined ? wholeScope(frame.scope) : yield* ask(path, () => input(frame.scope))
-    const scope = { input: yield* checkInput(flow.name, path, flow.input, given) }
-    const { outcome } = yield* enter(frame, path, scope, block, past)
-    if (flow.output === undefined) return { value: outcome.value, ref: outcome.ref }
-    return { value: yield* checkOutput(flow.name, path, flow.output, outcome.value) }
-  })
+/** Another flow as the work of this step: its own scope, in the same run or in one of its own. */
+const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" }>, compileBlock: CompileBlock): Attempt => {
+  const given = (frame: Frame, path: string): Run<unknown> =>
+    input === undefined ? Effect.succeed(wholeScope(frame.scope)) : ask(path, () => input(frame.scope))
+  if (as === "run") {
+    return (frame, path) => Effect.flatMap(given(frame, path), (value) => Effect.map(frame.run.child(flow, value, path), (output): Outcome => ({ value: output })))
+  }
+  const block: BlockProgram = compileBlock(flow.body)
+  return (frame, path, past, tries) =>
+    Effect.gen(function*() {
+      const { journal } = frame.run
+      // what an earlier attempt recorded inside is not this one's
+      if (tries > 1) yield* journal.append("flow.retried", frame.path, name, `{"attempts":${tries}}`)
+      if (past?.retried !== undefined) journal.forget(path, past.retried.seq)
+      const scope = { input: yield* checkInput(flow.name, path, flow.input, yield* given(frame, path)) }
+      const { outcome } = yield* enter(frame, path, scope, block, past)
+      if (flow.output === undefined) return { value: outcome.value, ref: outcome.ref }
+      return { value: yield* checkOutput(flow.name, path, flow.output, outcome.value) }
+    })
+}

@@ -20,7 +20,7 @@ export const compileWhen: CompileNode<WhenNode> = (node, compileBlock) => {
       const block = blocks.get(label)
       if (block === undefined) return Effect.succeed({ value: undefined })
       const scope = node.form === "match" ? { ...frame.scope, matched } : { ...frame.scope }
-      return Effect.map(enter(frame, `${path}/${label}`, scope, block, past), ({ outcome, signal, updates }) => ({ ...outcome, signal, updates }))
+      return Effect.map(enter(frame, `${path}/${label}`, scope, block, past), ({ outcome, jump, updates }) => ({ ...outcome, jump, updates }))
     }
     if (past?.decided !== undefined) {
       const { chosen, ref = null } = dataOf(past.decided)

@@ -17,7 +17,22 @@ const settings = (pairs: Readonly<Record<string, unknown>>, defaults: Readonly<R
     .join(" · ")
 
 const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => string>> = {
-  step: ({ shape }) => settings({ updates: shape["updates"], retry: shape["retry"], timeout: shape["timeout"] }, { retry: 0, timeout: "none" }),
+  step: ({ shape }) =>
+    [
+      shape["from"] === "transaction" ? "transaction" : "",
+      shape["child"] === undefined ? "" : `run of ${String(shape["child"])}`,
+      settings(
+        {
+          updates: shape["updates"],
+          retry: shape["retry"],
+          timeout: shape["timeout"],
+          delivery: shape["delivery"],
+          effects: shape["effects"],
+          compensate: shape["compensate"] === "irreversible" ? "irreversible" : shape["compensate"] && "yes",
+        },
+        { retry: 0, timeout: "none" },
+      ),
+    ].filter(Boolean).join(" · "),
   when: ({ shape, text }) => `${shape["form"] === "match" ? "match" : "if"} ${body(text["on"])}`,
   loop: ({ shape, text }) =>
     [
@@ -29,7 +44,16 @@ const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => strin
   jump: ({ text }) => `if ${body(text["condition"])}`,
   each: ({ shape, text }) => [`of ${body(text["items"])}`, join(shape)].filter(Boolean).join(" · "),
   parallel: ({ shape }) => join(shape),
-  protect: ({ shape }) => settings({ catches: shape["catches"] }, {}),
+  protect: ({ shape }) =>
+    settings(
+      { catches: shape["catches"], fallback: shape["fallback"], timeout: shape["timeout"], rollback: shape["rollback"], compensated: shape["compensated"] },
+      { catches: [] },
+    ),
+  wait: ({ shape, text }) =>
+    [
+      shape["by"] === "signal" ? `for signal ${String(shape["signal"])}` : `${String(shape["by"])} ${String(shape[String(shape["by"])] ?? body(text[String(shape["by"])]))}`,
+      settings({ timeout: shape["timeout"] }, {}),
+    ].filter(Boolean).join(" · "),
 }
 const join = (shape: EncodedNode["shape"]): string =>
   settings(

@@ -57,7 +57,7 @@ function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, 
   const id = drawing.id()
   const text = label(node.name, detail(node), node.description)
   if (node.blocks.length === 0) {
-    drawing.add(depth, node.kind === "jump" ? `${id}{{"${text}"}}` : `${id}["${text}"]`)
+    drawing.add(depth, node.kind === "jump" || node.kind === "wait" ? `${id}{{"${text}"}}` : `${id}["${text}"]`)
     drawing.connect(depth, entry, id)
     return [{ from: id, label: undefined }]
   }

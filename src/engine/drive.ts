@@ -1,54 +1,50 @@
-/** One run from where it is to its end. First runs and resumed ones take the same way. */
+/** One run from where it is to where it stops: its end, or a wait. First runs and resumed ones take the same way. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type { FlowIR } from "../../dsl/ir/node.ts"
+import type { FlowIR, Node } from "../../dsl/ir/node.ts"
+import { walk } from "../../dsl/ir/walk.ts"
+import { compensate, isUndoable, standing } from "../compile/compensate.ts"
 import { compile } from "../compile/compile.ts"
-import { Frame } from "../compile/frame.ts"
+import { Frame, type RunContext } from "../compile/frame.ts"
 import type { Outcome, Run } from "../compile/program.ts"
 import { encodeError, encodeOutcome, stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
-import { FlowChanged, InputInvalid, OutputInvalid, RunCancelled, tagOf } from "../model/error.ts"
-import type { RunEvent } from "../model/event.ts"
+import { CompensationFailed, InputInvalid, isStoreError, OutputInvalid, RunCancelled, StoreFailed } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
-import { dataOf, errorOf, Journal } from "../services/journal.ts"
-import type { Listeners } from "../services/listeners.ts"
-import type { Durability, Store } from "../store/store.ts"
-import { fingerprint } from "../../dsl/ir/fingerprint.ts"
+import { dataOf, errorOf, Journal, type Keeping } from "../services/journal.ts"
+import { type Suspension, Waiting } from "../services/waiting.ts"
+import type { Store } from "../store/store.ts"
 
-export interface Driving {
-  readonly store: Store["Service"]
-  readonly listeners: Listeners
-  readonly durability: Durability
-  /** No other run goes on in this process. */
-  readonly alone: () => boolean
+export interface Driving extends Keeping {
+  readonly child: RunContext["child"]
+  /** Told who can be rung when something happens to the run. */
+  readonly waits: (waiting: Waiting) => void
 }
+/** Where a run stopped. */
+export type Driven = { readonly output: unknown } | { readonly suspended: Suspension }
 
-/** The run's flow is still the one it was started with. */
-export const unchanged = (flow: FlowIR, run: RunRecord): Effect.Effect<void, FlowChanged> => {
-  const current = fingerprint(flow)
-  return run.fingerprint === current && run.version === flow.version ? Effect.void : Effect.fail(
-    new FlowChanged({
-      run: run.id,
-      flow: flow.name,
-      started: `version ${run.version} (${run.fingerprint})`,
-      current: `version ${flow.version} (${current})`,
-    }),
-  )
-}
-
-/** Runs `flow` for `run` from the frontier of its journal; a fresh run brings its parsed input. Ends with the run's output. */
-export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, { store, listeners, durability, alone }: Driving): Run<unknown> {
+/** Runs `flow` for `run` from the frontier of its journal; a fresh run brings its parsed input. */
+export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, driving: Driving): Run<Driven> {
   return Effect.gen(function*() {
-    const head = fresh === undefined ? yield* store.events.head(run) : 0
-    const failed = fresh === undefined ? yield* store.events.last(run, "", "run.failed") : undefined
-    const journal = new Journal(store, run, flow, durability, listeners, head, alone, failed?.seq)
-    const input = fresh === undefined ? yield* recordedInput(flow, run, store) : fresh.input
+    const { nodes, waits } = aboutOf(flow)
+    const journal = fresh === undefined ? yield* Journal.open(run, flow, driving) : new Journal(run, flow, driving, 0)
+    const waiting = waits ? new Waiting(yield* Effect.clockWith(Effect.succeed)) : undefined
+    if (waiting !== undefined) driving.waits(waiting)
+    const context: RunContext = { id: run.id, flow: flow.name, journal, waiting, node: (path) => nodes.get(path), child: driving.child }
+    const input = fresh === undefined ? yield* recordedInput(flow, run, driving.store) : fresh.input
+    journal.input = input
     yield* fresh === undefined ? journal.begin("run.resumed", "{}") : journal.begin("run.started", startedData(run, fresh.input))
-    return yield* Effect.matchCauseEffect(program(flow, run, journal, input, fresh !== undefined), {
-      onSuccess: (outcome) => complete(flow, journal, outcome),
-      onFailure: (cause) => fail(journal, cause),
+    if (journal.compensating !== undefined) {
+      const { cancelled, reason = "" } = dataOf(journal.compensating)
+      return yield* undoAll(context, cancelled === true ? new RunCancelled({ run: run.id, reason }) : errorOf(journal.compensating))
+    }
+    const ended = Effect.matchCauseEffect(program(flow, context, input, fresh !== undefined), {
+      onSuccess: (outcome) => Effect.map(complete(flow, context, outcome), (output): Driven => ({ output })),
+      onFailure: (cause) => fail(flow, context, cause),
     })
+    if (waiting === undefined) return yield* ended
+    return yield* Effect.raceFirst(ended, Effect.map(waiting.idle, (suspended): Driven => ({ suspended })))
   })
 }
 
@@ -59,6 +55,23 @@ export const parseInput = (flow: FlowIR, input: unknown): Effect.Effect<unknown,
 /** What a run that has just been created is given. */
 export interface Fresh {
   readonly input: unknown
+}
+
+interface About {
+  readonly nodes: ReadonlyMap<string, Node>
+  readonly waits: boolean
+}
+const known = new WeakMap<FlowIR, About>()
+/** A flow's nodes by their paths as written; whether one of them can wait. */
+const aboutOf = (flow: FlowIR): About => {
+  let about = known.get(flow)
+  if (about === undefined) {
+    const placed = [...walk(flow)]
+    const waits = placed.some(({ node }) => node.kind === "wait" || (node.kind === "step" && node.work.from === "flow" && node.work.as === "run"))
+    about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits }
+    known.set(flow, about)
+  }
+  return about
 }
 
 /** A schema may parse differently each time (a default of now, a new id): what it made of the input is recorded, where it can be and differs. */
@@ -77,15 +90,15 @@ const recordedInput = (flow: FlowIR, run: RunRecord, store: Store["Service"]): R
     return parseInput(flow, decodeValue(run.input))
   })
 
-const program = (flow: FlowIR, run: RunRecord, journal: Journal, input: unknown, fresh: boolean): Run<Outcome> => {
+const program = (flow: FlowIR, run: RunContext, input: unknown, fresh: boolean): Run<Outcome> => {
   const block = compile(flow.body)
-  return Effect.flatMap(fresh ? Effect.succeed(undefined) : journal.under(""), (recorded) => {
-    const frame = new Frame({ id: run.id, flow: flow.name, journal }, "", { input }, block.own, recorded)
+  return Effect.flatMap(fresh ? Effect.succeed(undefined) : run.journal.under(""), (recorded) => {
+    const frame = new Frame(run, "", { input }, block.own, recorded)
     return Effect.flatMap(block.run(frame), () => block.output(frame))
   })
 }
 
-const complete = (flow: FlowIR, journal: Journal, { value, ref }: Outcome): Run<unknown> =>
+const complete = (flow: FlowIR, run: RunContext, { value, ref }: Outcome): Run<unknown> =>
   Effect.matchCauseEffect(
     Effect.flatMap(
       Effect.mapError(validate(flow.output, value), (issues) => new OutputInvalid({ flow: flow.name, path: "", issues })),
@@ -93,33 +106,53 @@ const complete = (flow: FlowIR, journal: Journal, { value, ref }: Outcome): Run<
         Effect.map(stored("", () => encodeOutcome(flow.output === undefined ? { value: output, ref } : { value: output }, true)), (data) => ({ output, data })),
     ),
     {
-      onSuccess: ({ output, data }) => Effect.as(journal.append("run.completed", "", "", data, "completed"), output),
-      onFailure: (cause) => fail(journal, cause),
+      onSuccess: ({ output, data }) => Effect.as(run.journal.append("run.completed", "", "", data, { status: "completed" }), output),
+      onFailure: (cause) => fail(flow, run, cause),
     },
   )
 
-/** A failure ends the run and is recorded; an interruption leaves it to be resumed. */
-const fail = (journal: Journal, cause: Cause.Cause<unknown>): Run<never> => {
+/** A failure ends the run and is recorded, after what was done is undone; an interruption leaves it to be resumed. */
+const fail = (flow: FlowIR, run: RunContext, cause: Cause.Cause<unknown>): Run<never> => {
+  const { journal } = run
   if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
   const error = Cause.squash(cause)
-  // errors of the store itself cannot be written to it
-  if (storeErrors.has(tagOf(error))) return Effect.failCause(cause)
-  return Effect.flatMap(journal.append("run.failed", "", "", `{"error":${encodeError(error)}}`, "failed"), () => Effect.failCause(cause))
-}
-const storeErrors: ReadonlySet<string | undefined> = new Set(["StoreFailed", "RunTakenOver"])
-
-/** How a run ended, read from its journal. */
-export const ending = (flow: FlowIR, store: Store["Service"], run: RunRecord, listeners: Listeners): Run<unknown> =>
-  Effect.gen(function*() {
-    const journal = new Journal(store, run, flow, "sync", listeners, 0)
-    const event = yield* lastEnd(store, run)
-    if (event?.kind === "run.completed") return yield* journal.output(event)
-    if (event?.kind === "run.failed") return yield* Effect.fail(errorOf(event))
-    return yield* new RunCancelled({ run: run.id, reason: event === undefined ? "" : dataOf(event).reason! })
+  if (isStoreError(error)) return Effect.failCause(cause)
+  const ended = Effect.suspend(() => {
+    const end = journal.undoneFor === error && error !== undefined ? "compensated" : "failed"
+    return Effect.flatMap(journal.append(`run.${end}`, "", "", errorData(error), { status: end, due: undefined }), () => Effect.failCause(cause))
   })
-const ends: ReadonlyArray<RunEvent["kind"]> = ["run.completed", "run.failed", "run.cancelled"]
-const lastEnd = (store: Store["Service"], run: RunRecord) =>
-  Effect.map(
-    Effect.forEach(ends, (kind) => store.events.last(run, "", kind)),
-    (found) => found.filter((event) => event !== undefined).sort((a, b) => b.seq - a.seq)[0],
-  )
+  if (!isUndoable(flow.body)) return ended
+  return Effect.flatMap(standing(run, ""), (events) =>
+    events.length === 0 ? ended : Effect.flatMap(journal.append("run.compensating", "", "", errorData(error), { status: "compensating" }), () => undoAll(run, error)))
+}
+const errorData = (error: unknown): string => `{"error":${encodeError(error)}}`
+
+/** Undoes everything the run did, and ends it with `error`. */
+const undoAll = (run: RunContext, error: unknown): Run<never> =>
+  Effect.flatMap(compensate(run, ""), (failures): Run<never> => {
+    const { journal } = run
+    if (failures.length > 0) {
+      const failed = new CompensationFailed({ run: run.id, error, failures })
+      return Effect.flatMap(journal.append("run.failed", "", "", errorData(failed), { status: "failed", due: undefined }), () => Effect.fail(failed))
+    }
+    const written = error instanceof RunCancelled ?
+      journal.append("run.cancelled", "", "", JSON.stringify({ reason: error.reason }), { status: "cancelled" }) :
+      journal.append("run.compensated", "", "", errorData(error), { status: "compensated" })
+    return Effect.flatMap(written, () => Effect.fail(error))
+  })
+
+const ends = { completed: "run.completed", failed: "run.failed", cancelled: "run.cancelled", compensated: "run.compensated" } as const
+/** How a run ended, read from its journal. */
+export const ending = (flow: FlowIR, keeping: Keeping, run: RunRecord): Run<unknown> =>
+  Effect.gen(function*() {
+    const journal = new Journal(run, flow, keeping, 0)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only asked of runs that are over
+    const event = yield* keeping.store.events.last(run, "", ends[run.status as keyof typeof ends])
+    if (event === undefined) {
+      const reason = `run '${run.id}' is ${run.status} and its journal does not say how: the journal is damaged`
+      return yield* new StoreFailed({ store: keeping.store.name, operation: "read", reason, cause: undefined })
+    }
+    if (run.status === "completed") return yield* journal.output(event)
+    if (run.status === "cancelled") return yield* new RunCancelled({ run: run.id, reason: dataOf(event).reason ?? "" })
+    return yield* Effect.fail(errorOf(event))
+  })

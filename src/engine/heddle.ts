@@ -1,51 +1,72 @@
-/** The service that runs flows: start, resume, cancel, look. */
+/** The service that runs flows: start, resume, signal, command, look. */
 import { randomUUID } from "node:crypto"
-import { resolve } from "node:path"
-import * as Cause from "effect/Cause"
 import { Service } from "effect/Context"
-import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import type { Scope } from "effect/Scope"
+import type { AnyMark, PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
 import type { Flow } from "../../dsl/flow/flow.ts"
 import { check } from "../../dsl/ir/check.ts"
-import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
-import { stored } from "../compile/record.ts"
 import {
+  type BundleInvalid,
+  type CommandRefused,
   FlowInvalid,
   InputInvalid,
-  RunCancelled,
-  RunConflict,
+  type RunConflict,
   type RunError,
   type RunNotFound,
-  RunOwned,
-  RunTakenOver,
+  type SignalRefused,
   type StoreFailed,
 } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
-import { isRunId, type RunRecord } from "../model/run.ts"
-import { encodeValue } from "../model/value.ts"
+import { isRunId, type RunRecord, type RunStatus } from "../model/run.ts"
+import type { SignalRecord } from "../model/signal.ts"
 import type { CurrentStep } from "../services/current-step.ts"
-import { Journal } from "../services/journal.ts"
 import { type Listener, Listeners } from "../services/listeners.ts"
 import { layerMemory as storeMemory } from "../store/memory.ts"
 import type { SqliteOptions } from "../store/sqlite/database.ts"
 import { layerSqlite as storeSqlite } from "../store/sqlite/store.ts"
 import { type Durability, type RunFilter, Store } from "../store/store.ts"
-import { drive, ending, type Fresh, parseInput, unchanged } from "./drive.ts"
-import { isAlive, owner } from "./owner.ts"
+import { exportRun, importRun } from "./bundle.ts"
+import { Conductor } from "./conduct.ts"
+import { type Command, type CommandOptions, Control } from "./control.ts"
+import { LiveRuns } from "./live.ts"
+import type { Plan } from "./plan.ts"
+import { compact, prune, type PruneOptions } from "./retention.ts"
+import { sendSignal } from "./send.ts"
+import { startWorker, type Worker, type WorkerOptions } from "./worker.ts"
 
-export interface StartOptions {
-  /** Names the run: starting it again with the same input gives the same run, its result included. Default: a new id. */
-  readonly id?: string | undefined
+export interface ResumeOptions {
   /** When a step counts as done: `sync` (default) once it is durable, `async` at once, `exit` when the run ends. */
   readonly durability?: Durability | undefined
+  /** When the run waits for a signal or a time: stay until it has ended (default), or fail with `RunSuspended`. */
+  readonly onSuspend?: "wait" | "return" | undefined
+}
+export interface StartOptions extends ResumeOptions {
+  /** Names the run: starting it again with the same input gives the same run, its result included. Default: a new id. */
+  readonly id?: string | undefined
   /** `file#export` of the flow, kept so that the command line can find it again. */
   readonly source?: string | undefined
 }
-export type ResumeOptions = Pick<StartOptions, "durability">
+export interface EnqueueOptions extends Pick<StartOptions, "id" | "source"> {
+  /** When it shall begin; default: now. */
+  readonly at?: Date | undefined
+}
+export interface SignalOptions {
+  /** A second signal with the same id is dropped. Default: a new id. */
+  readonly id?: string | undefined
+}
+export interface HeddleOptions {
+  /** How long a run belongs to its process without a sign of life, default 30 seconds; then others take it over. */
+  readonly lease?: Duration.Input | undefined
+  /** A run whose process died so often in a row without getting on is quarantined, default 5. */
+  readonly poisoned?: number | undefined
+}
+
+type AnyOf<Needs> = Flow<any, any, any, Needs>
+type Running<Output, Failure, Needs> = Effect.Effect<Output, Failure | RunError, Exclude<Needs, CurrentStep | AnyMark>>
 
 interface Shape {
   /** Starts a run and waits for its output; with the id of an interrupted run, goes on with that one. */
@@ -53,31 +74,70 @@ interface Shape {
     flow: Flow<Input, Output, Failure, Needs>,
     input: NoInfer<Input>,
     options?: StartOptions,
-  ) => Effect.Effect<Output, Failure | RunError, Exclude<Needs, CurrentStep>>
-  /** Goes on with an interrupted or failed run at the step where it stopped; a completed one gives its output again. */
+  ) => Running<Output, Failure, Needs>
+  /** Leaves a run for a worker to drive, now or later. */
+  readonly start: <Input, Output, Failure, Needs>(
+    flow: Flow<Input, Output, Failure, Needs>,
+    input: NoInfer<Input>,
+    options?: EnqueueOptions,
+  ) => Effect.Effect<RunRecord, RunError>
+  /** Goes on with an interrupted, paused, suspended or failed run where it stopped; a completed one gives its output again. */
   readonly resume: <Input, Output, Failure, Needs>(
     flow: Flow<Input, Output, Failure, Needs>,
     id: string,
     options?: ResumeOptions,
-  ) => Effect.Effect<Output, Failure | RunError, Exclude<Needs, CurrentStep>>
-  /** Ends a run: its steps are interrupted, their finalizers run. A run driven elsewhere stops at its next record. */
-  readonly cancel: (id: string, reason?: string) => Effect.Effect<void, StoreFailed | RunNotFound | RunTakenOver>
+  ) => Running<Output, Failure, Needs>
+  /** Tries the step again at which a run failed, or lets a quarantined run go on; other runs refuse it. */
+  readonly retry: <Input, Output, Failure, Needs>(
+    flow: Flow<Input, Output, Failure, Needs>,
+    id: string,
+    options?: ResumeOptions & CommandOptions,
+  ) => Effect.Effect<Output, Failure | RunError | CommandRefused, Exclude<Needs, CurrentStep | AnyMark>>
+  /** Starts a new run with the input of an old one, or with another. */
+  readonly rerun: <Input, Output, Failure, Needs>(
+    flow: Flow<Input, Output, Failure, Needs>,
+    id: string,
+    options?: StartOptions & { readonly input?: NoInfer<Input> },
+  ) => Running<Output, Failure, Needs>
+  /** A new run, `as`, that has done what run `id` did before the step at `path`; resume it, or leave it to a worker. */
+  readonly fork: <Needs>(flow: AnyOf<Needs>, id: string, path: string, options?: CommandOptions & { readonly as?: string }) => Command<Plan & { readonly run: string }>
+  /** Takes back what a run did from the step at `path` on; resume it, or leave it to a worker. */
+  readonly rewind: <Needs>(flow: AnyOf<Needs>, id: string, path: string, options?: CommandOptions) => Command<Plan>
+  /** What `rewind` and `fork` would run again. */
+  readonly plan: <Needs>(flow: AnyOf<Needs>, id: string, path: string) => Command<Plan>
+  /** Sends a signal that the flow waits for; the payload is checked by its type and its schema. */
+  readonly signal: <Needs, const Name extends string>(
+    flow: AnyOf<Needs>,
+    id: string,
+    name: SignalGuard<Needs, Name>,
+    payload: PayloadOf<Needs, Name>,
+    options?: SignalOptions,
+  ) => Effect.Effect<"accepted" | "duplicate", StoreFailed | RunNotFound | SignalRefused>
+  /** Stops a run until it is resumed: its steps are interrupted and run again then. */
+  readonly pause: (id: string, options?: CommandOptions) => Command<void>
+  /**
+   * Ends a run: its steps are interrupted, their finalizers run, and what can be undone is undone. Gives its status: `compensating` where
+   * this process does not know the flow, so that a worker, or `resume`, has to finish.
+   */
+  readonly cancel: (id: string, options?: CommandOptions & { readonly flow?: Flow<any, any, any, any> | undefined }) => Command<RunStatus>
   readonly get: (id: string) => Effect.Effect<RunRecord, StoreFailed | RunNotFound>
   readonly list: (filter?: RunFilter) => Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed>
   /** The run's durable events after `since`, oldest first. */
   readonly events: (id: string, since?: number) => Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed | RunNotFound>
+  /** The signals sent to a run, oldest first. */
+  readonly signals: (id: string) => Effect.Effect<ReadonlyArray<SignalRecord>, StoreFailed | RunNotFound>
+  /** Drives what is due of these flows, from now until it is stopped or the scope closes. */
+  readonly worker: (flows: ReadonlyArray<Flow<any, any, any, any>>, options?: WorkerOptions) => Effect.Effect<Worker, FlowInvalid, Scope>
+  /** Deletes ended runs; gives what was, or would be, deleted. */
+  readonly prune: (options?: PruneOptions) => Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed>
+  /** Deletes the past of a run that nothing needs any more; gives the number of events. */
+  readonly compact: (id: string) => Effect.Effect<number, StoreFailed | RunNotFound>
+  /** A run as one JSON document. */
+  readonly export: (id: string) => Effect.Effect<string, StoreFailed | RunNotFound>
+  /** Brings in what `export` gave, under its own id or another. */
+  readonly import: (bundle: string, as?: string) => Effect.Effect<RunRecord, StoreFailed | RunNotFound | RunConflict | BundleInvalid>
   /** Tells `listener` everything that happens in this process from now on; gives the function that ends it. */
   readonly listen: (listener: Listener) => () => void
-}
-
-/** A run that goes on in this process. */
-interface Live {
-  /** How it ended. */
-  readonly done: Deferred.Deferred<Exit.Exit<unknown, unknown>>
-  readonly cancelled: { reason: string | undefined }
-  /** Another process has it now. */
-  taken: boolean
-  fiber: Fiber.Fiber<unknown, unknown> | undefined
 }
 
 /**
@@ -92,152 +152,89 @@ export class Heddle extends Service<Heddle, Shape>()("heddle/Heddle") {
     flow: Flow<Input, Output, Failure, Needs>,
     input: NoInfer<Input>,
     options?: StartOptions,
-  ): Effect.Effect<Output, Failure | RunError, Heddle | Exclude<Needs, CurrentStep>> => Heddle.use((heddle) => heddle.run(flow, input, options))
+  ): Effect.Effect<Output, Failure | RunError, Heddle | Exclude<Needs, CurrentStep | AnyMark>> => Heddle.use((heddle) => heddle.run(flow, input, options))
   static readonly resume = <Input, Output, Failure, Needs>(
     flow: Flow<Input, Output, Failure, Needs>,
     id: string,
     options?: ResumeOptions,
-  ): Effect.Effect<Output, Failure | RunError, Heddle | Exclude<Needs, CurrentStep>> => Heddle.use((heddle) => heddle.resume(flow, id, options))
+  ): Effect.Effect<Output, Failure | RunError, Heddle | Exclude<Needs, CurrentStep | AnyMark>> => Heddle.use((heddle) => heddle.resume(flow, id, options))
 
   /** On the `Store` of the context. */
   static readonly layer: Layer.Layer<Heddle, never, Store> = Layer.effect(Heddle, Effect.map(Store, (store) => makeHeddle(store)))
   /** In this process only. */
   static readonly layerMemory: Layer.Layer<Heddle> = Heddle.layer.pipe(Layer.provide(storeMemory))
   /** In one SQLite file. */
-  static readonly layerSqlite = (file: string, options?: SqliteOptions): Layer.Layer<Heddle, StoreFailed> =>
-    Heddle.layer.pipe(Layer.provide(storeSqlite(file, options)))
-}
-
-/** The runs that go on in this process, by store: whoever opens a file a second time meets them. */
-const liveByStore = new Map<string, Map<string, Live>>()
-const liveOf = (store: string): Map<string, Live> => {
-  const live = liveByStore.get(store) ?? new Map<string, Live>()
-  liveByStore.set(store, live)
-  return live
+  static readonly layerSqlite = (file: string, options?: SqliteOptions & HeddleOptions): Layer.Layer<Heddle, StoreFailed> =>
+    Layer.effect(Heddle, Effect.map(Store, (store) => makeHeddle(store, options))).pipe(Layer.provide(storeSqlite(file, options)))
 }
 
 /** The service on an open store. */
-export function makeHeddle(store: Store["Service"]): Shape {
+export function makeHeddle(store: Store["Service"], { lease = "30 seconds", poisoned = 5 }: HeddleOptions = {}): Shape {
   const listeners = new Listeners()
-  const live = store.shared ? liveOf(resolve(store.name)) : new Map<string, Live>()
+  const keeping = { store, listeners, durability: "sync" } as const
+  const conductor = new Conductor({ store, listeners }, new LiveRuns(store, Duration.toMillis(Duration.fromInputUnsafe(lease))), poisoned)
+  const control = new Control(conductor)
+  const known = <A, E>(id: string, use: (run: RunRecord) => Effect.Effect<A, E>) => Effect.flatMap(store.runs.get(id), use)
 
-  /** Drives `run` in a fiber of its own, so that it can be cancelled; everybody who asks for it waits for the same end. */
-  const conduct = (flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, durability: Durability): Effect.Effect<unknown, unknown, unknown> =>
-    Effect.suspend(() => {
-      const here: Live = { done: Deferred.makeUnsafe(), cancelled: { reason: undefined }, taken: false, fiber: undefined }
-      live.set(run.id, here)
-      return Effect.flatMap(
-        Effect.forkChild(drive(flow, run, fresh, { store, listeners, durability, alone: () => live.size === 1 }), { startImmediately: true }),
-        (fiber) => {
-          here.fiber = fiber
-          const watching = store.shared ? watch(store, run, here) : undefined
-          return Effect.onExit(
-            Effect.flatMap(Fiber.await(fiber), (exit) => {
-              const { reason } = here.cancelled
-              if (here.taken && Exit.hasInterrupts(exit)) return Effect.fail(new RunTakenOver({ run: run.id }))
-              return reason !== undefined && Exit.hasInterrupts(exit) ? Effect.fail(new RunCancelled({ run: run.id, reason })) : exit
-            }),
-            (exit) =>
-              Effect.sync(() => {
-                if (watching !== undefined) clearInterval(watching)
-                live.delete(run.id)
-                Deferred.doneUnsafe(here.done, Exit.succeed(exit))
-              }),
-          )
-        },
-      )
-    })
-
-  /** Goes on with a run that exists. */
-  const goOn = (flow: FlowIR, run: RunRecord, durability: Durability): Effect.Effect<unknown, unknown, unknown> =>
-    Effect.suspend(() => {
-      const here = live.get(run.id)
-      if (here !== undefined) {
-        // whoever began it may have been interrupted: then it is for those who wait to go on
-        return Effect.flatMap(Deferred.await(here.done), (exit) => {
-          const abandoned = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-          return abandoned ? Effect.flatMap(store.runs.get(run.id), (again) => goOn(flow, again, durability)) : exit
-        })
-      }
-      if (run.status === "completed" || run.status === "cancelled") return ending(flow, store, run, listeners)
-      if (run.status === "running" && run.owner !== owner && isAlive(run.owner)) return Effect.fail(new RunOwned({ run: run.id, owner: run.owner }))
-      return Effect.flatMap(Effect.andThen(unchanged(flow, run), store.runs.claim(run.id, run.fence, owner)), (claimed) =>
-        conduct(flow, claimed, undefined, durability))
-    })
-
-  const valid = (flow: FlowIR) =>
+  const valid = (flow: FlowIR): Effect.Effect<void, FlowInvalid> =>
     Effect.suspend(() => {
       const problems = check(flow).filter(({ level }) => level === "error")
       return problems.length === 0 ? Effect.void : Effect.fail(new FlowInvalid({ flow: flow.name, problems }))
     })
+  const validId = (flow: FlowIR, id: string): Effect.Effect<void, InputInvalid> =>
+    isRunId(id) ?
+      Effect.void :
+      Effect.fail(new InputInvalid({ flow: flow.name, path: "", issues: [{ path: "id", message: "a run id is 1 to 256 characters of A-Z a-z 0-9 . _ : -" }] }))
 
-  const start = (flow: FlowIR, input: unknown, { id = randomUUID(), durability = "sync", source }: StartOptions) =>
+  const run = (flow: FlowIR, input: unknown, { id = randomUUID(), durability = "sync", onSuspend = "wait", source }: StartOptions, origin?: string) =>
     Effect.gen(function*() {
       yield* valid(flow)
-      if (!isRunId(id)) {
-        const message = "a run id is 1 to 256 characters of A-Z a-z 0-9 . _ : -"
-        return yield* new InputInvalid({ flow: flow.name, path: "", issues: [{ path: "id", message }] })
-      }
-      const parsed = yield* parseInput(flow, input)
-      const encoded = yield* stored("input", () => encodeValue(input))
-      const { created, run } = yield* store.runs.create({
-        id,
-        flow: flow.name,
-        version: flow.version,
-        fingerprint: fingerprint(flow),
-        input: encoded,
-        source,
-        owner,
-      })
-      if (created) return yield* conduct(flow, run, { input: parsed }, durability)
-      if (run.flow !== flow.name) return yield* new RunConflict({ run: id, differs: "flow" })
-      if (run.input !== encoded) return yield* new RunConflict({ run: id, differs: "input" })
-      return yield* run.status === "failed" ? ending(flow, store, run, listeners) : goOn(flow, run, durability)
+      yield* validId(flow, id)
+      const { created, run: record, parsed } = yield* conductor.create(flow, input, { id, source, parent: undefined, origin })
+      const how = { durability, onSuspend, retries: false, unpauses: false }
+      return yield* created ? conductor.begin(flow, record, parsed, how) : conductor.settle(flow, id, how)
     })
-
-  const cancel: Shape["cancel"] = (id, reason = "") =>
-    Effect.gen(function*() {
-      const run = yield* store.runs.get(id)
-      if (run.status !== "running") return
-      const here = live.get(id)
-      if (here?.fiber !== undefined) {
-        here.cancelled.reason = reason
-        yield* Fiber.interrupt(here.fiber)
-      }
-      const claimed = yield* store.runs.claim(id, run.fence, owner)
-      const journal = new Journal(store, claimed, undefined, "sync", listeners, yield* store.events.head(claimed))
-      yield* journal.append("run.cancelled", "", "", JSON.stringify({ reason }), "cancelled")
-    })
+  const resume = (flow: FlowIR, id: string, { durability = "sync", onSuspend = "wait" }: ResumeOptions) =>
+    Effect.andThen(valid(flow), conductor.settle(flow, id, { durability, onSuspend, retries: true, unpauses: true }))
 
   // oxlint-disable typescript/no-unsafe-type-assertion -- output, failure and needs are in the flow's type and erased in its program
   return Heddle.of({
-    run: (flow, input, options = {}) => start(flow.ir, input, options) as Effect.Effect<never>,
-    resume: (flow, id, { durability = "sync" } = {}) =>
+    run: (flow, input, options = {}) => run(flow.ir, input, options) as Effect.Effect<never>,
+    start: ({ ir }, input, { id = randomUUID(), source, at } = {}) =>
       Effect.gen(function*() {
-        yield* valid(flow.ir)
-        const run = yield* store.runs.get(id)
-        if (run.flow !== flow.ir.name) return yield* new RunConflict({ run: id, differs: "flow" })
-        return yield* goOn(flow.ir, run, durability)
-      }) as Effect.Effect<never>,
-    cancel,
+        yield* valid(ir)
+        yield* validId(ir, id)
+        const { run: record } = yield* conductor.create(ir, input, { id, source, parent: undefined, origin: undefined, at: at?.getTime() ?? Date.now() })
+        conductor.news(id)
+        return record
+      }) as Effect.Effect<RunRecord, RunError>,
+    resume: (flow, id, options = {}) => resume(flow.ir, id, options) as Effect.Effect<never>,
+    retry: (flow, id, options = {}) => Effect.andThen(control.permitted(id, "retry", options), resume(flow.ir, id, options)) as Effect.Effect<never>,
+    rerun: (flow, id, options = {}) =>
+      Effect.flatMap("input" in options ? Effect.succeed(options.input) : control.inputOf(id), (input) => run(flow.ir, input, options, id)) as Effect.Effect<never>,
+    fork: (flow, id, path, options = {}) => {
+      const as = options.as ?? randomUUID()
+      return Effect.map(Effect.tap(control.fork(flow.ir, id, path, as, options), () => Effect.sync(() => conductor.news(as))), (plan) => ({ ...plan, run: as }))
+    },
+    rewind: (flow, id, path, options) => Effect.tap(control.rewind(flow.ir, id, path, options), () => Effect.sync(() => conductor.news(id))),
+    plan: (flow, id, path) => control.plan(flow.ir, id, path, "rewind"),
+    signal: (flow, id, name, payload, options = {}) => sendSignal(conductor, flow.ir, id, { id: options.id ?? randomUUID(), name: name as string, payload }),
+    pause: control.pause,
+    cancel: (id, options = {}) => control.cancel(id, { ...options, flow: options.flow?.ir }),
     get: store.runs.get,
     list: (filter = {}) => store.runs.list(filter),
-    events: (id, since = 0) => Effect.flatMap(store.runs.get(id), (run) => store.events.since(run, since)),
+    events: (id, since = 0) => known(id, (record) => store.events.since(record, since)),
+    signals: (id) => known(id, (record) => store.signals.list(record)),
+    worker: (flows, options = {}) =>
+      Effect.andThen(
+        Effect.forEach(flows, ({ ir }) => valid(ir)),
+        Effect.acquireRelease(startWorker(conductor, flows.map(({ ir }) => ir), options), ({ stop }) => stop),
+      ),
+    prune: (options = {}) => prune(store, options),
+    compact: (id) => known(id, (record) => compact(store, record)),
+    export: (id) => exportRun(store, id),
+    import: (bundle, as) => importRun(keeping, bundle, as),
     listen: (listener) => listeners.add(listener),
   })
   // oxlint-enable typescript/no-unsafe-type-assertion
 }
-
-/** How often a process looks whether another one has cancelled or taken over what it drives, in milliseconds. */
-const watchInterval = 250
-
-const watch = (store: Store["Service"], run: RunRecord, here: Live): NodeJS.Timeout =>
-  setInterval(() => {
-    const look = Effect.map(store.runs.get(run.id), ({ fence, status }) => {
-      if (fence === run.fence || here.fiber === undefined) return
-      if (status === "cancelled") here.cancelled.reason = "by another process"
-      else here.taken = true
-      here.fiber.interruptUnsafe()
-    })
-    Effect.runFork(Effect.ignore(look))
-  }, watchInterval).unref()

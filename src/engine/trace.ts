@@ -1,10 +1,12 @@
 /** A run as a tree of what happened in it, folded from its events. */
 import { type EventData, type EventKind, eventPath, type RunEvent } from "../model/event.ts"
+import { Floors } from "../services/floors.ts"
+import { dataOf } from "../services/journal.ts"
 
 export interface TraceNode {
   readonly path: string
   readonly name: string
-  readonly kind: "step" | "when" | "loop" | "jump" | "each" | "parallel" | "protect" | "pass" | "block"
+  readonly kind: "step" | "when" | "loop" | "jump" | "each" | "parallel" | "protect" | "wait" | "pass" | "block"
   readonly status: "completed" | "failed" | "skipped" | "open"
   /** From the event before it in its block to its own end, in milliseconds. */
   readonly milliseconds: number | undefined
@@ -27,7 +29,13 @@ type Writable = { -readonly [Key in keyof Draft]: Draft[Key] }
 /** The nodes of a run, in the order in which they were first heard of. */
 export function trace(events: ReadonlyArray<RunEvent>): ReadonlyArray<TraceNode> {
   const root = draft("", "", events[0]?.at ?? 0)
+  const floors = new Floors()
   for (const event of events) {
+    const { forget } = dataOf(event)
+    if (forget !== undefined) floors.forget(forget, event.seq)
+  }
+  for (const event of events) {
+    if (floors.covers(event)) continue
     if (event.kind.startsWith("run.")) {
       root.next = event.at
       continue
@@ -77,20 +85,19 @@ function find(root: Writable, event: Pick<RunEvent, "parent" | "name">): Writabl
 
 /** Notes what `event` says of its node; true if the node has ended. */
 function apply(node: Writable, { kind, data }: RunEvent): boolean {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the engine's own events
-  const said = JSON.parse(data) as EventData
+  const said = dataOf({ data })
   const [noun, verb] = kind.split(".") as [string, string]
-  if (noun !== "guard" && noun !== "fork" && noun !== "flow" && verb !== "iterated") node.kind = noun as TraceNode["kind"]
+  if (noun !== "guard" && noun !== "fork" && noun !== "flow" && noun !== "compensation" && verb !== "iterated") node.kind = noun as TraceNode["kind"]
   return (verbs[kind] ?? verbs[verb])!(node, said)
 }
 
 type Verb = (node: Writable, said: EventData) => boolean
-const completed: Verb = (node, { output, attempts = 1, signal }) => {
+const completed: Verb = (node, { output, attempts = 1, jump }) => {
   node.status = "completed"
   node.attempts = attempts
   node.error = undefined
   node.output = output === undefined ? undefined : JSON.stringify(output)
-  if (signal !== undefined) node.note = signal
+  if (jump !== undefined) node.note = jump
   return true
 }
 const verbs: Readonly<Partial<Record<EventKind | (string & {}), Verb>>> = {
@@ -116,6 +123,25 @@ const verbs: Readonly<Partial<Record<EventKind | (string & {}), Verb>>> = {
   },
   retried: (node, { attempts }) => {
     node.attempts = attempts!
+    return false
+  },
+  migrated: completed,
+  "step.started": () => false,
+  "protect.started": () => false,
+  "wait.started": (node, { reason, until }) => {
+    node.note = [reason === undefined ? "" : `for '${reason}'`, until === undefined ? "" : `until ${new Date(until).toISOString()}`].filter(Boolean).join(" ")
+    return false
+  },
+  refused: (node, { reason }) => {
+    node.note = `refused a signal: ${reason}`
+    return false
+  },
+  "compensation.completed": (node) => {
+    node.note = "undone"
+    return false
+  },
+  "compensation.failed": (node) => {
+    node.note = "could not be undone"
     return false
   },
   caught: (node, { tag }) => {

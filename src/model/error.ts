@@ -133,15 +133,101 @@ export class RunCancelled extends TaggedError("RunCancelled")<{ readonly run: st
     return `run '${this.run}' was cancelled${this.reason === "" ? "" : `: ${this.reason}`}`
   }
 }
+/** The run waits for a signal or a time; it goes on by itself where a worker runs, or with `resume`. */
+export class RunSuspended extends TaggedError("RunSuspended")<{ readonly run: string; readonly waits: ReadonlyArray<string>; readonly until: number | undefined }> {
+  override get message(): string {
+    const signals = this.waits.map((name) => `'${name}'`).join(", ")
+    const time = this.until === undefined ? "" : new Date(this.until).toISOString()
+    return `run '${this.run}' is suspended: it waits for ${[signals === "" ? "" : `signal ${signals}`, time === "" ? "" : `the time ${time}`].filter(Boolean).join(" or ")}`
+  }
+}
+/** The run was paused on request. */
+export class RunPaused extends TaggedError("RunPaused")<{ readonly run: string; readonly reason: string }> {
+  override get message(): string {
+    return `run '${this.run}' was paused${this.reason === "" ? "" : `: ${this.reason}`}. Resume it to go on`
+  }
+}
+/** The process that drove this run died too often without getting on. */
+export class RunQuarantined extends TaggedError("RunQuarantined")<{ readonly run: string; readonly crashes: number }> {
+  override get message(): string {
+    return `run '${this.run}' is quarantined: its process died ${this.crashes} times without getting on. Find the step that kills it, then retry it`
+  }
+}
+/** A command does not fit the run as it is now. */
+export class CommandRefused
+  extends TaggedError("CommandRefused")<{ readonly run: string; readonly command: string; readonly status: string; readonly reason: string }>
+{
+  override get message(): string {
+    return `cannot ${this.command} run '${this.run}', which is ${this.status}: ${this.reason}`
+  }
+}
+/** A signal was not accepted. */
+export class SignalRefused extends TaggedError("SignalRefused")<{ readonly run: string; readonly signal: string; readonly reason: string }> {
+  override get message(): string {
+    return `signal '${this.signal}' to run '${this.run}' was refused: ${this.reason}`
+  }
+}
+/** A signal did not come in time. */
+export class WaitTimedOut extends TaggedError("WaitTimedOut")<{ readonly path: string; readonly milliseconds: number }> {
+  override get message(): string {
+    return `'${this.path}' waited ${this.milliseconds} ms and no signal came. Give it a longer timeout, or atTimeout: "continue"`
+  }
+}
+/** A `protect` took longer than its `timeout`; what went on inside was interrupted. */
+export class ProtectTimedOut extends TaggedError("ProtectTimedOut")<{ readonly path: string; readonly milliseconds: number }> {
+  override get message(): string {
+    return `'${this.path}' did not finish within ${this.milliseconds} ms. Give it a longer timeout, or catch ProtectTimedOut`
+  }
+}
+/** A step that runs at most once was begun before a crash, and nobody knows whether it finished. */
+export class StepUncertain extends TaggedError("StepUncertain")<{ readonly path: string }> {
+  override get message(): string {
+    return `step '${this.path}' runs at most once and was begun before its process died: it may have happened. Look at the outside world, then catch StepUncertain or rewind to the step`
+  }
+}
+/** What was done could not all be undone; `error` is why it had to be, `failures` what went wrong. */
+export class CompensationFailed extends TaggedError("CompensationFailed")<{
+  readonly run: string
+  readonly error: unknown
+  readonly failures: ReadonlyArray<{ readonly path: string; readonly error: unknown }>
+}> {
+  override get message(): string {
+    return `run '${this.run}' failed (${messageOf(this.error)}) and ${this.failures.length} compensations failed:${
+      this.failures.map(({ path, error }) => `\n  ${path}: ${messageOf(error)}`).join("")
+    }\nRetry the run to try them again`
+  }
+}
+/** A transaction was asked of a store that has no database of its own. */
+export class TransactionUnsupported extends TaggedError("TransactionUnsupported")<{ readonly store: string }> {
+  override get message(): string {
+    return `a transaction step needs a store with SQL, and ${this.store} has none. Run it on a SQLite file`
+  }
+}
+/** A migration threw, or gave a state that the flow cannot go on from; nothing was changed. */
+export class MigrationFailed extends TaggedError("MigrationFailed")<{ readonly run: string; readonly from: number; readonly to: number; readonly reason: string }> {
+  override get message(): string {
+    return `run '${this.run}' cannot be migrated from version ${this.from} to ${this.to}: ${this.reason}`
+  }
+}
+/** A bundle to be imported is damaged, or was not made by `heddle export`. */
+export class BundleInvalid extends TaggedError("BundleInvalid")<{ readonly at: string; readonly reason: string }> {
+  override get message(): string {
+    return `the bundle cannot be imported: ${this.at === "" ? "" : `${this.at}: `}${this.reason}`
+  }
+}
 /** The flow's structure is not the one this run was started with. */
 export class FlowChanged extends TaggedError("FlowChanged")<{
   readonly run: string
   readonly flow: string
   readonly started: string
   readonly current: string
+  /** What is different, a line each. */
+  readonly changes: ReadonlyArray<string>
 }> {
   override get message(): string {
-    return `run '${this.run}' was started with flow '${this.flow}' as ${this.started}; the flow is now ${this.current}. Resume it with the code it was started with, or start a new run`
+    return `run '${this.run}' was started with flow '${this.flow}' as ${this.started}; the flow is now ${this.current}.${
+      this.changes.map((change) => `\n  ${change}`).join("")
+    }\nResume it with the code it was started with, or raise the version and give a migration`
   }
 }
 /** The store could not read or write; nothing that was acknowledged is lost. */
@@ -152,6 +238,9 @@ export class StoreFailed
     return `${this.store}: ${this.operation} failed: ${this.reason}`
   }
 }
+
+/** Errors of the store itself: they cannot be recorded, and no author can handle them. */
+export const isStoreError = (error: unknown): boolean => error instanceof StoreFailed || error instanceof RunTakenOver
 
 /** What any run can end with beside its flow's own errors. */
 export type RunError =
@@ -168,5 +257,11 @@ export type RunError =
   | RunOwned
   | RunTakenOver
   | RunCancelled
+  | RunSuspended
+  | RunPaused
+  | RunQuarantined
+  | CompensationFailed
+  | TransactionUnsupported
+  | MigrationFailed
   | FlowChanged
   | StoreFailed

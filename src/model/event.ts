@@ -1,31 +1,54 @@
 /** One fact about a run. The durable events of a run, in order, are its journal. */
 
-export type EventKind =
-  | "run.started"
-  | "run.resumed"
-  | "run.completed"
-  | "run.failed"
-  | "run.cancelled"
-  | "guard.decided"
-  | "step.completed"
-  | "step.failed"
-  | "flow.retried"
-  | "when.decided"
-  | "when.completed"
-  | "loop.started"
-  | "loop.iterated"
-  | "loop.completed"
-  | "jump.completed"
-  | "each.started"
-  | "each.completed"
-  | "parallel.completed"
-  | "fork.completed"
-  | "fork.failed"
-  | "protect.caught"
-  | "protect.completed"
+/** Every kind of event that is kept. */
+export const eventKinds = [
+  "run.started",
+  "run.resumed",
+  "run.suspended",
+  "run.paused",
+  "run.rewound",
+  "run.forked",
+  "run.migrated",
+  "run.compensating",
+  "run.compensated",
+  "run.quarantined",
+  "run.completed",
+  "run.failed",
+  "run.cancelled",
+  "guard.decided",
+  "step.started",
+  "step.completed",
+  "step.failed",
+  "step.migrated",
+  "flow.retried",
+  "when.decided",
+  "when.completed",
+  "loop.started",
+  "loop.iterated",
+  "loop.completed",
+  "jump.completed",
+  "each.started",
+  "each.completed",
+  "parallel.completed",
+  "fork.completed",
+  "fork.failed",
+  "protect.started",
+  "protect.caught",
+  "protect.failed",
+  "protect.completed",
+  "wait.started",
+  "wait.refused",
+  "wait.completed",
+  "compensation.completed",
+  "compensation.failed",
+] as const
+export type EventKind = (typeof eventKinds)[number]
+
+/** The block of events about a run's coming and going, so that nobody has to read them to go on. */
+export const comings = "~"
 
 /** Events that are told to listeners while a run goes on and not kept. */
-export type LiveKind = "step.started" | "step.retried"
+export type LiveKind = "step.retried" | "wait.blocked"
 
 export interface RunEvent {
   /** 1, 2, 3 … without gaps in each run. */
@@ -43,7 +66,7 @@ export interface RunEvent {
 
 /** The path an event is about. */
 export const eventPath = ({ parent, name }: Pick<RunEvent, "parent" | "name">): string =>
-  parent === "" || name.startsWith("[") || name === "" ? parent + name : `${parent}/${name}`
+  parent === comings ? "" : parent === "" || name.startsWith("[") || name === "" ? parent + name : `${parent}/${name}`
 
 /**
  * Where a recorded value is: the number of the event that carries it, `null` for `undefined`, the value itself (`v`),
@@ -60,9 +83,31 @@ export interface EventData {
   readonly again?: boolean
   readonly last?: Ref
   readonly count?: number
-  readonly signal?: "break" | "continue"
+  readonly jump?: "break" | "continue"
   readonly attempts?: number
   readonly error?: unknown
   readonly tag?: string
   readonly reason?: string
+  /** A wait or a boundary ends at this time, in milliseconds since 1970. */
+  readonly until?: number
+  /** Id of the signal that was received. */
+  readonly received?: string
+  /** The step can be undone: where the names it read are recorded. */
+  readonly undo?: Readonly<Record<string, Ref>>
+  /** Number of the event whose step was undone. */
+  readonly of?: number
+  /** What was recorded under these paths before this event does not count. */
+  readonly forget?: ReadonlyArray<Forgotten>
+  /** The run is compensated because it was cancelled. */
+  readonly cancelled?: boolean
+  readonly failures?: ReadonlyArray<unknown>
+  readonly from?: number | string
+  readonly to?: number
+}
+
+/** A path and all inside it; with `pass`, the passes of that loop from this one on; with `only`, how it ended and nothing else. */
+export interface Forgotten {
+  readonly path: string
+  readonly pass?: number
+  readonly only?: boolean
 }

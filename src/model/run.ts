@@ -1,7 +1,41 @@
 /** One execution of a flow, as it is stored. */
 
 /** Where a run is in its life. */
-export type RunStatus = "running" | "completed" | "failed" | "cancelled"
+export type RunStatus =
+  /** Ready to be driven by whoever comes. */
+  | "pending"
+  | "running"
+  /** Waits for a signal or a time; takes no memory. */
+  | "suspended"
+  /** Stopped on request, until it is resumed. */
+  | "paused"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  /** What its steps did is being undone. */
+  | "compensating"
+  /** It failed, and what its steps did is undone. */
+  | "compensated"
+  /** Its process died too often while driving it. */
+  | "quarantined"
+
+export const runStatuses: ReadonlyArray<RunStatus> = [
+  "pending",
+  "running",
+  "suspended",
+  "paused",
+  "completed",
+  "failed",
+  "cancelled",
+  "compensating",
+  "compensated",
+  "quarantined",
+]
+const ended: ReadonlySet<RunStatus> = new Set(["completed", "cancelled", "compensated"])
+/** Nothing more will happen to a run with this status. */
+export const hasEnded = (status: RunStatus): boolean => ended.has(status)
+/** Somebody drives a run with this status, or did until it died. */
+export const isDriven = (status: RunStatus): boolean => status === "running" || status === "compensating"
 
 /** A run as a store keeps it: strings and numbers only. */
 export interface RunRecord {
@@ -14,17 +48,29 @@ export interface RunRecord {
   readonly input: string
   /** `file#export` of the flow, where the command line started it. */
   readonly source: string | undefined
-  /** `host:pid` of the process that drives it. */
+  /** `host:pid:nonce` of the process that drives it, `""` if none does. */
   readonly owner: string
   /** Grows with every change of owner; an append with an older one is refused. */
   readonly fence: number
+  /** When somebody has to look after it, in milliseconds since 1970: the end of its owner's lease, the end of its wait; `undefined`: never. */
+  readonly due: number | undefined
+  /** The signals a suspended run waits for. */
+  readonly waits: ReadonlyArray<string>
+  /** How often its owner died since it last got on. */
+  readonly crashes: number
+  /** The newest event when its owner last died. */
+  readonly crashedAt: number
+  /** The run that started it as its child. */
+  readonly parent: string | undefined
+  /** The run it was forked from, or is another try of. */
+  readonly origin: string | undefined
   /** Milliseconds since 1970. */
   readonly createdAt: number
   readonly updatedAt: number
 }
 
 /** What a caller gives to start a run. */
-export type NewRun = Pick<RunRecord, "id" | "flow" | "version" | "fingerprint" | "input" | "source" | "owner">
+export type NewRun = Pick<RunRecord, "id" | "flow" | "version" | "fingerprint" | "input" | "source" | "owner" | "status" | "due" | "parent" | "origin">
 
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,255}$/
 /** Ids are 1 to 256 characters of `A-Z a-z 0-9 . _ : -`. */

@@ -1,13 +1,15 @@
 /** The journal of one run: numbers events, writes them, and answers what is already recorded. */
 import * as Effect from "effect/Effect"
-import type { FlowIR, ValueCodec } from "../../dsl/ir/node.ts"
+import type { FlowIR, Transaction, ValueCodec } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { walk } from "../../dsl/ir/walk.ts"
-import { type RunTakenOver, StoreFailed } from "../model/error.ts"
-import { type EventData, type EventKind, eventPath, type Ref, type RunEvent } from "../model/event.ts"
-import type { RunRecord, RunStatus } from "../model/run.ts"
+import { type RunTakenOver, StoreFailed, type TransactionUnsupported } from "../model/error.ts"
+import { comings, type EventData, type EventKind, eventPath, type Ref, type RunEvent } from "../model/event.ts"
+import type { RunRecord } from "../model/run.ts"
+import type { SignalRecord } from "../model/signal.ts"
 import { decodeValue, revive } from "../model/value.ts"
-import type { Acknowledge, Durability, Store } from "../store/store.ts"
+import type { Acknowledge, Change, Durability, Store } from "../store/store.ts"
+import { Floors } from "./floors.ts"
 import type { Listeners } from "./listeners.ts"
 
 /** What is recorded of one node of a block. */
@@ -32,7 +34,13 @@ const roles: Readonly<Partial<Record<EventKind, keyof Known>>> = {
   "parallel.completed": "completed",
   "protect.completed": "completed",
   "fork.completed": "completed",
+  "wait.completed": "completed",
+  "step.migrated": "completed",
   "fork.failed": "failed",
+  "protect.failed": "failed",
+  "step.started": "started",
+  "protect.started": "started",
+  "wait.started": "started",
   "guard.decided": "guard",
   "when.decided": "decided",
   "loop.started": "started",
@@ -43,6 +51,15 @@ const roles: Readonly<Partial<Record<EventKind, keyof Known>>> = {
 
 type Failure = StoreFailed | RunTakenOver
 
+/** What a journal needs to know beside its run. */
+export interface Keeping {
+  readonly store: Store["Service"]
+  readonly listeners: Listeners
+  readonly durability: Durability
+  /** No other run goes on in this process. */
+  readonly alone?: () => boolean
+}
+
 export class Journal {
   readonly #store: Store["Service"]
   readonly #run: RunRecord
@@ -51,25 +68,25 @@ export class Journal {
   readonly #codecs: ReadonlyMap<string, ValueCodec>
   readonly #alone: (() => boolean) | undefined
   #met = false
-  readonly #floors = new Map<string, number>()
+  readonly #floors = new Floors()
   /** Forks that failed before this event may try again: the run has failed with them since, and was resumed. */
-  readonly #forgiven: number
+  #forgiven = 0
+  /** Signals that a wait has picked and not yet recorded. */
+  readonly #picked = new Set<string>()
   /** Number of the newest event. */
   seq: number
   /** Joins that are going on in this run: their forks append side by side. */
   joins = 0
+  /** The run was migrated: nodes behind an unfinished one may be finished. */
+  sparse = false
+  /** The run's input, where references of its compensations lead. */
+  input: unknown
+  /** The run is being undone since this event. */
+  compensating: RunEvent | undefined
+  /** The error for which a part of the run was undone. */
+  undoneFor: unknown
 
-  constructor(
-    store: Store["Service"],
-    run: RunRecord,
-    flow: FlowIR | undefined,
-    durability: Durability,
-    listeners: Listeners,
-    head: number,
-    alone?: () => boolean,
-    forgiven = 0,
-  ) {
-    this.#forgiven = forgiven
+  constructor(run: RunRecord, flow: FlowIR | undefined, { store, listeners, durability, alone }: Keeping, head: number) {
     this.#alone = alone
     this.#codecs = flow === undefined ? new Map() : codecsOf(flow)
     this.#store = store
@@ -79,28 +96,78 @@ export class Journal {
     this.seq = head
   }
 
+  /** The journal of a run that has one already. */
+  static open(run: RunRecord, flow: FlowIR | undefined, keeping: Keeping): Effect.Effect<Journal, StoreFailed> {
+    const { events } = keeping.store
+    return Effect.gen(function*() {
+      const journal = new Journal(run, flow, keeping, yield* events.head(run))
+      for (const event of yield* events.under(run, "")) {
+        if (event.name !== "") continue
+        const { forget } = dataOf(event)
+        if (forget !== undefined) journal.#floors.forget(forget, event.seq)
+        if (event.kind === "run.failed") journal.#forgiven = event.seq
+        if (event.kind === "run.migrated") journal.sparse = true
+        if (event.kind === "run.compensating") journal.compensating = event
+        if (event.kind === "run.rewound") journal.compensating = undefined
+      }
+      return journal
+    })
+  }
+
   /** Writes that the run begins, without waiting: the run itself is stored already, and what follows is written after it. */
   begin(kind: "run.started" | "run.resumed", data: string): Effect.Effect<void, Failure> {
-    return this.#write(kind, "", "", data, this.#durability === "exit" ? "exit" : "async", undefined)
+    const parent = kind === "run.started" ? "" : comings
+    return this.#write(kind, parent, "", data, this.#durability === "exit" ? "exit" : "async", undefined)
   }
 
   /** Writes one event; its number is `seq` right after the call. Done when it is as durable as the run asks for. */
-  append(kind: EventKind, parent: string, name: string, data: string, status?: RunStatus): Effect.Effect<void, Failure> {
+  append(kind: EventKind, parent: string, name: string, data: string, change?: Change): Effect.Effect<void, Failure> {
     // the first append waits for company: runs that begin together are seen by then
     const now = this.#alone?.() === true && this.#met && this.#durability === "sync" && this.joins === 0
     this.#met = true
-    return this.#write(kind, parent, name, data, now ? "now" : this.#durability, status)
+    return this.#write(kind, parent, name, data, now ? "now" : this.#durability, change)
   }
 
-  #write(kind: EventKind, parent: string, name: string, data: string, acknowledge: Acknowledge, status: RunStatus | undefined): Effect.Effect<void, Failure> {
+  #write(kind: EventKind, parent: string, name: string, data: string, acknowledge: Acknowledge, change: Change | undefined): Effect.Effect<void, Failure> {
     const event = { seq: ++this.seq, kind, parent, name, data }
-    const written = this.#store.events.append(this.#run, event, acknowledge, status)
+    const written = this.#store.events.append(this.#run, event, acknowledge, change)
     if (this.#listeners.none) return written
     return Effect.tap(written, () => Effect.sync(() => this.#tell(kind, eventPath(event), event.seq, data)))
   }
 
+  /** Writes the event whose data `work` gives, in one transaction with what `work` does to the database; gives the event's number. */
+  transact(
+    kind: EventKind,
+    parent: string,
+    name: string,
+    work: (transaction: Transaction) => string,
+  ): Effect.Effect<number, Failure | TransactionUnsupported> {
+    return Effect.suspend(() => {
+      const event = { seq: this.seq + 1, kind, parent, name }
+      let data = ""
+      const written = this.#store.events.transact(this.#run, event, (transaction) => {
+        data = work(transaction)
+        this.seq = event.seq
+        return data
+      })
+      return Effect.map(written, () => {
+        if (!this.#listeners.none) this.#tell(kind, eventPath(event), event.seq, data)
+        return event.seq
+      })
+    })
+  }
+
+  /** The oldest signal of this name that nobody has received; it is the caller's until `putBack`. */
+  pick(name: string): Effect.Effect<SignalRecord | undefined, StoreFailed> {
+    return Effect.map(this.#store.signals.waiting(this.#run, name), (signals) => {
+      const found = signals.find(({ id }) => !this.#picked.has(id))
+      if (found !== undefined) this.#picked.add(found.id)
+      return found
+    })
+  }
+
   /** Tells listeners of something that is not kept. */
-  notice(kind: "step.started" | "step.retried", path: string): void {
+  notice(kind: "step.started" | "step.retried" | "wait.blocked", path: string): void {
     if (!this.#listeners.none) this.#tell(kind, path, undefined, undefined)
   }
 
@@ -112,10 +179,9 @@ export class Journal {
   under(path: string): Effect.Effect<Recorded, StoreFailed> {
     return Effect.map(this.#store.events.under(this.#run, path), (events) => {
       const recorded = new Map<string, Known>()
-      const floor = this.#floorOf(path)
       for (const event of events) {
         const role = roles[event.kind]
-        if (role === undefined || event.seq < floor || (role === "failed" && event.seq < this.#forgiven)) continue
+        if (role === undefined || this.#floors.covers(event) || (event.kind === "fork.failed" && event.seq < this.#forgiven)) continue
         const known = recorded.get(event.name)
         if (known === undefined) recorded.set(event.name, { [role]: event })
         else known[role] = event
@@ -126,22 +192,23 @@ export class Journal {
 
   /** Nothing recorded inside `path` before event `seq` counts: it is of an attempt that was given up. */
   forget(path: string, seq: number): void {
-    this.#floors.set(path, seq)
-  }
-
-  #floorOf(path: string): number {
-    let floor = 0
-    for (const [given, seq] of this.#floors) if (`${path}/`.startsWith(`${given}/`)) floor = Math.max(floor, seq)
-    return floor
+    this.#floors.inside(path, seq)
   }
 
   /** The passes recorded of the loop at `path`: all, or only the newest. */
   passes(path: string, all: boolean): Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> {
-    const floor = this.#floorOf(path)
-    const found: Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> = all ?
+    const found: Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> = all || !this.#floors.none ?
       this.#store.events.under(this.#run, path) :
       Effect.map(this.#store.events.last(this.#run, path, "loop.iterated"), (event) => (event === undefined ? [] : [event]))
-    return Effect.map(found, (events) => events.filter(({ kind, seq }) => kind === "loop.iterated" && seq >= floor))
+    return Effect.map(found, (events) => {
+      const passes = events.filter((event) => event.kind === "loop.iterated" && !this.#floors.covers(event))
+      return all ? passes : passes.slice(-1)
+    })
+  }
+
+  /** Every event that counts, oldest first. */
+  all(): Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> {
+    return Effect.map(this.#store.events.since(this.#run, 0), (events) => events.filter((event) => !this.#floors.covers(event)))
   }
 
   /** The output that `event` carries or refers to. */
@@ -156,6 +223,7 @@ export class Journal {
   /** The value behind one reference. */
   value(ref: Ref): Effect.Effect<unknown, StoreFailed> {
     if (ref === null) return Effect.succeed(undefined)
+    if (ref === 0) return Effect.succeed(this.input)
     if (typeof ref !== "number") return "r" in ref ? this.#parts(ref.r) : Effect.succeed(revive(ref.v))
     return Effect.flatMap(this.#store.events.at(this.#run, ref), (event) => (event === undefined ? Effect.fail(this.#missing(ref)) : this.output(event)))
   }
@@ -189,7 +257,7 @@ const codecsOf = (flow: FlowIR): ReadonlyMap<string, ValueCodec> => {
 
 /** What an event says. */
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `Outcome.encode` and its siblings only
-export const dataOf = (event: RunEvent): EventData => JSON.parse(event.data) as EventData
+export const dataOf = (event: Pick<RunEvent, "data">): EventData => JSON.parse(event.data) as EventData
 /** The error that an event carries. */
 export const errorOf = (event: RunEvent): unknown => decodeValue(JSON.stringify(dataOf(event).error))
 

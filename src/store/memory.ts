@@ -1,17 +1,19 @@
 /** Keeps everything in this process: for tests, first steps, and flows that need no journal. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { RunNotFound, RunTakenOver } from "../model/error.ts"
+import { RunNotFound, RunTakenOver, TransactionUnsupported } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
-import type { RunRecord } from "../model/run.ts"
-import { Store } from "./store.ts"
+import { hasEnded, type RunRecord } from "../model/run.ts"
+import { pendingSignals, type SignalRecord } from "../model/signal.ts"
+import { type Change, Store } from "./store.ts"
 
 interface Kept {
   run: RunRecord
-  readonly events: Array<RunEvent>
+  events: Array<RunEvent>
   /** Made when somebody asks for a block, which only a resumed run does; covers the first `indexed` events. */
-  readonly byParent: Map<string, Array<RunEvent>>
+  byParent: Map<string, Array<RunEvent>>
   indexed: number
+  readonly signals: Array<SignalRecord>
 }
 
 /** The events that belong directly to a block. */
@@ -25,15 +27,36 @@ function under(kept: Kept | undefined, parent: string): ReadonlyArray<RunEvent> 
   }
   return kept.byParent.get(parent) ?? []
 }
+/** Events were taken out: their places have changed. */
+const reindex = (kept: Kept, events: ReadonlyArray<RunEvent>): void => {
+  kept.events = [...events]
+  kept.byParent = new Map()
+  kept.indexed = 0
+}
 
 /** A new, empty store. */
 export const memoryStore = (): Store["Service"] => {
   const kept = new Map<string, Kept>()
+  const flows = new Map<string, string>()
+  const all = () => [...kept.values()].map(({ run }) => run)
   const known = (id: string) =>
     Effect.suspend(() => {
       const found = kept.get(id)
       return found === undefined ? Effect.fail(new RunNotFound({ run: id })) : Effect.succeed(found)
     })
+  const wake = (id: string, now: number) => {
+    const found = kept.get(id)
+    if (found?.run.status === "suspended") found.run = { ...found.run, due: Math.min(now, found.run.due ?? now) }
+  }
+  const change = (found: Kept, { takes, ...changed }: Change, { seq, at }: RunEvent) => {
+    const taken = found.signals.findIndex(({ id }) => id === takes)
+    if (taken >= 0) found.signals[taken] = { ...found.signals[taken]!, taken: seq }
+    const over = changed.status !== undefined && hasEnded(changed.status)
+    found.run = { ...found.run, ...changed, ...(over ? { due: undefined, waits: [] } : {}), updatedAt: at }
+    const { waits } = changed
+    if (waits !== undefined && found.signals.some((signal) => signal.taken === undefined && waits.includes(signal.name))) wake(found.run.id, at)
+    if (found.run.parent !== undefined && (over || changed.status === "failed" || changed.status === "quarantined")) wake(found.run.parent, at)
+  }
   return Store.of({
     name: "memory",
     shared: false,
@@ -43,38 +66,99 @@ export const memoryStore = (): Store["Service"] => {
           const found = kept.get(given.id)
           if (found !== undefined) return { created: false, run: found.run }
           const now = Date.now()
-          const run: RunRecord = { ...given, status: "running", fence: 1, createdAt: now, updatedAt: now }
-          kept.set(given.id, { run, events: [], byParent: new Map(), indexed: 0 })
+          const run: RunRecord = { ...given, fence: 1, waits: [], crashes: 0, crashedAt: 0, createdAt: now, updatedAt: now }
+          kept.set(given.id, { run, events: [], byParent: new Map(), indexed: 0, signals: [] })
           return { created: true, run }
         }),
       get: (id) => Effect.map(known(id), ({ run }) => run),
-      list: ({ flow, status, limit = 50 }) =>
+      list: ({ flow, status, parent, before, limit = 50 }) =>
         Effect.sync(() =>
-          [...kept.values()].toReversed().map(({ run }) => run)
-            .filter((run) => (flow === undefined || run.flow === flow) && (status === undefined || run.status === status))
+          all().toReversed()
+            .filter((run) =>
+              (flow === undefined || run.flow === flow) && (status === undefined || run.status === status) && (parent === undefined || run.parent === parent) &&
+              (before === undefined || run.updatedAt < before)
+            )
             .slice(0, limit)
         ),
-      claim: (id, fence, owner) =>
+      claim: ({ id, fence, status }, { owner, lease, ...claim }) =>
         Effect.flatMap(known(id), (found) => {
-          if (found.run.fence !== fence || (found.run.status !== "running" && found.run.status !== "failed")) return Effect.fail(new RunTakenOver({ run: id }))
-          found.run = { ...found.run, owner, fence: fence + 1, status: "running", updatedAt: Date.now() }
+          if (found.run.fence !== fence || found.run.status !== status) return Effect.fail(new RunTakenOver({ run: id }))
+          found.run = { ...found.run, ...claim, owner, fence: fence + 1, due: lease, waits: [], updatedAt: Date.now() }
           return Effect.succeed(found.run)
         }),
+      release: ({ id, fence }, due) =>
+        Effect.sync(() => {
+          const found = kept.get(id)
+          if (found?.run.fence !== fence) return
+          const status = found.run.status === "running" ? "pending" : found.run.status
+          found.run = { ...found.run, status, owner: "", due, updatedAt: Date.now() }
+        }),
+      renew: (owner, lease) =>
+        Effect.sync(() => {
+          for (const found of kept.values()) {
+            if (found.run.owner === owner && (found.run.status === "running" || found.run.status === "compensating")) found.run = { ...found.run, due: lease }
+          }
+        }),
+      nudge: (id, at) => Effect.sync(() => wake(id, at)),
+      due: (names, now, limit) =>
+        Effect.sync(() =>
+          all().filter(({ flow, due }) => due !== undefined && due <= now && names.includes(flow))
+            .sort((a, b) => a.due! - b.due!).slice(0, limit)
+        ),
+      nextDue: (names) =>
+        Effect.sync(() => {
+          const times = all().flatMap(({ flow, due }) => (due !== undefined && names.includes(flow) ? [due] : []))
+          return times.length === 0 ? undefined : Math.min(...times)
+        }),
+      look: (ids) => Effect.sync(() => ids.flatMap((id) => kept.get(id)?.run ?? [])),
+      copy: (from, to, seq) =>
+        Effect.sync(() => kept.get(to.id)?.events.push(...(kept.get(from.id)?.events ?? []).filter((event) => event.seq <= seq))),
+      remove: (ids) => Effect.sync(() => ids.forEach((id) => kept.delete(id))),
     },
     events: {
-      append: ({ id, fence }, append, _durability, status) => {
+      append: ({ id, fence }, append, _durability, changed) => {
         const found = kept.get(id)
         if (found === undefined || found.run.fence !== fence) return Effect.fail(new RunTakenOver({ run: id }))
         const event: RunEvent = { ...append, at: Date.now() }
         found.events.push(event)
-        if (status !== undefined) found.run = { ...found.run, status, updatedAt: event.at }
+        if (changed !== undefined) change(found, changed, event)
         return Effect.void
       },
+      transact: () => Effect.fail(new TransactionUnsupported({ store: "memory" })),
       under: ({ id }, parent) => Effect.sync(() => under(kept.get(id), parent).slice()),
       last: ({ id }, parent, kind) => Effect.sync(() => under(kept.get(id), parent).findLast((event) => event.kind === kind)),
-      at: ({ id }, seq) => Effect.sync(() => kept.get(id)?.events[seq - 1]),
-      since: ({ id }, seq) => Effect.sync(() => kept.get(id)?.events.slice(seq) ?? []),
-      head: ({ id }) => Effect.sync(() => kept.get(id)?.events.length ?? 0),
+      at: ({ id }, seq) =>
+        Effect.sync(() => {
+          const events = kept.get(id)?.events ?? []
+          return events[seq - 1]?.seq === seq ? events[seq - 1] : events.find((event) => event.seq === seq)
+        }),
+      since: ({ id }, seq) => Effect.sync(() => kept.get(id)?.events.filter((event) => event.seq > seq) ?? []),
+      head: ({ id }) => Effect.sync(() => kept.get(id)?.events.at(-1)?.seq ?? 0),
+      remove: ({ id }, seqs) =>
+        Effect.sync(() => {
+          const found = kept.get(id)
+          const gone = new Set(seqs)
+          if (found !== undefined) reindex(found, found.events.filter(({ seq }) => !gone.has(seq)))
+        }),
+    },
+    signals: {
+      send: (id, signal, now) =>
+        Effect.map(known(id), (found) => {
+          if (found.signals.some((sent) => sent.id === signal.id)) return "duplicate"
+          const late = hasEnded(found.run.status)
+          if (!late && found.signals.filter(({ taken }) => taken === undefined).length >= pendingSignals) return "full"
+          found.signals.push({ ...signal, at: now, taken: undefined, late })
+          if (late) return "late"
+          if (found.run.waits.includes(signal.name)) wake(id, now)
+          return "accepted"
+        }),
+      waiting: ({ id }, name) =>
+        Effect.sync(() => kept.get(id)?.signals.filter((signal) => signal.name === name && signal.taken === undefined && !signal.late) ?? []),
+      list: ({ id }) => Effect.sync(() => kept.get(id)?.signals.slice() ?? []),
+    },
+    flows: {
+      save: (fingerprint, encoded) => Effect.sync(() => void flows.set(fingerprint, encoded)),
+      get: (fingerprint) => Effect.sync(() => flows.get(fingerprint)),
     },
   })
 }

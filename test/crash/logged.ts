@@ -8,6 +8,9 @@ export function logged<F extends { readonly ir: FlowIR }>(flow: F, note: (path: 
     switch (given.kind) {
       case "step": {
         const { work } = given
+        if (work.from === "transaction") {
+          return { ...given, work: { ...work, call: (sql, scope, step) => (note(step.path), work.call(sql, scope, step)) } }
+        }
         if (work.from === "flow") return { ...given, work: { ...work, flow: { ...work.flow, body: block(work.flow.body) } } }
         const call = (scope: Values, step: StepContext) => {
           note(step.path)
@@ -24,6 +27,7 @@ export function logged<F extends { readonly ir: FlowIR }>(flow: F, note: (path: 
       case "protect":
         return { ...given, body: block(given.body) }
       case "jump":
+      case "wait":
         return given
     }
   }

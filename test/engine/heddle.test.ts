@@ -10,9 +10,17 @@ import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { isAlive, owner } from "../../src/engine/owner.ts"
+import type { NewRun } from "../../src/model/run.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 
 const file = () => join(mkdtempSync(join(tmpdir(), "heddle-engine-")), "heddle.db")
+const newRun = (given: Pick<NewRun, "id" | "flow" | "version" | "fingerprint" | "input" | "source" | "owner">): NewRun => ({
+  ...given,
+  status: "running",
+  due: Date.now() + 60_000,
+  parent: undefined,
+  origin: undefined,
+})
 const flip = <A, E>(effect: Effect.Effect<A, E>): Promise<any> => Effect.runPromise(Effect.flip(effect))
 const add = seq("add", { input: z.object({ n: z.number() }) }).step("m", ({ input }) => input.n + 1).returns(({ m }) => m)
 
@@ -87,7 +95,7 @@ it("cancelling interrupts the step, runs its finalizers and is recorded with its
   const flow = seq("c").step("s", () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => (finalized = true))))
   const exit = await Effect.runPromise(Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(heddle.run(flow, undefined, { id: "r" }), { startImmediately: true })
-    yield* heddle.cancel("r", "not needed")
+    yield* heddle.cancel("r", { reason: "not needed" })
     return yield* Effect.flip(Fiber.join(fiber))
   }))
   expect(exit).toMatchObject({ _tag: "RunCancelled", reason: "not needed" })
@@ -102,21 +110,21 @@ it("cancelling interrupts the step, runs its finalizers and is recorded with its
 it("cancelling without a reason, and a run that nobody drives", async () => {
   const store = memoryStore()
   const heddle = makeHeddle(store)
-  await Effect.runPromise(store.runs.create({ id: "r", flow: "add", version: 1, fingerprint: "x", input: "1", source: undefined, owner }))
+  await Effect.runPromise(store.runs.create(newRun({ id: "r", flow: "add", version: 1, fingerprint: "x", input: "1", source: undefined, owner })))
   await Effect.runPromise(heddle.cancel("r"))
   const error = await flip(heddle.resume(add, "r"))
   expect((error as Error).message).toBe("run 'r' was cancelled")
-  await Effect.runPromise(store.runs.create({ id: "odd", flow: "add", version: 1, fingerprint: "x", input: "1", source: undefined, owner }))
+  await Effect.runPromise(store.runs.create(newRun({ id: "odd", flow: "add", version: 1, fingerprint: "x", input: "1", source: undefined, owner })))
   const run = await Effect.runPromise(store.runs.get("odd"))
-  await Effect.runPromise(store.events.append(run, { seq: 1, kind: "run.started", parent: "", name: "", data: "{}" }, "sync", "cancelled"))
-  expect(await flip(heddle.resume(add, "odd"))).toMatchObject({ _tag: "RunCancelled", reason: "" })
+  await Effect.runPromise(store.events.append(run, { seq: 1, kind: "run.started", parent: "", name: "", data: "{}" }, "sync", { status: "cancelled" }))
+  expect(await flip(heddle.resume(add, "odd"))).toMatchObject({ _tag: "StoreFailed", operation: "read" })
 })
 
-it("a step that interrupts itself leaves the run to be resumed", async () => {
+it("a step that interrupts itself fails the run", async () => {
   const heddle = makeHeddle(memoryStore())
-  const exit = await Effect.runPromiseExit(heddle.run(seq("self").step("s", () => Effect.interrupt), undefined, { id: "r" }))
-  expect(JSON.stringify(exit)).toContain("Interrupt")
-  expect(await Effect.runPromise(heddle.get("r"))).toMatchObject({ status: "running" })
+  const error = await flip(heddle.run(seq("self").step("s", () => Effect.interrupt), undefined, { id: "r" }))
+  expect(error).toMatchObject({ _tag: "StepThrew", message: "step '' threw: a step interrupted its own run" })
+  expect(await Effect.runPromise(heddle.get("r"))).toMatchObject({ status: "failed" })
 })
 
 it("what a schema made of the input is recorded: a resumed run sees the same", async () => {
@@ -251,7 +259,7 @@ it("an interrupted run stays to be resumed", async () => {
     const fiber = yield* Effect.forkChild(makeHeddle(store).run(flow, undefined, { id: "r" }), { startImmediately: true })
     yield* Fiber.interrupt(fiber)
   }))
-  expect(await Effect.runPromise(store.runs.get("r"))).toMatchObject({ status: "running" })
+  expect(await Effect.runPromise(store.runs.get("r"))).toMatchObject({ status: "pending", owner: "" })
   worked = 5
   expect(await Effect.runPromise(makeHeddle(store).resume(flow, "r"))).toEqual({ a: 1, b: 1 })
 })
@@ -262,7 +270,7 @@ it("a run of a live process is not taken, one of a dead process is", async () =>
   const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"])
   const host = owner.split(":")[0]!
   const create = (id: string, by: string) =>
-    Effect.runPromise(store.runs.create({ id, flow: "add", version: 1, fingerprint: "x", input: "{\"n\":1}", source: undefined, owner: by }))
+    Effect.runPromise(store.runs.create(newRun({ id, flow: "add", version: 1, fingerprint: "x", input: "{\"n\":1}", source: undefined, owner: by })))
   await create("mine", `${host}:${other.pid}`)
   await create("far", "elsewhere:1")
   const error = await flip(heddle.resume(add, "mine"))
@@ -277,10 +285,10 @@ it("a run of a live process is not taken, one of a dead process is", async () =>
 
 it("a process that lost its run to another stops at its next record", async () => {
   const store = memoryStore()
-  const flow = seq("t").step("a", () => Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim("r", run.fence, "thief:1"))).step("b", () => 1)
+  const flow = seq("t").step("a", () => Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim(run, { owner: "thief:1", lease: Date.now() + 60_000, status: "running" }))).step("b", () => 1)
   const error = await flip(
     makeHeddle(store).run(
-      seq("t").step("a", () => Effect.asVoid(Effect.orDie(Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim("r", run.fence, "thief:1"))))).step(
+      seq("t").step("a", () => Effect.asVoid(Effect.orDie(Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim(run, { owner: "thief:1", lease: Date.now() + 60_000, status: "running" }))))).step(
         "b",
         () => 1,
       ),
@@ -297,7 +305,7 @@ it("a run cancelled by another process is interrupted within a moment", async ()
   const store = file()
   const flow = seq("far").step("s", () => Effect.never)
   const running = run(flow, undefined, { store, id: "r" })
-  const other = Effect.provide(Heddle.use((heddle) => heddle.cancel("r", "from outside")), Heddle.layerSqlite(store))
+  const other = Effect.provide(Heddle.use((heddle) => heddle.cancel("r", { reason: "from outside" })), Heddle.layerSqlite(store))
   await sleep(100)
   await Effect.runPromise(other)
   expect((await running)._unsafeUnwrapErr()).toMatchObject({ _tag: "RunCancelled" })

@@ -71,7 +71,7 @@ it("durations run from the event before in the same block; nothing gives nothing
   })
   const nodes = trace([
     event(1, 100, "run.started", "", ""),
-    event(2, 130, "step.completed", "", "a", "{\"output\":1,\"signal\":\"break\"}"),
+    event(2, 130, "step.completed", "", "a", "{\"output\":1,\"jump\":\"break\"}"),
     event(3, 150, "step.completed", "p/f", "s"),
     event(4, 190, "fork.completed", "p", "f"),
     event(5, 200, "parallel.completed", "", "p"),

@@ -69,7 +69,7 @@ it("a lock of another process is waited for, then told", async () => {
     Effect.scoped(
       Effect.flatMap(
         openSqlite(file, { busyTimeout: 20 }),
-        (store) => store.runs.create({ id: "x", flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1" }),
+        (store) => store.runs.create({ id: "x", flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1", status: "running", due: undefined, parent: undefined, origin: undefined }),
       ),
     ),
   )
@@ -109,7 +109,7 @@ const opened = () => {
   return { file, db, store: sqliteStore(db, file) }
 }
 const created = async (store: ReturnType<typeof sqliteStore>, id: string) =>
-  (await Effect.runPromise(store.runs.create({ id, flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1" }))).run
+  (await Effect.runPromise(store.runs.create({ id, flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1", status: "running", due: undefined, parent: undefined, origin: undefined }))).run
 const event = (seq: number) => ({ seq, kind: "step.completed", parent: "", name: `s${seq}`, data: "{}" }) as const
 
 it("appends of one turn share a transaction", async () => {
@@ -166,7 +166,7 @@ it("a transaction that cannot begin fails its appends", async () => {
 it("what goes wrong behind a run that does not wait is told at its next append", async () => {
   const { store } = opened()
   const run = await created(store, "late")
-  await Effect.runPromise(store.runs.claim("late", 1, "other:2"))
+  await Effect.runPromise(store.runs.claim({ id: "late", fence: 1, status: "running" }, { owner: "other:2", lease: 1, status: "running" }))
   await Effect.runPromise(store.events.append(run, event(1), "async"))
   store.flush()
   expect(JSON.stringify(await Effect.runPromiseExit(store.events.append(run, event(2), "async")))).toContain("RunTakenOver")
@@ -176,7 +176,7 @@ it("what waits is written before the file closes", async () => {
   const file = join(folder(), "close.db")
   const scope = await Effect.runPromise(Scope.make())
   const store = await Effect.runPromise(Scope.provide(openSqlite(file), scope))
-  const { run } = await Effect.runPromise(store.runs.create({ id: "x", flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1" }))
+  const { run } = await Effect.runPromise(store.runs.create({ id: "x", flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1", status: "running", due: undefined, parent: undefined, origin: undefined }))
   await Effect.runPromise(store.events.append(run, event(1), "async"))
   await Effect.runPromise(Scope.close(scope, Exit.void))
   const again = sqliteStore(openDatabase(file), file)

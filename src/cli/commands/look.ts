@@ -18,7 +18,20 @@ interface ListFlags extends Shown {
   readonly status?: RunStatus
   readonly limit?: number
 }
-const colours = { completed: "green", failed: "red", cancelled: "yellow", running: "cyan", skipped: "dim", open: "cyan" } as const
+const colours = {
+  completed: "green",
+  failed: "red",
+  cancelled: "yellow",
+  running: "cyan",
+  pending: "cyan",
+  suspended: "blue",
+  paused: "yellow",
+  compensating: "magenta",
+  compensated: "magenta",
+  quarantined: "red",
+  skipped: "dim",
+  open: "cyan",
+} as const satisfies Record<RunStatus | TraceNode["status"], Parameters<typeof style.out>[0]>
 
 export async function runsCommand({ store, flow, status, limit, json }: ListFlags): Promise<ExitCode> {
   const runs = await withExisting(store, (heddle) => heddle.list({ flow, status, limit }))
@@ -31,7 +44,7 @@ export async function runsCommand({ store, flow, status, limit, json }: ListFlag
   for (const run of runs) {
     const took = run.status === "running" ? "" : duration(run.updatedAt - run.createdAt)
     print(
-      `${run.id.padEnd(width)}  ${style.out(colours[run.status], run.status.padEnd(9))}  ${short(run.flow, 24).padEnd(24)}  ${
+      `${run.id.padEnd(width)}  ${style.out(colours[run.status], run.status.padEnd(12))}  ${short(run.flow, 24).padEnd(24)}  ${
         new Date(run.createdAt).toISOString().slice(0, 19)
       }  ${took}`,
     )

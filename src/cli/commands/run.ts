@@ -62,7 +62,7 @@ const shown = (id: string, output: unknown, { json }: Shown): ExitCode => {
 }
 /** `heddle cancel`. */
 export async function cancelCommand(id: string, { store, reason, json }: Shown & { readonly store: string; readonly reason?: string }): Promise<ExitCode> {
-  const before = await withExisting(store, (heddle) => Effect.flatMap(heddle.get(id), (run) => Effect.as(heddle.cancel(id, reason), run)))
+  const before = await withExisting(store, (heddle) => Effect.flatMap(heddle.get(id), (run) => Effect.as(heddle.cancel(id, { reason }), run)))
   const cancelled = before.status === "running"
   if (json) printJson({ ok: true, run: id, cancelled, status: cancelled ? "cancelled" : before.status })
   else print(cancelled ? `run ${id} cancelled` : `run ${id} was ${before.status} already`)

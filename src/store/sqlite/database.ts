@@ -32,6 +32,28 @@ const migrations: ReadonlyArray<string> = [
      data TEXT NOT NULL
    ) STRICT;
    CREATE INDEX events_by_parent ON events (run, parent);`,
+  `ALTER TABLE runs ADD COLUMN due INTEGER;
+   ALTER TABLE runs ADD COLUMN waits TEXT NOT NULL DEFAULT '[]';
+   ALTER TABLE runs ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE runs ADD COLUMN crashed_at INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE runs ADD COLUMN parent TEXT;
+   ALTER TABLE runs ADD COLUMN origin TEXT;
+   UPDATE runs SET due = updated_at WHERE status = 'running';
+   CREATE INDEX runs_due ON runs (due) WHERE due IS NOT NULL;
+   CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
+   CREATE TABLE signals (
+     nr INTEGER PRIMARY KEY,
+     run INTEGER NOT NULL,
+     id TEXT NOT NULL,
+     name TEXT NOT NULL,
+     data TEXT NOT NULL,
+     at INTEGER NOT NULL,
+     taken INTEGER,
+     late INTEGER NOT NULL DEFAULT 0,
+     UNIQUE (run, id)
+   ) STRICT;
+   CREATE INDEX signals_waiting ON signals (run, name) WHERE taken IS NULL AND late = 0;
+   CREATE TABLE flows (fingerprint TEXT PRIMARY KEY, encoded TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ]
 export const schemaVersion = migrations.length
 

@@ -4,56 +4,66 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
 import { RunNotFound, RunTakenOver, type StoreFailed } from "../../model/error.ts"
-import type { RunEvent } from "../../model/event.ts"
-import type { RunRecord } from "../../model/run.ts"
+import { hasEnded } from "../../model/run.ts"
+import { pendingSignals } from "../../model/signal.ts"
 import { Store } from "../store.ts"
 import { openDatabase, type SqliteOptions, storeFailure } from "./database.ts"
+import { toEvent, toRun, toSignal } from "./rows.ts"
 import { span, Writer } from "./writer.ts"
 
-type Row = Readonly<Record<string, unknown>>
-
-// oxlint-disable typescript/no-unsafe-type-assertion -- rows have the columns of STRICT tables that only this folder writes
-const toRun = (row: Row): RunRecord => ({
-  id: row["id"] as string,
-  flow: row["flow"] as string,
-  version: row["version"] as number,
-  fingerprint: row["fingerprint"] as string,
-  status: row["status"] as RunRecord["status"],
-  input: row["input"] as string,
-  source: (row["source"] ?? undefined) as string | undefined,
-  owner: row["owner"] as string,
-  fence: row["fence"] as number,
-  createdAt: row["created_at"] as number,
-  updatedAt: row["updated_at"] as number,
+const statements = (db: DatabaseSync) => ({
+  create: db.prepare(
+    `INSERT INTO runs (id, flow, version, fingerprint, status, input, source, owner, fence, due, parent, origin, created_at, updated_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, ?12, ?12) ON CONFLICT (id) DO NOTHING`,
+  ),
+  get: db.prepare("SELECT * FROM runs WHERE id = ?"),
+  list: db.prepare(
+    `SELECT * FROM runs WHERE (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR parent = ?3)
+     AND (?4 IS NULL OR updated_at < ?4) ORDER BY nr DESC LIMIT ?5`,
+  ),
+  children: db.prepare("SELECT * FROM runs WHERE parent = ?1 ORDER BY nr DESC LIMIT ?2"),
+  claim: db.prepare(
+    `UPDATE runs SET owner = ?1, fence = fence + 1, due = ?2, status = ?3, waits = '[]', crashes = coalesce(?4, crashes),
+     crashed_at = coalesce(?5, crashed_at), updated_at = ?6 WHERE id = ?7 AND fence = ?8 AND status = ?9`,
+  ),
+  release: db.prepare(
+    `UPDATE runs SET owner = '', due = ?1, status = CASE status WHEN 'running' THEN 'pending' ELSE status END, updated_at = ?2
+     WHERE id = ?3 AND fence = ?4 AND due IS NOT NULL`,
+  ),
+  renew: db.prepare("UPDATE runs SET due = ?1 WHERE owner = ?2 AND status IN ('running', 'compensating')"),
+  due: db.prepare("SELECT * FROM runs WHERE due <= ?1 AND flow IN (SELECT value FROM json_each(?2)) ORDER BY due LIMIT ?3"),
+  nextDue: db.prepare("SELECT due FROM runs WHERE due IS NOT NULL AND flow IN (SELECT value FROM json_each(?1)) ORDER BY due LIMIT 1"),
+  look: db.prepare("SELECT * FROM runs WHERE id IN (SELECT value FROM json_each(?1))"),
+  nudge: db.prepare("UPDATE runs SET due = min(coalesce(due, ?1), ?1) WHERE id = ?2 AND status = 'suspended'"),
+  dataVersion: db.prepare("PRAGMA data_version"),
+  copy: db.prepare(
+    `INSERT INTO events (id, run, at, kind, parent, name, data)
+     SELECT id - ?1 * ${span} + ?2 * ${span}, ?2, at, kind, parent, name, data FROM events WHERE id > ?1 * ${span} AND id <= ?1 * ${span} + ?3`,
+  ),
+  removeRun: db.prepare("DELETE FROM runs WHERE nr = ?"),
+  removeEvents: db.prepare("DELETE FROM events WHERE id >= ? AND id < ?"),
+  removeSignals: db.prepare("DELETE FROM signals WHERE run = ?"),
+  removeEvent: db.prepare("DELETE FROM events WHERE id = ?"),
+  under: db.prepare("SELECT * FROM events WHERE run = ? AND parent = ? ORDER BY id"),
+  last: db.prepare("SELECT * FROM events WHERE run = ? AND parent = ? AND kind = ? ORDER BY id DESC LIMIT 1"),
+  at: db.prepare("SELECT * FROM events WHERE id = ?"),
+  since: db.prepare("SELECT * FROM events WHERE id > ? AND id < ? ORDER BY id"),
+  head: db.prepare("SELECT max(id) AS id FROM events WHERE id >= ? AND id < ?"),
+  sent: db.prepare("SELECT count(*) AS n FROM signals WHERE run = ? AND id = ?"),
+  pending: db.prepare("SELECT count(*) AS n FROM signals WHERE run = ? AND taken IS NULL AND late = 0"),
+  send: db.prepare("INSERT INTO signals (run, id, name, data, at, late) VALUES (?, ?, ?, ?, ?, ?)"),
+  wake: db.prepare(
+    `UPDATE runs SET due = min(coalesce(due, ?2), ?2) WHERE nr = ?1 AND status = 'suspended' AND EXISTS (SELECT 1 FROM json_each(waits) WHERE value = ?3)`,
+  ),
+  waiting: db.prepare("SELECT * FROM signals WHERE run = ? AND name = ? AND taken IS NULL AND late = 0 ORDER BY nr"),
+  signals: db.prepare("SELECT * FROM signals WHERE run = ? ORDER BY nr"),
+  saveFlow: db.prepare("INSERT INTO flows (fingerprint, encoded) VALUES (?, ?) ON CONFLICT DO NOTHING"),
+  getFlow: db.prepare("SELECT encoded FROM flows WHERE fingerprint = ?"),
 })
-const toEvent = (row: Row): RunEvent => ({
-  seq: (row["id"] as number) % span,
-  at: row["at"] as number,
-  kind: row["kind"] as RunEvent["kind"],
-  parent: row["parent"] as string,
-  name: row["name"] as string,
-  data: row["data"] as string,
-})
-// oxlint-enable typescript/no-unsafe-type-assertion
 
 /** A store on an open database. */
 export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & { readonly flush: () => void } {
-  const sql = {
-    create: db.prepare(
-      `INSERT INTO runs (id, flow, version, fingerprint, status, input, source, owner, fence, created_at, updated_at)
-       VALUES (?1, ?2, ?3, ?4, 'running', ?5, ?6, ?7, 1, ?8, ?8) ON CONFLICT (id) DO NOTHING`,
-    ),
-    get: db.prepare("SELECT * FROM runs WHERE id = ?"),
-    list: db.prepare("SELECT * FROM runs WHERE (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2) ORDER BY nr DESC LIMIT ?3"),
-    claim: db.prepare(
-      "UPDATE runs SET owner = ?, fence = fence + 1, status = 'running', updated_at = ? WHERE id = ? AND fence = ? AND status IN ('running', 'failed')",
-    ),
-    under: db.prepare("SELECT * FROM events WHERE run = ? AND parent = ? ORDER BY id"),
-    last: db.prepare("SELECT * FROM events WHERE run = ? AND parent = ? AND kind = ? ORDER BY id DESC LIMIT 1"),
-    at: db.prepare("SELECT * FROM events WHERE id = ?"),
-    since: db.prepare("SELECT * FROM events WHERE id > ? AND id < ? ORDER BY id"),
-    head: db.prepare("SELECT max(id) AS id FROM events WHERE id >= ? AND id < ?"),
-  }
+  const sql = statements(db)
   const attempt = <A>(operation: string, run: () => A): Effect.Effect<A, StoreFailed> =>
     Effect.suspend(() => {
       try {
@@ -62,12 +72,26 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
         return Effect.fail(storeFailure(file, operation, cause))
       }
     })
+  const together = <A>(work: () => A): A => {
+    writer.flush()
+    db.exec("BEGIN IMMEDIATE")
+    try {
+      const result = work()
+      db.exec("COMMIT")
+      return result
+    } catch (cause) {
+      if (db.isTransaction) db.exec("ROLLBACK")
+      throw cause
+    }
+  }
   const numbers = new Map<string, number>()
   const numberOf = (id: string): number => {
     let nr = numbers.get(id)
     if (nr === undefined) {
       nr = Number(sql.get.get(id)?.["nr"] ?? -1)
       if (nr >= 0) numbers.set(id, nr)
+      // the oldest makes room: a worker that lives for months must not grow
+      if (numbers.size > keptNumbers) numbers.delete(numbers.keys().next().value!)
     }
     return nr
   }
@@ -78,6 +102,7 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
   const known = (operation: string, id: string) =>
     Effect.flatMap(attempt(operation, () => find(id)), (run) => run === undefined ? Effect.fail(new RunNotFound({ run: id })) : Effect.succeed(run))
   const writer = new Writer(db, file, numberOf)
+  let seen: unknown
 
   return {
     ...Store.of({
@@ -86,28 +111,64 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       runs: {
         create: (given) =>
           attempt("create", () => {
-            const { id, flow, version, fingerprint, input, source, owner } = given
+            const { id, flow, version, fingerprint, status, input, source, owner, due, parent, origin } = given
             const now = Date.now()
-            const { changes, lastInsertRowid } = sql.create.run(id, flow, version, fingerprint, input, source ?? null, owner, now)
+            const { changes, lastInsertRowid } = sql.create.run(
+              ...[id, flow, version, fingerprint, status, input, source ?? null, owner, due ?? null, parent ?? null, origin ?? null, now],
+            )
             // it exists now, whoever created it
             if (changes === 0) return { created: false, run: find(id)! }
             numbers.set(id, Number(lastInsertRowid))
-            return { created: true, run: { ...given, status: "running", fence: 1, createdAt: now, updatedAt: now } }
+            return { created: true, run: { ...given, fence: 1, waits: [], crashes: 0, crashedAt: 0, createdAt: now, updatedAt: now } }
           }),
         get: (id) => known("get", id),
-        list: ({ flow, status, limit }) => attempt("list", () => sql.list.all(flow ?? null, status ?? null, limit ?? 50).map(toRun)),
-        claim: (id, fence, owner) =>
+        list: ({ flow, status, parent, before, limit = 50 }) =>
+          attempt("list", () =>
+            (parent === undefined ?
+              sql.list.all(flow ?? null, status ?? null, null, before ?? null, limit) :
+              sql.children.all(parent, limit)).map(toRun)),
+        claim: ({ id, fence, status }, claim) =>
           Effect.flatMap(
             attempt("claim", () => {
               // what the last owner did not wait for is still its own to write
               writer.flush()
-              return sql.claim.run(owner, Date.now(), id, fence).changes
+              const { owner, lease, crashes, crashedAt } = claim
+              return sql.claim.run(owner, lease, claim.status, crashes ?? null, crashedAt ?? null, Date.now(), id, fence, status).changes
             }),
             (changes) => Effect.flatMap(known("claim", id), (run) => changes === 1 ? Effect.succeed(run) : Effect.fail(new RunTakenOver({ run: id }))),
           ),
+        release: ({ id, fence }, due) =>
+          attempt("release", () => {
+            writer.flush()
+            sql.release.run(due, Date.now(), id, fence)
+          }),
+        renew: (owner, lease) => attempt("renew", () => void sql.renew.run(lease, owner)),
+        nudge: (id, at) => attempt("nudge", () => void sql.nudge.run(at, id)),
+        due: (flows, now, limit) => attempt("due", () => sql.due.all(now, JSON.stringify(flows), limit).map(toRun)),
+        nextDue: (flows) => attempt("due", () => (sql.nextDue.get(JSON.stringify(flows))?.["due"] as number | undefined) ?? undefined),
+        look: (ids) =>
+          attempt("look", () => {
+            const version = sql.dataVersion.get()?.["data_version"]
+            if (version === seen) return []
+            seen = version
+            return sql.look.all(JSON.stringify(ids)).map(toRun)
+          }),
+        copy: (from, to, seq) => attempt("copy", () => void sql.copy.run(numberOf(from.id), numberOf(to.id), seq)),
+        remove: (ids) =>
+          attempt("remove", () =>
+            together(() => {
+              for (const id of ids) {
+                const nr = numberOf(id)
+                sql.removeEvents.run(nr * span, (nr + 1) * span)
+                sql.removeSignals.run(nr)
+                sql.removeRun.run(nr)
+                numbers.delete(id)
+              }
+            })),
       },
       events: {
-        append: (run, event, acknowledge, status) => writer.append(run, event, acknowledge, status),
+        append: (run, event, acknowledge, change) => writer.append(run, event, acknowledge, change),
+        transact: (run, event, work) => Effect.flatten(attempt("transaction", () => writer.transact(run, event, work))),
         under: ({ id }, parent) => attempt("read", () => sql.under.all(numberOf(id), parent).map(toEvent)),
         last: ({ id }, parent, kind) =>
           attempt("read", () => {
@@ -121,11 +182,35 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
           }),
         since: ({ id }, seq) => attempt("read", () => sql.since.all(numberOf(id) * span + seq, (numberOf(id) + 1) * span).map(toEvent)),
         head: ({ id }) => attempt("read", () => Number(sql.head.get(numberOf(id) * span, (numberOf(id) + 1) * span)?.["id"] ?? 0) % span),
+        remove: ({ id }, seqs) => attempt("remove", () => together(() => seqs.forEach((seq) => sql.removeEvent.run(numberOf(id) * span + seq)))),
+      },
+      signals: {
+        send: (id, signal, now) =>
+          Effect.flatMap(known("signal", id), (run) =>
+            attempt("signal", () =>
+              together(() => {
+                const nr = numberOf(id)
+                if (sql.sent.get(nr, signal.id)?.["n"] !== 0) return "duplicate"
+                const late = hasEnded(find(id)?.status ?? run.status)
+                if (!late && Number(sql.pending.get(nr)?.["n"]) >= pendingSignals) return "full"
+                sql.send.run(nr, signal.id, signal.name, signal.data, now, late ? 1 : 0)
+                if (late) return "late"
+                sql.wake.run(nr, now, signal.name)
+                return "accepted"
+              }))),
+        waiting: ({ id }, name) => attempt("signal", () => sql.waiting.all(numberOf(id), name).map(toSignal)),
+        list: ({ id }) => attempt("signal", () => sql.signals.all(numberOf(id)).map(toSignal)),
+      },
+      flows: {
+        save: (fingerprint, encoded) => attempt("save", () => void sql.saveFlow.run(fingerprint, encoded)),
+        get: (fingerprint) => attempt("read", () => sql.getFlow.get(fingerprint)?.["encoded"] as string | undefined),
       },
     }),
     flush: () => writer.flush(),
   }
 }
+/** Run numbers kept in memory. */
+const keptNumbers = 10_000
 
 /** Opens `file` for as long as the scope lives; what was appended is written before it closes. */
 export const openSqlite = (file: string, options?: SqliteOptions): Effect.Effect<Store["Service"], StoreFailed, Scope> =>

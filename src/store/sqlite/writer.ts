@@ -1,9 +1,10 @@
 /** Group commit: appends of all runs that arrive in one turn of the event loop share one transaction. */
 import type { DatabaseSync } from "node:sqlite"
 import * as Effect from "effect/Effect"
+import type { Transaction } from "../../../dsl/ir/node.ts"
 import { RunTakenOver, type StoreFailed } from "../../model/error.ts"
-import type { RunRecord, RunStatus } from "../../model/run.ts"
-import type { Acknowledge, Append } from "../store.ts"
+import { hasEnded, type RunRecord } from "../../model/run.ts"
+import type { Acknowledge, Append, Change } from "../store.ts"
 import { storeFailure } from "./database.ts"
 
 /** Event numbers of one run; a run's events are `nr * span + seq`. */
@@ -14,7 +15,7 @@ type Written = (result: Effect.Effect<void, Failure>) => void
 interface Entry {
   readonly run: RunRecord
   readonly event: Append
-  readonly status: RunStatus | undefined
+  readonly change: Change | undefined
   readonly written: Written
 }
 
@@ -23,7 +24,10 @@ export class Writer {
   readonly #file: string
   readonly #numbers: (id: string) => number
   readonly #insert
-  readonly #finish
+  readonly #change
+  readonly #take
+  readonly #wakeForSignal
+  readonly #wakeParent
   #queue: Array<Entry> = []
   /** Events of runs with `exit` durability, until the run ends. */
   readonly #held = new Map<string, Array<Entry>>()
@@ -35,12 +39,21 @@ export class Writer {
     this.#file = file
     this.#numbers = numbers
     this.#insert = db.prepare(
-      "INSERT INTO events (id, run, at, kind, parent, name, data) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT fence FROM runs WHERE nr = ?2) = ?8",
+      "INSERT INTO events (id, run, at, kind, parent, name, data) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM runs WHERE nr = ?2 AND fence = ?8 AND id = ?9",
     )
-    this.#finish = db.prepare("UPDATE runs SET status = ?, updated_at = ? WHERE nr = ?")
+    this.#change = db.prepare(
+      `UPDATE runs SET status = coalesce(?2, status), due = CASE WHEN ?3 THEN ?4 ELSE due END, waits = coalesce(?5, waits),
+       version = coalesce(?6, version), fingerprint = coalesce(?7, fingerprint), updated_at = ?8 WHERE nr = ?1`,
+    )
+    this.#take = db.prepare("UPDATE signals SET taken = ? WHERE run = ? AND id = ?")
+    this.#wakeForSignal = db.prepare(
+      `UPDATE runs SET due = ?2 WHERE nr = ?1 AND EXISTS
+       (SELECT 1 FROM signals WHERE run = ?1 AND taken IS NULL AND late = 0 AND name IN (SELECT value FROM json_each(?3)))`,
+    )
+    this.#wakeParent = db.prepare("UPDATE runs SET due = min(coalesce(due, ?2), ?2) WHERE id = ?1 AND status = 'suspended'")
   }
 
-  append(run: RunRecord, event: Append, acknowledge: Acknowledge, status: RunStatus | undefined): Effect.Effect<void, Failure> {
+  append(run: RunRecord, event: Append, acknowledge: Acknowledge, change: Change | undefined): Effect.Effect<void, Failure> {
     return Effect.suspend(() => {
       const failed = this.#failed.get(tenure(run))
       if (failed !== undefined) {
@@ -49,15 +62,15 @@ export class Writer {
       }
       if (acknowledge === "now" && this.#held.size === 0) {
         let result: Effect.Effect<void, Failure> = Effect.void
-        this.#queue.push({ run, event, status, written: (written) => (result = written) })
+        this.#queue.push({ run, event, change, written: (written) => (result = written) })
         this.flush()
         return result
       }
-      // the end of a run is always waited for: its result is given out only once it is durable
-      if (acknowledge === "now" || acknowledge === "sync" || status !== undefined) {
-        return Effect.callback<void, Failure>((resume) => this.#enqueue({ run, event, status, written: resume }))
+      // a change of the run is always waited for: its result is given out only once it is durable
+      if (acknowledge === "now" || acknowledge === "sync" || change !== undefined) {
+        return Effect.callback<void, Failure>((resume) => this.#enqueue({ run, event, change, written: resume }))
       }
-      const entry: Entry = { run, event, status, written: (result) => this.#noteFailure(tenure(run), result) }
+      const entry: Entry = { run, event, change, written: (result) => this.#noteFailure(tenure(run), result) }
       if (acknowledge === "async") this.#enqueue(entry)
       else this.#hold(entry)
       return Effect.void
@@ -71,7 +84,7 @@ export class Writer {
     this.#queue = []
     let results: ReadonlyArray<Effect.Effect<void, Failure>>
     try {
-      results = entries.length === 1 && entries[0]!.status === undefined ? [this.#write(entries[0]!, Date.now())] : this.#together(entries)
+      results = entries.length === 1 && entries[0]!.change === undefined ? [this.#write(entries[0]!, Date.now())] : this.#together(entries)
     } catch (cause) {
       const failure = Effect.fail(storeFailure(this.#file, "append", cause))
       results = entries.map(() => failure)
@@ -79,25 +92,57 @@ export class Writer {
     for (let i = 0; i < entries.length; i++) entries[i]!.written(results[i]!)
   }
 
+  /** Writes the event whose data `work` gives, in one transaction with what `work` does. */
+  transact(run: RunRecord, event: Omit<Append, "data">, work: (transaction: Transaction) => string): Effect.Effect<void, Failure> {
+    this.flush()
+    const sql: Transaction = {
+      run: (text, ...values) => {
+        const { changes, lastInsertRowid } = this.#db.prepare(text).run(...values)
+        return { changes: Number(changes), lastId: Number(lastInsertRowid) }
+      },
+      all: (text, ...values) => this.#db.prepare(text).all(...values),
+    }
+    return this.#inTransaction(() => {
+      const data = work(sql)
+      const written = this.#write({ run, event: { ...event, data }, change: undefined, written: () => undefined }, Date.now())
+      // somebody else has the run: what the work did must not stay
+      if (written !== Effect.void) this.#db.exec("ROLLBACK")
+      return written
+    })
+  }
+
   #together(entries: ReadonlyArray<Entry>): ReadonlyArray<Effect.Effect<void, Failure>> {
+    const now = Date.now()
+    return this.#inTransaction(() => entries.map((entry) => this.#write(entry, now)))
+  }
+
+  #inTransaction<A>(work: () => A): A {
     this.#db.exec("BEGIN IMMEDIATE")
     try {
-      const now = Date.now()
-      const results = entries.map((entry) => this.#write(entry, now))
-      this.#db.exec("COMMIT")
-      return results
+      const result = work()
+      if (this.#db.isTransaction) this.#db.exec("COMMIT")
+      return result
     } catch (cause) {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK")
       throw cause
     }
   }
 
-  #write({ run, event, status }: Entry, now: number): Effect.Effect<void, Failure> {
+  #write({ run, event, change }: Entry, now: number): Effect.Effect<void, Failure> {
     const nr = this.#numbers(run.id)
-    const { changes } = this.#insert.run(nr * span + event.seq, nr, now, event.kind, event.parent, event.name, event.data, run.fence)
+    const { changes } = this.#insert.run(nr * span + event.seq, nr, now, event.kind, event.parent, event.name, event.data, run.fence, run.id)
     if (changes === 0) return Effect.fail(new RunTakenOver({ run: run.id }))
-    if (status !== undefined) this.#finish.run(status, now, nr)
+    if (change !== undefined) this.#apply(nr, run, event.seq, change, now)
     return Effect.void
+  }
+
+  #apply(nr: number, run: RunRecord, seq: number, { status, takes, waits, version, fingerprint, ...rest }: Change, now: number): void {
+    const over = status !== undefined && hasEnded(status)
+    const listed = over ? "[]" : waits === undefined ? null : JSON.stringify(waits)
+    this.#change.run(nr, status ?? null, over || "due" in rest ? 1 : 0, over ? null : rest.due ?? null, listed, version ?? null, fingerprint ?? null, now)
+    if (takes !== undefined) this.#take.run(seq, nr, takes)
+    if (waits !== undefined && listed !== null) this.#wakeForSignal.run(nr, now, listed)
+    if (run.parent !== undefined && (over || status === "failed" || status === "quarantined")) this.#wakeParent.run(run.parent, now)
   }
 
   #enqueue(entry: Entry): void {

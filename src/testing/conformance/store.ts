@@ -15,8 +15,13 @@ const newRun = (id: string, more: Partial<NewRun> = {}): NewRun => ({
   input: "{\"n\":1}",
   source: undefined,
   owner: "here:1",
+  status: "running",
+  due: undefined,
+  parent: undefined,
+  origin: undefined,
   ...more,
 })
+const me = { owner: "me:1", lease: 1, status: "running" } as const
 const event = (seq: number, more: { readonly parent?: string; readonly name?: string; readonly kind?: "step.completed" | "loop.iterated" } = {}) =>
   ({
     seq,
@@ -40,12 +45,12 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
   "a run that does not exist is a typed error": Effect.gen(function*() {
     const { runs } = yield* Store
     yield* same(tagOfFailure(yield* Effect.exit(runs.get("nobody"))), "RunNotFound")
-    yield* same(tagOfFailure(yield* Effect.exit(runs.claim("nobody", 1, "me"))), "RunNotFound")
+    yield* same(tagOfFailure(yield* Effect.exit(runs.claim({ id: "nobody", fence: 1, status: "running" }, me))), "RunNotFound")
   }),
   "runs are listed newest first, by flow and status, up to a limit": Effect.gen(function*() {
     const { runs, events } = yield* Store
     for (const id of ["list-a", "list-b", "list-c"]) yield* runs.create(newRun(id, { flow: id === "list-b" ? "other" : "listed" }))
-    yield* events.append(yield* runs.get("list-c"), event(1), "sync", "failed")
+    yield* events.append(yield* runs.get("list-c"), event(1), "sync", { status: "failed" })
     const ids = (filter: Parameters<typeof runs.list>[0]) => Effect.map(runs.list(filter), (found) => found.map(({ id }) => id))
     yield* same(yield* ids({ flow: "listed" }), ["list-c", "list-a"])
     yield* same(yield* ids({ flow: "listed", status: "failed" }), ["list-c"])
@@ -92,24 +97,24 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
   "an event and the run's new status are written together": Effect.gen(function*() {
     const { runs, events } = yield* Store
     const { run } = yield* runs.create(newRun("status"))
-    yield* events.append(run, event(1), "sync", "completed")
+    yield* events.append(run, event(1), "sync", { status: "completed" })
     yield* same([(yield* runs.get("status")).status, yield* events.head(run)], ["completed", 1])
   }),
   "appends of an earlier owner are refused": Effect.gen(function*() {
     const { runs, events } = yield* Store
     const { run } = yield* runs.create(newRun("fence"))
-    const claimed = yield* runs.claim("fence", run.fence, "there:2")
+    const claimed = yield* runs.claim(run, { ...me, owner: "there:2" })
     yield* same(tagOfFailure(yield* Effect.exit(events.append(run, event(1), "sync"))), "RunTakenOver")
     yield* events.append(claimed, event(1), "sync")
     yield* same([yield* events.head(run), claimed.owner, claimed.fence], [1, "there:2", 2])
-    yield* same(tagOfFailure(yield* Effect.exit(runs.claim("fence", run.fence, "late:3"))), "RunTakenOver")
+    yield* same(tagOfFailure(yield* Effect.exit(runs.claim(run, { ...me, owner: "late:3" }))), "RunTakenOver")
   }),
   "a run that has ended for good is not claimed": Effect.gen(function*() {
     const { runs, events } = yield* Store
     for (const status of ["completed", "cancelled"] as const) {
       const { run } = yield* runs.create(newRun(`ended-${status}`))
-      yield* events.append(run, event(1), "sync", status)
-      yield* same(tagOfFailure(yield* Effect.exit(runs.claim(run.id, run.fence, "there:2"))), "RunTakenOver")
+      yield* events.append(run, event(1), "sync", { status })
+      yield* same(tagOfFailure(yield* Effect.exit(runs.claim(run, me))), "RunTakenOver")
       yield* same((yield* runs.get(run.id)).status, status)
     }
   }),
@@ -125,7 +130,7 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
       const { run } = yield* runs.create(newRun(`ends-${durability}`))
       yield* events.append(run, event(1), durability)
       yield* events.append(run, event(2), durability)
-      yield* events.append(run, event(3), durability, "completed")
+      yield* events.append(run, event(3), durability, { status: "completed" })
       yield* same((yield* events.since(run, 0)).map(({ seq }) => seq), [1, 2, 3])
     }
   }),

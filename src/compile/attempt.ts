@@ -1,0 +1,67 @@
+/** One call of an author's work, and trying it again. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type { RetryPolicy, StepContext, StepNode } from "../../dsl/ir/node.ts"
+import { StepTimedOut } from "../model/error.ts"
+import { CurrentStep } from "../services/current-step.ts"
+import { isDone, type Run } from "./program.ts"
+
+/** What one call is told. */
+export class Context implements StepContext {
+  readonly run: string
+  readonly path: string
+  readonly attempt: number
+  readonly #of: string
+  #abort: AbortController | undefined
+
+  constructor(run: string, path: string, tries: number, of = "") {
+    this.run = run
+    this.path = path
+    this.attempt = tries
+    this.#of = of
+  }
+  get key(): string {
+    return `${this.run}/${this.path}${this.#of}`
+  }
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    return this.#abort.signal
+  }
+  abort(): void {
+    this.#abort?.abort()
+  }
+}
+
+/** Runs what `call` begins, with its context as a service; an interruption aborts its signal. */
+export const attempt = (context: Context, call: (context: Context) => Run<unknown>): Run<unknown> => {
+  const run = call(context)
+  // plain values, by far the most, need neither the service nor an interruption handler
+  return isDone(run) ? run : Effect.onInterrupt(Effect.provideService(run, CurrentStep, context), () => Effect.sync(() => context.abort()))
+}
+
+/** What an author said about trying again. */
+export type Policy = Pick<StepNode, "retry" | "timeout">
+
+/** `once` with a retry and a timeout around every attempt; it is told the number of the attempt, from 1. */
+export function repeated<A>(path: string, { retry, timeout }: Policy, once: (tries: number) => Run<A>): Run<A> {
+  const limit = timeout === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(timeout))
+  return Effect.suspend(() => {
+    let tries = 0
+    const tried = Effect.suspend(() => once(++tries))
+    const limited = limit === undefined ? tried : Effect.timeoutOrElse(tried, {
+      duration: limit,
+      orElse: () => Effect.fail(new StepTimedOut({ path, milliseconds: limit })),
+    })
+    return retry === undefined ? limited : Effect.retry(limited, {
+      schedule: scheduleOf(retry),
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- typed as the step's own errors where the author wrote it
+      while: (error: unknown) => retry.while === undefined || retry.while(error as never),
+    })
+  })
+}
+
+const scheduleOf = ({ times, backoff, maxBackoff, jitter }: RetryPolicy) => {
+  const waits = Schedule.min([Schedule.exponential(backoff), Schedule.spaced(maxBackoff)])
+  return Schedule.upTo(jitter ? Schedule.jittered(waits) : waits, { times })
+}

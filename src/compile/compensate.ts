@@ -1,0 +1,74 @@
+/** Undoing what finished steps did: last-first, one by one, each recorded, so that a crash in between repeats none that is done. */
+import * as Effect from "effect/Effect"
+import type { Block, Compensation, StepNode } from "../../dsl/ir/node.ts"
+import { writtenPath } from "../../dsl/ir/path.ts"
+import { walkBlock } from "../../dsl/ir/walk.ts"
+import { eventPath, type RunEvent } from "../model/event.ts"
+import { dataOf } from "../services/journal.ts"
+import { attempt, Context, repeated } from "./attempt.ts"
+import type { RunContext } from "./frame.ts"
+import type { Run } from "./program.ts"
+import { encodeError } from "./record.ts"
+import { settle } from "./settle.ts"
+import { givenTo } from "./step.ts"
+
+const known = new WeakMap<Block, boolean>()
+/** Something in the block can be undone. */
+export function isUndoable(block: Block): boolean {
+  let found = known.get(block)
+  if (found === undefined) {
+    found = [...walkBlock(block, "")].some(({ node }) => node.kind === "step" && typeof node.compensate === "object")
+    known.set(block, found)
+  }
+  return found
+}
+
+/** A compensation that failed for good. */
+export interface Undone {
+  readonly path: string
+  readonly error: unknown
+}
+
+/** The finished steps inside `prefix` (`""`: the whole run) whose effects still stand, the newest first. */
+export const standing = ({ journal }: RunContext, prefix: string): Run<ReadonlyArray<RunEvent>> => Effect.map(journal.all(), (events) => pending(events, prefix))
+
+/** The same of events that are there already. */
+export function pending(events: ReadonlyArray<RunEvent>, prefix: string): ReadonlyArray<RunEvent> {
+  const done = new Set(events.filter(({ kind }) => kind === "compensation.completed").map((event) => dataOf(event).of))
+  return events.filter((event) => event.kind === "step.completed" && event.data.includes("\"undo\":{") && isInside(prefix, eventPath(event)) && !done.has(event.seq))
+    .toReversed()
+}
+const isInside = (prefix: string, path: string): boolean => prefix === "" || path.startsWith(`${prefix}/`)
+
+/** Undoes them; gives what could not be undone. */
+export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<Undone>> {
+  return Effect.gen(function*() {
+    const failures: Array<Undone> = []
+    for (const event of yield* standing(run, prefix)) {
+      const path = eventPath(event)
+      const node = run.node(writtenPath(path))
+      // a flow that has changed so much is not resumed at all
+      const policy = (node as StepNode).compensate as Compensation
+      const failure = yield* Effect.matchEffect(undo(run, event, path, node as StepNode, policy), {
+        onSuccess: () => Effect.as(run.journal.append("compensation.completed", event.parent, event.name, `{"of":${event.seq}}`), undefined),
+        onFailure: (error) =>
+          Effect.as(run.journal.append("compensation.failed", event.parent, event.name, `{"of":${event.seq},"error":${encodeError(error)}}`), { path, error }),
+      })
+      if (failure === undefined) continue
+      failures.push(failure)
+      if (policy.onFailure === "stop") break
+    }
+    return failures
+  })
+}
+
+const undo = (run: RunContext, event: RunEvent, path: string, { work }: StepNode, policy: Compensation): Run<unknown> =>
+  Effect.gen(function*() {
+    const { undo: refs = {} } = dataOf(event)
+    const output = yield* run.journal.output(event)
+    const scope = yield* run.journal.value({ r: refs })
+    const given = yield* givenTo(run.flow, path, work, scope as Record<string, unknown>)
+    const call = policy.undo as unknown as (output: unknown, given: unknown, context: Context) => unknown
+    return yield* repeated(path, policy, (tries) =>
+      attempt(new Context(run.id, path, tries, "/compensate"), (context) => settle(path, () => call(output, given, context))))
+  })

@@ -1,0 +1,184 @@
+/** A run as one JSON document, to be kept elsewhere or looked at on another machine. What comes in is not trusted. */
+import { createHash } from "node:crypto"
+import * as Effect from "effect/Effect"
+import { BundleInvalid, RunConflict, type RunNotFound, type StoreFailed } from "../model/error.ts"
+import { type EventKind, eventKinds, type RunEvent } from "../model/event.ts"
+import { hasEnded, isRunId, type RunRecord, runStatuses } from "../model/run.ts"
+import type { SignalRecord } from "../model/signal.ts"
+import { limits, Unstorable, revive } from "../model/value.ts"
+import type { Keeping } from "../services/journal.ts"
+import type { Store } from "../store/store.ts"
+
+const format = "heddle-run/1"
+
+/** The run with its events and signals as JSON text. */
+export function exportRun(store: Store["Service"], id: string): Effect.Effect<string, StoreFailed | RunNotFound> {
+  return Effect.gen(function*() {
+    const { owner: _owner, fence: _fence, due: _due, ...run } = yield* store.runs.get(id)
+    const record = { ...run, owner: "", fence: 1, due: undefined }
+    const content = { run, structure: yield* store.flows.get(run.fingerprint), events: yield* store.events.since(record, 0), signals: yield* store.signals.list(record) }
+    return JSON.stringify({ format, sha256: digest(content), ...content })
+  })
+}
+const digest = (content: object): string => createHash("sha256").update(JSON.stringify(content)).digest("hex")
+
+interface Bundle {
+  readonly run: Omit<RunRecord, "owner" | "fence" | "due">
+  readonly structure: string | undefined
+  readonly events: ReadonlyArray<RunEvent>
+  readonly signals: ReadonlyArray<SignalRecord>
+}
+/** Longest bundle that is read, in characters, and most events. */
+const bounds = { characters: 512 * 1024 * 1024, events: 1_000_000 } as const
+
+/**
+ * Brings a run in, under its own id or another; gives its record. A run that had not ended is paused: nothing runs until it is resumed.
+ */
+export function importRun(keeping: Keeping, text: string, as: string | undefined): Effect.Effect<RunRecord, StoreFailed | BundleInvalid | RunConflict | RunNotFound> {
+  return Effect.gen(function*() {
+    const bundle = yield* parse(text)
+    const { store } = keeping
+    const { id: given, status, flow, version, fingerprint, input, source } = bundle.run
+    const id = as ?? given
+    if (!isRunId(id)) return yield* new BundleInvalid({ at: "run.id", reason: "not a run id" })
+    const { created, run } = yield* store.runs.create({
+      id,
+      flow,
+      version,
+      fingerprint,
+      input,
+      source,
+      owner: "",
+      status: "paused",
+      due: undefined,
+      parent: undefined,
+      origin: given,
+    })
+    if (!created) return yield* new RunConflict({ run: id, differs: "input" })
+    if (bundle.structure !== undefined) yield* store.flows.save(fingerprint, bundle.structure)
+    const last = bundle.events.at(-1)
+    for (const event of bundle.events) {
+      const { seq, kind, parent, name, data } = event
+      const change = event === last ? { status: hasEnded(status) || status === "failed" ? status : "paused" as const } : undefined
+      yield* Effect.mapError(store.events.append(run, { seq, kind, parent, name, data }, event === last ? "sync" : "async", change), () => new RunConflict({ run: id, differs: "input" }))
+    }
+    for (const { id: signal, name, data, taken } of bundle.signals) if (taken === undefined) yield* store.signals.send(id, { id: signal, name, data }, Date.now())
+    return yield* store.runs.get(id)
+  })
+}
+
+function parse(text: string): Effect.Effect<Bundle, BundleInvalid> {
+  const invalid = (at: string, reason: string) => Effect.fail(new BundleInvalid({ at, reason }))
+  if (text.length > bounds.characters) return invalid("", "larger than 512 MiB")
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    return invalid("", "not JSON")
+  }
+  try {
+    const whole = record(parsed, "")
+    if (whole["format"] !== format) return invalid("format", `not ${format}: it was not made by heddle export, or by a newer one`)
+    const { format: _format, sha256, ...content } = whole
+    if (sha256 !== digest(content)) return invalid("sha256", "the content is not what was exported")
+    return Effect.succeed(checked(content))
+  } catch (cause) {
+    if (cause instanceof Wrong) return invalid(cause.at, cause.message)
+    throw cause
+  }
+}
+
+class Wrong extends Error {
+  readonly at: string
+  constructor(at: string, reason: string) {
+    super(reason)
+    this.at = at
+  }
+}
+const record = (value: unknown, at: string): Readonly<Record<string, unknown>> => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Wrong(at, "not an object")
+  return value as Readonly<Record<string, unknown>>
+}
+const string = (value: unknown, at: string): string => {
+  if (typeof value !== "string") throw new Wrong(at, "not a string")
+  return value
+}
+const whole = (value: unknown, at: string): number => {
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw new Wrong(at, "not a whole number")
+  return value
+}
+const list = (value: unknown, at: string): ReadonlyArray<unknown> => {
+  if (!Array.isArray(value)) throw new Wrong(at, "not a list")
+  if (value.length > bounds.events) throw new Wrong(at, `more than ${bounds.events}`)
+  return value
+}
+/** JSON that our codec reads: depth, size, markers it knows, no keys that attack prototypes. */
+const encoded = (value: unknown, at: string): string => {
+  const text = string(value, at)
+  if (text.length > limits.bytes) throw new Wrong(at, "too large")
+  try {
+    const json: unknown = JSON.parse(text)
+    harmless(json, at, 0)
+    revive(json)
+  } catch (cause) {
+    if (cause instanceof Wrong) throw cause
+    throw new Wrong(at, cause instanceof Unstorable ? cause.reason : "not an encoded value")
+  }
+  return text
+}
+const harmless = (value: unknown, at: string, depth: number): void => {
+  if (depth > limits.depth * 2) throw new Wrong(at, "nested too deep")
+  if (typeof value !== "object" || value === null) return
+  for (const [key, inner] of Object.entries(value)) {
+    if (key === "__proto__") throw new Wrong(at, "a key that attacks prototypes")
+    harmless(inner, at, depth + 1)
+  }
+}
+const kinds: ReadonlySet<string> = new Set(eventKinds)
+
+function checked(content: Readonly<Record<string, unknown>>): Bundle {
+  const given = record(content["run"], "run")
+  const run = {
+    id: string(given["id"], "run.id"),
+    flow: string(given["flow"], "run.flow"),
+    version: whole(given["version"], "run.version"),
+    fingerprint: string(given["fingerprint"], "run.fingerprint"),
+    status: runStatuses.find((status) => status === given["status"]),
+    input: encoded(given["input"], "run.input"),
+    source: given["source"] === undefined ? undefined : string(given["source"], "run.source"),
+    waits: [],
+    crashes: 0,
+    crashedAt: 0,
+    parent: undefined,
+    origin: undefined,
+    createdAt: whole(given["createdAt"], "run.createdAt"),
+    updatedAt: whole(given["updatedAt"], "run.updatedAt"),
+  }
+  if (run.status === undefined) throw new Wrong("run.status", "not a status")
+  let before = 0
+  const events = list(content["events"], "events").map((value, i) => {
+    const at = `events[${i}]`
+    const event = record(value, at)
+    const seq = whole(event["seq"], `${at}.seq`)
+    if (seq <= before || seq > before + bounds.events) throw new Wrong(`${at}.seq`, "out of order")
+    before = seq
+    const kind = string(event["kind"], `${at}.kind`)
+    if (!kinds.has(kind)) throw new Wrong(`${at}.kind`, `no event is called '${kind.slice(0, 40)}'`)
+    return {
+      seq,
+      at: whole(event["at"], `${at}.at`),
+      kind: kind as EventKind,
+      parent: string(event["parent"], `${at}.parent`),
+      name: string(event["name"], `${at}.name`),
+      data: encoded(event["data"], `${at}.data`),
+    }
+  })
+  const signals = list(content["signals"], "signals").map((value, i): SignalRecord => {
+    const at = `signals[${i}]`
+    const signal = record(value, at)
+    const taken = signal["taken"] === undefined ? undefined : whole(signal["taken"], `${at}.taken`)
+    return { id: string(signal["id"], `${at}.id`), name: string(signal["name"], `${at}.name`), data: encoded(signal["data"], `${at}.data`), at: 0, taken, late: false }
+  })
+  const structure = content["structure"] === undefined ? undefined : encoded(content["structure"], "structure")
+  return { run: { ...run, status: run.status }, structure, events, signals }
+}

@@ -1,0 +1,169 @@
+/** Commands to runs: each is checked against the run as it is, then recorded; a stale one is refused. */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { fingerprint } from "../../dsl/ir/fingerprint.ts"
+import type { FlowIR } from "../../dsl/ir/node.ts"
+import { pending } from "../compile/compensate.ts"
+import { CommandRefused, RunCancelled, RunConflict, type RunNotFound, RunPaused, type RunTakenOver, type StoreFailed, tagOf } from "../model/error.ts"
+import type { RunRecord, RunStatus } from "../model/run.ts"
+import { decodeValue } from "../model/value.ts"
+import { Journal } from "../services/journal.ts"
+import type { Conductor } from "./conduct.ts"
+import { owner } from "./owner.ts"
+import { type Plan, planOf } from "./plan.ts"
+
+export interface CommandOptions {
+  /** Why, for the journal. */
+  readonly reason?: string | undefined
+  /** The number of the newest event the caller has seen; if there are newer ones, the command is refused. */
+  readonly expect?: number | undefined
+}
+type CommandError = StoreFailed | RunNotFound | CommandRefused
+type Any<A> = Effect.Effect<A, any>
+/** A command's answer, or why it was not obeyed. */
+export type Command<A> = Effect.Effect<A, CommandError | RunConflict>
+
+/** From which states a command is possible. */
+const allowed: Readonly<Record<"pause" | "cancel" | "retry" | "rewind" | "fork", ReadonlyArray<RunStatus>>> = {
+  pause: ["pending", "running", "suspended"],
+  cancel: ["pending", "running", "suspended", "paused", "failed", "quarantined", "compensating"],
+  retry: ["failed", "quarantined"],
+  rewind: ["pending", "suspended", "paused", "completed", "failed", "quarantined"],
+  fork: ["pending", "running", "suspended", "paused", "completed", "failed", "cancelled", "compensated", "quarantined"],
+}
+
+export class Control {
+  readonly #conductor: Conductor
+
+  constructor(conductor: Conductor) {
+    this.#conductor = conductor
+  }
+
+  get #keeping() {
+    return { ...this.#conductor.keeping, durability: "sync" as const }
+  }
+
+  /** The run, if it may be given this command now. */
+  permitted(id: string, command: keyof typeof allowed, { expect }: CommandOptions): Effect.Effect<RunRecord, CommandError> {
+    const { store } = this.#keeping
+    return Effect.gen(function*() {
+      const run = yield* store.runs.get(id)
+      const refused = (reason: string) => new CommandRefused({ run: id, command, status: run.status, reason })
+      if (!allowed[command].includes(run.status)) return yield* refused(`possible where it is ${allowed[command].join(", ")}`)
+      if (expect === undefined) return run
+      const head = yield* store.events.head(run)
+      if (head !== expect) return yield* refused(`it has got on since: you saw event ${expect}, the newest is ${head}. Look again`)
+      return run
+    })
+  }
+
+  /** Stops whoever drives the run, makes it ours, and lets `then` write what is decided. */
+  #take<A>(
+    id: string,
+    command: keyof typeof allowed,
+    options: CommandOptions,
+    stopping: RunCancelled | RunPaused,
+    act: (run: RunRecord, journal: Journal) => Any<A>,
+    tries = 5,
+  ): Any<A> {
+    const { store } = this.#keeping
+    const { live } = this.#conductor
+    return Effect.gen({ self: this }, function*() {
+      const seen = yield* this.permitted(id, command, options)
+      const here = live.get(id)
+      if (here?.fiber !== undefined) {
+        here.stopping = stopping
+        yield* Fiber.interrupt(here.fiber)
+      }
+      const run = here === undefined ? seen : yield* this.permitted(id, command, {})
+      const taken = store.runs.claim(run, { owner, lease: live.lease, status: run.status })
+      const claimed = yield* Effect.catchIf(taken, (error): error is RunTakenOver => tagOf(error) === "RunTakenOver" && tries > 1, () => Effect.succeed(undefined))
+      if (claimed === undefined) return yield* this.#take(id, command, options, stopping, act, tries - 1)
+      const result = yield* act(claimed, yield* Journal.open(claimed, undefined, this.#keeping))
+      live.ring(id)
+      return result
+    })
+  }
+
+  readonly pause = (id: string, options: CommandOptions = {}): Command<void> =>
+    Effect.gen({ self: this }, function*() {
+      const { reason = "" } = options
+      yield* this.#take(id, "pause", options, new RunPaused({ run: id, reason }), (_run, journal) =>
+        journal.append("run.paused", "", "", JSON.stringify({ reason }), { status: "paused", due: undefined }))
+      for (const child of yield* this.#children(id)) {
+        if (allowed.pause.includes(child.status)) yield* Effect.ignore(this.pause(child.id, { reason: `run '${id}' was paused` }))
+      }
+    })
+
+  /** Ends the run; what can be undone is undone first, by this process if it knows the flow, else by whoever resumes it. */
+  readonly cancel = (id: string, options: CommandOptions & { readonly flow?: FlowIR | undefined } = {}): Command<RunStatus> =>
+    Effect.gen({ self: this }, function*() {
+      const { reason = "" } = options
+      const { live } = this.#conductor
+      const run = yield* this.#keeping.store.runs.get(id)
+      if (run.status === "completed" || run.status === "cancelled" || run.status === "compensated") return run.status
+      const flow = options.flow ?? live.get(id)?.flow
+      const status = yield* this.#take(id, "cancel", options, new RunCancelled({ run: id, reason }), (_run, journal) =>
+        Effect.gen(function*() {
+          if (pending(yield* journal.all(), "").length === 0) {
+            yield* journal.append("run.cancelled", "", "", JSON.stringify({ reason }), { status: "cancelled" })
+            return "cancelled" as const
+          }
+          yield* journal.append("run.compensating", "", "", JSON.stringify({ reason, cancelled: true }), { status: "compensating", due: Date.now() })
+          return "compensating" as const
+        }))
+      for (const child of yield* this.#children(id)) yield* Effect.ignore(this.cancel(child.id, { reason: `run '${id}' was cancelled` }))
+      if (status === "cancelled" || flow === undefined) return status
+      const undone: Effect.Effect<unknown, unknown, any> = this.#conductor.settle(flow, id, { durability: "sync", onSuspend: "return", retries: false, unpauses: false })
+      yield* Effect.catchIf(undone, (error) => error instanceof RunCancelled, () => Effect.void)
+      return "cancelled"
+    }) as Command<RunStatus>
+
+  #children(id: string): Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed> {
+    return this.#keeping.store.runs.list({ parent: id, limit: 100_000 })
+  }
+
+  /** What going back to the step at `path` takes back. */
+  readonly plan = (flow: FlowIR, id: string, path: string, command: "rewind" | "fork"): Command<Plan> =>
+    Effect.gen({ self: this }, function*() {
+      const run = yield* this.#keeping.store.runs.get(id)
+      if (run.flow !== flow.name) return yield* new RunConflict({ run: id, differs: "flow" })
+      const refused = (reason: string) => new CommandRefused({ run: id, command, status: run.status, reason })
+      if (run.fingerprint !== fingerprint(flow)) return yield* refused("the flow has changed since; resume the run first, which migrates it")
+      const journal = yield* Journal.open(run, flow, this.#keeping)
+      const events = yield* journal.all()
+      const plan = planOf(flow, events, path)
+      return plan ?? (yield* refused(`the flow has no step '${path}'. Give a path as \`heddle show\` prints it, like refine[3]/draft`))
+    })
+
+  /** Takes back everything from the step at `path` on; the run goes on from there when it is resumed. */
+  readonly rewind = (flow: FlowIR, id: string, path: string, options: CommandOptions = {}): Command<Plan> =>
+    Effect.gen({ self: this }, function*() {
+      const plan = yield* this.plan(flow, id, path, "rewind")
+      const { reason = "" } = options
+      yield* this.#take(id, "rewind", options, new RunPaused({ run: id, reason }), (_run, journal) =>
+        journal.append("run.rewound", "", "", JSON.stringify({ reason: path, forget: plan.forget }), { status: "pending", due: Date.now() }))
+      return plan
+    })
+
+  /** A new run that has done what this one did before the step at `path`. */
+  readonly fork = (flow: FlowIR, id: string, path: string, as: string, options: CommandOptions = {}): Command<Plan> =>
+    Effect.gen({ self: this }, function*() {
+      const { store } = this.#keeping
+      const from = yield* this.permitted(id, "fork", options)
+      const plan = yield* this.plan(flow, id, path, "fork")
+      const head = yield* store.events.head(from)
+      const { flow: name, version, fingerprint: print, input, source } = from
+      const given = { flow: name, version, fingerprint: print, input, source, owner: "", due: undefined, parent: undefined, origin: id }
+      const { created, run } = yield* store.runs.create({ ...given, id: as, status: "paused" })
+      if (!created) return yield* new RunConflict({ run: as, differs: "flow" })
+      yield* store.runs.copy(from, run, head)
+      const journal = new Journal(run, undefined, this.#keeping, head)
+      // only this makes it a run that anybody goes on with
+      yield* journal.append("run.forked", "", "", JSON.stringify({ from: id, reason: path, forget: plan.forget }), { status: "pending", due: Date.now() })
+      return plan
+    }) as Command<Plan>
+
+  /** The input a run was given, for another try. */
+  readonly inputOf = (id: string): Effect.Effect<unknown, StoreFailed | RunNotFound> => Effect.map(this.#keeping.store.runs.get(id), ({ input }) => decodeValue(input))
+}

@@ -1,0 +1,93 @@
+/** Letting go of what nobody needs: old runs, and the past of long ones. */
+import * as Effect from "effect/Effect"
+import type { StoreFailed } from "../model/error.ts"
+import { dataOf } from "../services/journal.ts"
+import { eventPath, type Ref, type RunEvent } from "../model/event.ts"
+import { hasEnded, type RunRecord, type RunStatus } from "../model/run.ts"
+import type { Store } from "../store/store.ts"
+import { isEnd } from "../services/floors.ts"
+
+export interface PruneOptions {
+  /** Only runs that ended longer ago than this, in milliseconds. */
+  readonly olderThan?: number | undefined
+  /** Leave the newest so many. */
+  readonly keep?: number | undefined
+  /** Only runs with these statuses, which must be ended ones or `failed`; default: all that have ended. */
+  readonly status?: ReadonlyArray<RunStatus> | undefined
+  readonly flow?: string | undefined
+  /** Only say what would go. */
+  readonly dryRun?: boolean | undefined
+}
+
+const prunable: ReadonlySet<RunStatus> = new Set(["completed", "cancelled", "compensated", "failed"])
+
+/** Deletes ended runs with all that belongs to them; gives their records. A child stays as long as its parent. */
+export function prune(store: Store["Service"], { olderThan = 0, keep = 0, status, flow, dryRun = false }: PruneOptions): Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed> {
+  return Effect.gen(function*() {
+    const before = Date.now() - olderThan + 1
+    const all = yield* store.runs.list({ flow, limit: Number.MAX_SAFE_INTEGER })
+    const wanted = (run: RunRecord): boolean => prunable.has(run.status) && (status === undefined ? hasEnded(run.status) : status.includes(run.status))
+    const roots = all.filter((run) => run.parent === undefined && wanted(run)).slice(keep).filter(({ updatedAt }) => updatedAt < before)
+    const gone = new Map(roots.map((run) => [run.id, run]))
+    // a Map visits what is added on the way: children, and theirs
+    for (const id of gone.keys()) for (const child of yield* store.runs.list({ parent: id, limit: Number.MAX_SAFE_INTEGER })) gone.set(child.id, child)
+    if (!dryRun) yield* store.runs.remove([...gone.keys()])
+    return [...gone.values()]
+  })
+}
+
+/**
+ * Deletes the events of a run that nothing needs any more: the insides of finished blocks that no output refers to, earlier passes of a loop.
+ *
+ * The run can still be resumed, and gives the same output; what is deleted cannot be shown, rewound to, or undone.
+ */
+export function compact(store: Store["Service"], run: RunRecord): Effect.Effect<number, StoreFailed> {
+  return Effect.map(store.events.since(run, 0), (events) => superfluous(events)).pipe(
+    Effect.flatMap((seqs) => Effect.as(seqs.length === 0 ? Effect.void : store.events.remove(run, seqs), seqs.length)),
+  )
+}
+
+/** Numbers of the events that are not needed to resume, in one pass from the newest. */
+function superfluous(events: ReadonlyArray<RunEvent>): ReadonlyArray<number> {
+  const needed = new Set<number>()
+  const bySeq = new Map(events.map((event) => [event.seq, event]))
+  const need = (ref: Ref | undefined): void => {
+    if (typeof ref === "number") {
+      const event = bySeq.get(ref)
+      if (event === undefined || needed.has(ref)) return
+      needed.add(ref)
+      const { ref: own, updates = {} } = dataOf(event)
+      need(own)
+      Object.values(updates).forEach(need)
+    } else if (ref !== null && ref !== undefined && "r" in ref) Object.values(ref.r).forEach(need)
+  }
+  const finished = events.filter((event) => isEnd(event) && event.kind !== "loop.iterated").map(eventPath)
+  const closed = new Set(finished)
+  const isInside = (path: string): boolean => {
+    for (let at = path.length; at > 0; at = Math.max(path.lastIndexOf("/", at - 1), path.lastIndexOf("[", at - 1))) {
+      const outer = path.slice(0, at)
+      if (outer !== path && closed.has(outer)) return true
+    }
+    return false
+  }
+  const newestPass = new Map<string, number>()
+  for (const event of events) if (event.kind === "loop.iterated") newestPass.set(event.parent, event.seq)
+  for (const event of events) {
+    const path = eventPath(event)
+    const { ref, last, updates = {}, undo } = dataOf(event)
+    const past = event.kind === "loop.iterated" && ref === undefined && newestPass.get(event.parent) !== event.seq
+    const behind = /\[\d+\]/.test(path) && isPast(path, newestPass, bySeq)
+    if (!event.kind.startsWith("run.") && undo === undefined && (isInside(path) || past || (behind && event.kind !== "loop.iterated"))) continue
+    needed.add(event.seq)
+    for (const one of [ref, last, ...Object.values(updates), ...Object.values(undo ?? {})]) need(one)
+  }
+  return events.filter(({ seq }) => !needed.has(seq)).map(({ seq }) => seq)
+}
+
+/** The path lies in a pass that another has followed. */
+const isPast = (path: string, newest: ReadonlyMap<string, number>, bySeq: ReadonlyMap<number, RunEvent>): boolean =>
+  [...path.matchAll(/\[(\d+)\]/g)].some((found) => {
+    const loop = path.slice(0, found.index)
+    const event = bySeq.get(newest.get(loop) ?? 0)
+    return event !== undefined && Number(found[1]) <= Number(event.name.slice(1, -1)) && path.length > found.index + found[0].length
+  })

@@ -1,0 +1,110 @@
+/** Drives whatever is due: new runs, woken ones, those whose owner died. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type { FlowIR } from "../../dsl/ir/node.ts"
+import { walk } from "../../dsl/ir/walk.ts"
+import { isAlive, owner } from "./owner.ts"
+import { isDriven, type RunRecord } from "../model/run.ts"
+import type { Conductor } from "./conduct.ts"
+import type { StoreFailed } from "../model/error.ts"
+
+export interface WorkerOptions {
+  /** Runs driven at once, default 10. */
+  readonly concurrency?: number | undefined
+  /** How often to look for work of other processes, in milliseconds, default 250. */
+  readonly poll?: number | undefined
+  /** How long `stop` waits for what is going on, in milliseconds, default 10,000; then it is interrupted and given up to other workers. */
+  readonly grace?: number | undefined
+}
+export interface Worker {
+  /** Takes no more work, lets what goes on end within the grace, and gives the rest up to others. */
+  readonly stop: Effect.Effect<void>
+  /** Runs it drives now. */
+  readonly running: () => number
+  /** Done when it has stopped; fails if the store does. */
+  readonly done: Effect.Effect<void, StoreFailed>
+}
+
+/** Flows by name, with those that run as their children. */
+export function served(flows: ReadonlyArray<FlowIR>): ReadonlyMap<string, FlowIR> {
+  const byName = new Map<string, FlowIR>()
+  const add = (flow: FlowIR): void => {
+    if (byName.get(flow.name) === flow) return
+    byName.set(flow.name, flow)
+    for (const { node } of walk(flow)) if (node.kind === "step" && node.work.from === "flow" && node.work.as === "run") add(node.work.flow)
+  }
+  flows.forEach(add)
+  return byName
+}
+
+/** Starts one; it works until it is stopped. */
+export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, options: WorkerOptions): Effect.Effect<Worker> {
+  const { concurrency = 10, poll = 250, grace = 10_000 } = options
+  const { store } = conductor.keeping
+  const known = served(flows)
+  const names = [...known.keys()]
+  const fibers = new Map<string, Fiber.Fiber<unknown>>()
+  // runs that cannot be driven here just now are not asked for again at once
+  const later = new Map<string, number>()
+  let stopping = false
+  let bell = Deferred.makeUnsafe<void>()
+  const ring = Effect.sync(() => Deferred.doneUnsafe(bell, Effect.void))
+
+  const driveOne = (run: RunRecord): Effect.Effect<void> => {
+    const flow = known.get(run.flow)!
+    const how = { durability: "sync", onSuspend: "return", retries: false, unpauses: false } as const
+    return Effect.ensuring(
+      Effect.matchCauseEffect(conductor.settle(flow, run.id, how) as Effect.Effect<unknown, unknown>, {
+        onSuccess: () => Effect.void,
+        // how a run ends is in its journal; here it only matters whether it is still due
+        onFailure: () => Effect.sync(() => later.set(run.id, Date.now() + 1000)),
+      }),
+      Effect.andThen(Effect.sync(() => fibers.delete(run.id)), ring),
+    )
+  }
+
+  const isFree = (run: RunRecord, now: number): boolean =>
+    !fibers.has(run.id) && conductor.live.get(run.id) === undefined && (later.get(run.id) ?? 0) <= now &&
+    !(isDriven(run.status) && run.owner !== owner && run.owner !== "" && run.due! > now && isAlive(run.owner))
+
+  const look = Effect.gen(function*() {
+    const free = concurrency - fibers.size
+    if (free <= 0) return poll
+    const now = yield* Effect.clockWith((clock) => Effect.succeed(clock.currentTimeMillisUnsafe()))
+    for (const [id, until] of later) if (until <= now) later.delete(id)
+    const due = yield* store.runs.due(names, now, free + fibers.size + later.size)
+    for (const run of due.filter((one) => isFree(one, now)).slice(0, free)) {
+      fibers.set(run.id, yield* Effect.forkDetach(driveOne(run)))
+    }
+    const next = yield* store.runs.nextDue(names)
+    // runs of this process come by the bell or in time, those of others by looking
+    const wait = next === undefined ? Number.POSITIVE_INFINITY : Math.max(next > now ? next - now : poll, 1)
+    return store.shared ? Math.min(poll, wait) : wait
+  })
+
+  return Effect.gen(function*() {
+    const loop = Effect.gen(function*() {
+      while (!stopping) {
+        bell = Deferred.makeUnsafe()
+        const wait = yield* look
+        const rung = Deferred.await(bell)
+        yield* wait === Number.POSITIVE_INFINITY ? rung : Effect.timeoutOrElse(rung, { duration: wait, orElse: () => Effect.void })
+      }
+    })
+    const unlisten = conductor.onNews(() => Deferred.doneUnsafe(bell, Effect.void))
+    const fiber = yield* Effect.forkDetach(Effect.ensuring(loop, Effect.sync(unlisten)))
+    const stop = Effect.gen(function*() {
+      if (stopping) return
+      stopping = true
+      yield* ring
+      yield* Fiber.await(fiber)
+      const all = [...fibers.values()]
+      yield* Effect.timeoutOrElse(Effect.forEach(all, (one) => Fiber.await(one), { concurrency: "unbounded", discard: true }), {
+        duration: grace,
+        orElse: () => Effect.forEach(all, (one) => Fiber.interrupt(one), { concurrency: "unbounded", discard: true }),
+      })
+    })
+    return { stop, running: () => fibers.size, done: Fiber.join(fiber) }
+  })
+}

@@ -1,0 +1,114 @@
+/** Who of a run waits: when everybody does, there is nothing left to do, and the run can leave memory. */
+import type { Clock } from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+
+/** What a part of a run waits for. */
+export interface Blocked {
+  readonly signal?: string
+  /** Milliseconds since 1970. */
+  readonly until?: number | undefined
+}
+/** What a whole run waits for. */
+export interface Suspension {
+  readonly waits: ReadonlyArray<string>
+  readonly until: number | undefined
+}
+/** Forks that run at once: those that run, and those that have not begun. */
+export interface Lanes {
+  readonly most: number
+  running: number
+  queued: number
+}
+
+/** A wait that ends sooner than this, in milliseconds, is not worth leaving memory. */
+const linger = 1000
+
+interface Entry extends Blocked {
+  readonly bell: Deferred.Deferred<void>
+}
+
+export class Waiting {
+  readonly #clock: Clock
+  readonly #lanes = new Set<Lanes>()
+  readonly #blocked = new Set<Entry>()
+  readonly #deadlines = new Set<{ readonly until: number }>()
+  readonly #idle = Deferred.makeUnsafe<Suspension>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get now(): number {
+    return this.#clock.currentTimeMillisUnsafe()
+  }
+
+  /** Done when every part of the run waits. */
+  get idle(): Effect.Effect<Suspension> {
+    return Deferred.await(this.#idle)
+  }
+
+  /** Waits until something may have happened: a signal, a child's end, the time. */
+  block(blocked: Blocked): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const entry: Entry = { ...blocked, bell: Deferred.makeUnsafe() }
+      this.#blocked.add(entry)
+      this.#check()
+      const rung = Deferred.await(entry.bell)
+      const ended = blocked.until === undefined ?
+        rung :
+        Effect.timeoutOrElse(rung, { duration: Math.max(0, blocked.until - this.now), orElse: () => Effect.void })
+      return Effect.ensuring(ended, Effect.sync(() => this.#blocked.delete(entry)))
+    })
+  }
+
+  /** Whoever waits looks again. */
+  ring(): void {
+    // a copy: who wakes may wait again at once
+    for (const { bell } of [...this.#blocked]) Deferred.doneUnsafe(bell, Effect.void)
+  }
+
+  /** Runs `count` forks, at most `most` at once, as parts of the run of their own. */
+  split<A, E, R>(count: number, most: number, forks: (lanes: Lanes) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      const lanes = { most, running: 0, queued: count }
+      this.#lanes.add(lanes)
+      return Effect.ensuring(forks(lanes), Effect.sync(() => this.#lanes.delete(lanes)))
+    })
+  }
+
+  /** Runs one of them. */
+  lane<A, E, R>(lanes: Lanes, fork: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      lanes.running++
+      lanes.queued--
+      return Effect.ensuring(
+        fork(),
+        Effect.sync(() => {
+          lanes.running--
+          this.#check()
+        }),
+      )
+    })
+  }
+
+  /** `work` must not go on beyond `until`, so the run has to be looked after then. */
+  before<A, E, R>(until: number, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    const deadline = { until }
+    this.#deadlines.add(deadline)
+    return Effect.ensuring(work, Effect.sync(() => this.#deadlines.delete(deadline)))
+  }
+
+  #check(): void {
+    if (this.#blocked.size === 0) return
+    let parts = 1
+    // a join none of whose forks runs just now is about to start one or to end: that counts as a part at work
+    for (const { running, queued, most } of this.#lanes) parts += Math.max(1, Math.min(most, running + queued)) - 1
+    if (this.#blocked.size < parts) return
+    const times = [...this.#blocked, ...this.#deadlines].flatMap(({ until }) => until ?? [])
+    const until = times.length === 0 ? undefined : Math.min(...times)
+    if (until !== undefined && until - this.now <= linger) return
+    const waits = [...new Set([...this.#blocked].flatMap(({ signal }) => signal ?? []))]
+    Deferred.doneUnsafe(this.#idle, Effect.succeed({ waits, until }))
+  }
+}
