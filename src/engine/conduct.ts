@@ -137,8 +137,12 @@ export class Conductor {
 
   /** Sees the run to its end: drives it where nobody does, waits where somebody else does or where it waits itself. */
   settle(flow: FlowIR, id: string, how: Settling, patient = false): Any<unknown> {
+    // whoever waits for a run that this code could not go on with is told now, and not when the wait is over
     const again = (run: RunRecord): Any<unknown> =>
-      Effect.flatMap(Effect.clockWith((clock) => this.live.sleep(run, clock.currentTimeMillisUnsafe())), () => this.settle(flow, id, how, true))
+      Effect.andThen(
+        adopt(flow, run, this.keeping),
+        Effect.flatMap(Effect.clockWith((clock) => this.live.sleep(run, clock.currentTimeMillisUnsafe())), () => this.settle(flow, id, how, true)),
+      )
     return Effect.gen({ self: this }, function*() {
       const here = this.live.get(id)
       if (here !== undefined) {

@@ -1,4 +1,5 @@
 /** Drives whatever is due: new runs, woken ones, those whose owner died. */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -7,7 +8,7 @@ import { walk } from "../../dsl/ir/walk.ts"
 import { isAlive, owner } from "./owner.ts"
 import { isDriven, type RunRecord } from "../model/run.ts"
 import type { Conductor } from "./conduct.ts"
-import type { StoreFailed } from "../model/error.ts"
+import { RunSuspended, type StoreFailed } from "../model/error.ts"
 
 export interface WorkerOptions {
   /** Runs driven at once, default 10. */
@@ -57,8 +58,8 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
     return Effect.ensuring(
       Effect.matchCauseEffect(conductor.settle(flow, run.id, how) as Effect.Effect<unknown, unknown>, {
         onSuccess: () => Effect.void,
-        // how a run ends is in its journal; here it only matters whether it is still due
-        onFailure: () => Effect.sync(() => later.set(run.id, Date.now() + 1000)),
+        // how a run ends is in its journal; one that cannot be driven here is left alone for a while
+        onFailure: (cause) => Effect.sync(() => Cause.squash(cause) instanceof RunSuspended ? undefined : later.set(run.id, Date.now() + 1000)),
       }),
       Effect.andThen(Effect.sync(() => fibers.delete(run.id)), ring),
     )
