@@ -32,12 +32,13 @@ type DeclaredBy<O> = Declared<OutputIn<O>, VersionIn<O>, Migrated<O>>
  * seq("greet", { input: z.object({ name: z.string() }) }).step("text", ({ input }) => `Hello ${input.name}`)
  */
 export function seq<const Name extends string, const Options extends FlowOptions<Name>>(
-  name: Name,
-  options: Options & ChainGuard<Name, Options>,
+  name: ChainGuard<Name, Options>,
+  options: Options,
 ): Chain<StandardSchemaV1.InferInput<InputSchema<Options>>, Start<Name, StandardSchemaV1.InferOutput<InputSchema<Options>>, DeclaredBy<Options>>, never, never>
 /** Without schemas: `seq("name")` takes no input, `seq<Input>("name")` takes what the type says, unchecked. */
 export function seq<Input = void, const Name extends string = string>(name?: Name): Chain<Input, Start<Name, Input, Declared<unknown, 1, never>>, never, never>
-export function seq(name = "flow", options: FlowOptions = {}): unknown {
+export function seq(given?: unknown, options: FlowOptions = {}): unknown {
+  const name = typeof given === "string" ? given : "flow"
   return new Recorder({
     head: {
       name,

@@ -73,11 +73,11 @@ export interface NestOptions {
  * const child = seq<{ n: number }>("child").returns(({ input }) => input.n + 1)
  * seq("parent").step("start", () => 1).step("next", nest(child, ({ start }) => ({ n: start })))
  */
+export function nest<F extends AnyFlow>(flow: F, options: { readonly as: "run" }): ChildFlow<F>
 export function nest<Scope, F extends AnyFlow>(flow: F, input: (scope: Scope) => InputOf<F>, options: { readonly as: "run" }): (
   scope: Scope,
 ) => NestedResult<OutputOf<F>, FailureOf<F>, ServicesOf<F>>
 export function nest<Scope, F extends AnyFlow>(flow: F, input: (scope: Scope) => InputOf<F>, options?: NestOptions): Nested<Scope, F>
-export function nest<F extends AnyFlow>(flow: F, options: { readonly as: "run" }): ChildFlow<F>
 export function nest(flow: { readonly ir: FlowIR }, second: unknown, third?: NestOptions): unknown {
   const [input, options] = typeof second === "function" ? [second, third] : [undefined, second]
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the overloads have said what these are

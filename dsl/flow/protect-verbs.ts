@@ -59,7 +59,7 @@ type BareIn<Marks> = Marks extends { readonly bare: infer Name } ? Name : never
 /** `unknown`, or the sentence that names the steps nothing undoes. */
 type CompensatedGuard<Node extends string, Marks, O> = 0 extends 1 & Marks ? unknown :
   O extends { readonly compensated: true } ? [BareIn<Marks>] extends [never] ? unknown :
-    FlowTypeError<`${Node}: a step inside declares effects that nothing undoes; give it compensate, or effects: { irreversible: "…" }:`, BareIn<Marks>> :
+    FlowTypeError<`${Node}: a step inside declares effects that nothing undoes; give it compensate, or declare them irreversible:`, BareIn<Marks>> :
   unknown
 
 /** The flow's errors after the boundary: what no handler names, and what handlers fail with. */

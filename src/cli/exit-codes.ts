@@ -9,6 +9,8 @@ export const exitCode = {
   problems: 3,
   /** The store cannot be used, or has no such run. */
   store: 4,
+  /** The run waits, or is paused: it goes on later. */
+  suspended: 5,
   /** Ctrl-C: the run can be resumed. */
   interrupted: 130,
 } as const
@@ -26,7 +28,8 @@ export class CliError extends Error {
 }
 
 const storeTags = new Set(["StoreFailed", "RunNotFound", "RunOwned", "RunTakenOver"])
-const usageTags = new Set(["InputInvalid", "FlowInvalid", "RunConflict", "FlowChanged"])
+const usageTags = new Set(["InputInvalid", "FlowInvalid", "RunConflict", "FlowChanged", "MigrationFailed", "CommandRefused", "SignalRefused", "BundleInvalid"])
+const waitingTags = new Set(["RunSuspended", "RunPaused"])
 /** The exit code for a run's error. */
 export const codeOf = (tag: string | undefined): ExitCode =>
-  tag === undefined ? exitCode.failed : storeTags.has(tag) ? exitCode.store : usageTags.has(tag) ? exitCode.usage : exitCode.failed
+  tag === undefined ? exitCode.failed : waitingTags.has(tag) ? exitCode.suspended : storeTags.has(tag) ? exitCode.store : usageTags.has(tag) ? exitCode.usage : exitCode.failed

@@ -1,5 +1,6 @@
 /** The command line. Commands are loaded when they are called, so that `--help` is quick. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
+import { runStatuses } from "../model/run.ts"
 import { type ExitCode, exitCode } from "./exit-codes.ts"
 
 interface GlobalFlags {
@@ -14,16 +15,22 @@ const wholeNumber = (text: string): number => {
   return value
 }
 
+const durability = (): Option => new Option("--durability <when>", "when a step counts as done").choices(["sync", "async", "exit"])
+const flowOption = (): Option => new Option("--flow <file>", "file#flow, if it has moved")
+
 const codes = `
 Exit codes:
   0 ok · 1 the run failed or was cancelled · 2 wrong command, input or flow file
-  3 check found errors · 4 the store cannot be used or has no such run · 130 interrupted, resume it`
+  3 check or diff found problems · 4 the store cannot be used or has no such run
+  5 the run waits or is paused · 130 interrupted, resume it`
 
 const examples = `
 Examples:
   heddle run flow.ts --input '{"name":"Ada"}'      run the only flow of a file
   heddle run flows.ts#greet --input @input.json    run one of several
   heddle resume greet-1a2b3c4d                     go on after a crash
+  heddle signal order-7 approval '{"by":"Ada"}'    answer a run that waits
+  heddle worker flows.ts                           drive whatever is due
   heddle graph flow.ts                             draw it in the terminal`
 
 /** Does what `argv` says and sets the exit code. */
@@ -53,18 +60,57 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
   program.command("run <file>").description("start a run of a flow and wait for its output; <file> may be file#flow")
     .option("-i, --input <json>", "JSON, @file, or - for stdin")
     .option("--id <id>", "name the run: the same id and input give the same run")
-    .addOption(new Option("--durability <when>", "when a step counts as done").choices(["sync", "async", "exit"]))
+    .addOption(durability())
+    .option("--wait", "stay when the run waits for a signal or a time")
     .action(act(async (flags, file) => (await import("./commands/run.ts")).runCommand(file, flags)))
   program.command("resume <run>").description("go on with an interrupted or failed run where it stopped")
-    .option("--flow <file>", "file#flow, if it has moved")
-    .addOption(new Option("--durability <when>", "when a step counts as done").choices(["sync", "async", "exit"]))
+    .addOption(flowOption())
+    .addOption(durability())
+    .option("--wait", "stay when the run waits for a signal or a time")
     .action(act(async (flags, run) => (await import("./commands/run.ts")).resumeCommand(run, flags)))
-  program.command("cancel <run>").description("end a run; a process that drives it stops")
-    .option("--reason <text>", "why, for its journal")
-    .action(act(async (flags, run) => (await import("./commands/run.ts")).cancelCommand(run, flags)))
+  program.command("start <file>").description("leave a run for a worker, now or later")
+    .option("-i, --input <json>", "JSON, @file, or - for stdin")
+    .option("--id <id>", "name the run")
+    .option("--at <date>", "when it shall begin")
+    .action(act(async (flags, file) => (await import("./commands/control.ts")).startCommand(file, flags)))
+  program.command("worker <files...>").description("drive what is due of the files' flows; Ctrl-C lets it end, a second one forces")
+    .option("--concurrency <n>", "runs at once", wholeNumber, 10)
+    .option("--grace <seconds>", "how long stopping waits for what goes on", wholeNumber, 10)
+    .option("--until-idle", "stop when there is nothing to do")
+    .action(act(async (flags, files) => (await import("./commands/work.ts")).workerCommand(files, flags)))
+  program.command("signal <run> <name> [payload]").description("answer a run that waits; payload is JSON, @file or -")
+    .option("--id <id>", "a second signal with this id is dropped")
+    .addOption(flowOption())
+    .action(act(async (flags, run, name, payload) => (await import("./commands/control.ts")).signalCommand(run, name, payload, flags)))
+  const command = (spec: string, description: string): Command =>
+    program.command(spec).description(description)
+      .option("--reason <text>", "why, for its journal")
+      .option("--expect <event>", "refuse if the run has newer events than this number", wholeNumber)
+  command("pause <run>", "stop a run until it is resumed")
+    .action(act(async (flags, run) => (await import("./commands/control.ts")).pauseCommand(run, flags)))
+  command("cancel <run>", "end a run and undo what can be undone").addOption(flowOption())
+    .action(act(async (flags, run) => (await import("./commands/control.ts")).cancelCommand(run, flags)))
+  command("retry <run>", "try the step again at which a run failed, or let a quarantined run go on").addOption(flowOption()).addOption(durability())
+    .action(act(async (flags, run) => (await import("./commands/control.ts")).retryCommand(run, flags)))
+  program.command("rerun <run>").description("a new run with the same input, or another")
+    .option("-i, --input <json>", "another input")
+    .option("--id <id>", "name the new run")
+    .addOption(flowOption()).addOption(durability())
+    .action(act(async (flags, run) => (await import("./commands/control.ts")).rerunCommand(run, flags)))
+  command("fork <run>", "a new run that has done what this one did before a step; shows what runs again")
+    .requiredOption("--from <path>", "the step, as `heddle show` prints it: refine[3]/draft")
+    .option("--as <id>", "name the new run")
+    .option("--dry-run", "only show what would run again")
+    .addOption(flowOption()).addOption(durability())
+    .action(act(async (flags, run) => (await import("./commands/control.ts")).forkCommand(run, flags)))
+  command("rewind <run>", "take back what a run did from a step on, and go on from there; shows what runs again")
+    .requiredOption("--to <path>", "the step, as `heddle show` prints it: refine[3]/draft")
+    .option("--dry-run", "only show what would run again")
+    .addOption(flowOption()).addOption(durability())
+    .action(act(async (flags, run) => (await import("./commands/control.ts")).rewindCommand(run, flags)))
   program.command("runs").description("list runs, newest first")
     .option("--flow <name>", "only of this flow")
-    .addOption(new Option("--status <status>", "only with this status").choices(["running", "completed", "failed", "cancelled"]))
+    .addOption(new Option("--status <status>", "only with this status").choices([...runStatuses]))
     .option("--limit <n>", "at most this many", wholeNumber, 50)
     .action(act(async (flags) => (await import("./commands/look.ts")).runsCommand(flags)))
   program.command("show <run>").description("a run as a tree: status, duration, attempts, outputs")
@@ -75,6 +121,29 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
   program.command("check <files...>").description("type-check files and check their flows")
     .option("--tsconfig <file>", "default: the nearest tsconfig.json")
     .action(act(async (flags, files) => (await import("./commands/check.ts")).checkCommand(files, flags)))
+  program.command("diff <before> [now]").description("what a change of a flow means for its runs: compatible, migrates, needs migration, breaking")
+    .option("--from <revision>", "compare with the file as it was in a git revision")
+    .action(act(async (flags, before, now) => (await import("./commands/compare.ts")).diffCommand(before, now, flags)))
+  program.command("lock <files...>").description("keep the shapes of released flows, so that changing one without a migration does not compile")
+    .option("--output <file>", "default: heddle.lock.d.ts")
+    .option("--tsconfig <file>", "default: the nearest tsconfig.json")
+    .option("--check", "fail if a flow is not in it, and write nothing")
+    .action(act(async (flags, files) => (await import("./commands/compare.ts")).lockCommand(files, flags)))
+  program.command("prune").description("delete ended runs")
+    .option("--older-than <duration>", "only those that ended longer ago: '30 days'")
+    .option("--keep <n>", "leave the newest", wholeNumber)
+    .addOption(new Option("--status <status>", "only with this status").choices(["completed", "failed", "cancelled", "compensated"]))
+    .option("--flow <name>", "only of this flow")
+    .option("--dry-run", "only show what would be deleted")
+    .action(act(async (flags) => (await import("./commands/keep.ts")).pruneCommand(flags)))
+  program.command("compact <run>").description("delete the past of a run that nothing needs any more")
+    .action(act(async (flags, run) => (await import("./commands/keep.ts")).compactCommand(run, flags)))
+  program.command("export <run>").description("a run as one JSON document")
+    .option("--output <file>", "write it there")
+    .action(act(async (flags, run) => (await import("./commands/keep.ts")).exportCommand(run, flags)))
+  program.command("import <file>").description("bring in what export gave; a run that had not ended is paused")
+    .option("--as <id>", "under another id")
+    .action(act(async (flags, file) => (await import("./commands/keep.ts")).importCommand(file, flags)))
 
   // the flags of the program may stand before or behind the command's name
   for (const command of program.commands) command.exitOverride().showSuggestionAfterError()

@@ -1,6 +1,6 @@
 /** What a person sees: data on stdout, progress and errors on stderr, colours only on a terminal that wants them. */
 import { styleText } from "node:util"
-import { errorPage, messageOf, tagOf } from "../model/error.ts"
+import { errorPage, errorTags, messageOf, tagOf } from "../model/error.ts"
 import { CliError, codeOf, type ExitCode } from "./exit-codes.ts"
 
 type Format = Parameters<typeof styleText>[0]
@@ -58,23 +58,4 @@ export function showError(error: unknown, { json, debug }: Shown): ExitCode {
   if (debug) console.error(error)
   return code
 }
-const engineTags = new Set([
-  "FlowInvalid",
-  "InputInvalid",
-  "OutputInvalid",
-  "NotStorable",
-  "StepThrew",
-  "ConditionThrew",
-  "StepTimedOut",
-  "LoopExhausted",
-  "JoinFailed",
-  "NoCase",
-  "ItemsChanged",
-  "RunConflict",
-  "RunNotFound",
-  "RunOwned",
-  "RunTakenOver",
-  "RunCancelled",
-  "FlowChanged",
-  "StoreFailed",
-])
+const engineTags = new Set<string>(errorTags)

@@ -2,6 +2,7 @@
 import { dirname, join, resolve } from "node:path"
 import { existsSync } from "node:fs"
 import { CliError, exitCode } from "./exit-codes.ts"
+import { shapeOf } from "./shape.ts"
 
 export interface Place {
   readonly file: string
@@ -17,6 +18,8 @@ export interface Sources {
   readonly diagnostics: () => ReadonlyArray<Diagnostic>
   /** Where the node at `path` of an exported flow is written. */
   readonly locate: (file: string, name: string, path: string) => Place
+  /** The names that an exported flow binds, with their types; `undefined` where they cannot be seen. */
+  readonly shape: (file: string, name: string) => string | undefined
 }
 
 /** The nearest tsconfig.json above a file. */
@@ -66,6 +69,15 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
       const literal = declaration.getDescendants().find((node) => Node.isStringLiteral(node) && node.getLiteralText() === wanted)
       const { line, column } = source.getLineAndColumnAtPos((literal ?? declaration).getStart())
       return { file: source.getFilePath(), line, column }
+    },
+    shape: (file, name) => {
+      const declaration = project.getSourceFileOrThrow(file).getExportedDeclarations().get(name)![0]!
+      const written = Node.isVariableDeclaration(declaration) ? declaration.getInitializer() : undefined
+      // `.returns` erases the scope: what stands before it still has it
+      const called = Node.isCallExpression(written) ? written.getExpression() : undefined
+      const open = Node.isPropertyAccessExpression(called) && called.getName() === "returns" ? called.getExpression() : declaration
+      const type = open.getType().getProperty("~types")?.getTypeAtLocation(open).getProperty("output")?.getTypeAtLocation(open)
+      return type === undefined || open.getType().getProperty("~scope") === undefined ? undefined : shapeOf(type, open)
     },
   }
 }

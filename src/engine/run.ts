@@ -1,17 +1,14 @@
-/** The door for programs that do not use Effect: promises of neverthrow results. */
-import * as Cause from "effect/Cause"
+/** The door for single runs in programs that do not use Effect. */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type { Layer } from "effect/Layer"
-import { err, ok, type Result, ResultAsync } from "neverthrow"
-import type { AnyFlow, FailureOf, Flow, InputOf, OutputOf, ServicesOf } from "../../dsl/flow/flow.ts"
-import type { FlowTypeError } from "../../dsl/flow/type-error.ts"
+import type { ResultAsync } from "neverthrow"
+import type { AnyFlow, FailureOf, InputOf, OutputOf } from "../../dsl/flow/flow.ts"
 import type { RunError } from "../model/error.ts"
-import type { CurrentStep } from "../services/current-step.ts"
 import { memoryStore } from "../store/memory.ts"
 import { openSqlite } from "../store/sqlite/store.ts"
 import type { Store } from "../store/store.ts"
 import { type Heddle, makeHeddle, type StartOptions } from "./heddle.ts"
+import { open, type ServedFlow, settled } from "./serve.ts"
 
 export interface RunOptions<Services> extends StartOptions {
   /** A SQLite file, or `"memory"` (default). */
@@ -19,11 +16,6 @@ export interface RunOptions<Services> extends StartOptions {
   /** The services that the flow's steps ask for. */
   readonly layer?: Layer<Services>
 }
-
-/** The flow, or the sentence that names the services it lacks. */
-export type ServedFlow<F extends AnyFlow, Services> = [Lacking<F, Services>] extends [never] ? F :
-  FlowTypeError<`flow '${F["~types"]["name"]}' needs services that nothing provides: give run a layer with`, Lacking<F, Services>>
-type Lacking<F extends AnyFlow, Services> = Exclude<ServicesOf<F>, Services | CurrentStep>
 
 /**
  * Runs a flow to its end.
@@ -56,17 +48,11 @@ export function resume<F extends AnyFlow, Services = never>(
   return within(options, (heddle) => heddle.resume(open(flow), id, options))
 }
 
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the guards on `run` and `resume` have been passed
-const open = (flow: unknown): Flow<any, any, any, any> => flow as Flow<any, any, any, any>
-
 function within<Services>(
   options: RunOptions<Services> | undefined,
   use: (heddle: Heddle["Service"]) => Effect.Effect<any, any, any>,
 ): ResultAsync<any, any> {
   const { store = "memory", layer } = options ?? {}
   const on = (kept: Store["Service"]) => use(makeHeddle(kept))
-  const opened = store === "memory" ? Effect.suspend(() => on(memoryStore())) : Effect.scoped(Effect.flatMap(openSqlite(store), on))
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `ServedFlow` has made sure that nothing is lacking
-  const served = (layer === undefined ? opened : Effect.provide(opened, layer)) as Effect.Effect<any, any>
-  return new ResultAsync(Effect.runPromiseExit(served).then((exit): Result<any, any> => Exit.isSuccess(exit) ? ok(exit.value) : err(Cause.squash(exit.cause))))
+  return settled(store === "memory" ? Effect.suspend(() => on(memoryStore())) : Effect.scoped(Effect.flatMap(openSqlite(store), on)), layer)
 }

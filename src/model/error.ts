@@ -265,3 +265,37 @@ export type RunError =
   | MigrationFailed
   | FlowChanged
   | StoreFailed
+
+/** Tags of all of them. */
+export const errorTags = [
+  "FlowInvalid",
+  "InputInvalid",
+  "OutputInvalid",
+  "NotStorable",
+  "StepThrew",
+  "ConditionThrew",
+  "StepTimedOut",
+  "LoopExhausted",
+  "JoinFailed",
+  "NoCase",
+  "ItemsChanged",
+  "RunConflict",
+  "RunNotFound",
+  "RunOwned",
+  "RunTakenOver",
+  "RunCancelled",
+  "RunSuspended",
+  "RunPaused",
+  "RunQuarantined",
+  "CommandRefused",
+  "SignalRefused",
+  "WaitTimedOut",
+  "ProtectTimedOut",
+  "StepUncertain",
+  "CompensationFailed",
+  "TransactionUnsupported",
+  "MigrationFailed",
+  "BundleInvalid",
+  "FlowChanged",
+  "StoreFailed",
+] as const

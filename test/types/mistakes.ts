@@ -5,7 +5,7 @@
 import { Context, Effect } from "effect"
 import { err, ok, type Result } from "neverthrow"
 import { z } from "zod"
-import { atLeast, Heddle, merge, nest, run, seq, step } from "heddle"
+import { atLeast, Heddle, merge, nest, run, seq, step, transaction } from "heddle"
 
 class Declined {
   readonly _tag = "Declined"
@@ -124,7 +124,7 @@ const forks = base.parallel("found", { crm: (b) => b.step("x", () => 1), web: (b
 forks.step("next", ({ found }) => found.web.y)
 // @ts-expect-error Type '"nobody"' is not assignable to type '"a" | "b"'
 base.parallel("found", { a: (b) => b.step("x", () => 1), b: (b) => b.step("y", () => 2) }, { optional: ["nobody"] })
-// @ts-expect-error parallel 'found': with first or atLeast no fork is required, so none can be optional
+// @ts-expect-error parallel 'found': with first, collect or atLeast no fork is required, so none can be optional
 base.parallel("found", { a: (b) => b.step("x", () => 1), b: (b) => b.step("y", () => 2) }, { failure: atLeast(1), optional: ["a"] })
 
 // beyond the sixteen
@@ -134,3 +134,72 @@ base.break(() => true)
 base.when(() => true).returns(() => 1)
 // @ts-expect-error match needs a union of literals to choose by, not just any string
 base.match(({ draft }) => draft.text, {})
+
+// 17 compensation coverage
+const booked = seq("booked").step("room", () => ({ id: 7 }), { effects: "books a room" })
+base.protect("p", (b) => b.step("room", () => 1, { effects: "books a room", compensate: () => undefined }), { compensated: true })
+base.protect("p", (b) => b.step("mail", () => 1, { effects: { irreversible: "sends a mail" } }), { compensated: true })
+// @ts-expect-error protect 'trip': a step inside declares effects that nothing undoes; give it compensate, or declare them irreversible:", "room">
+base.protect("trip", (b) => b.step("room", () => 1, { effects: "books a room" }), { compensated: true })
+// @ts-expect-error a step inside declares effects that nothing undoes; give it compensate, or declare them irreversible:", "room">
+base.protect("trip", (b) => b.loop("l", { times: 2 }, (c) => c.step(booked)), { compensated: true })
+// @ts-expect-error a step inside declares effects that nothing undoes; give it compensate, or declare them irreversible:", "pay">
+base.protect((b) => b.step(step("pay", ({ draft }: { draft: { text: string } }) => draft.text, { effects: "takes money" })), { compensated: true })
+// @ts-expect-error Property 'receipt' does not exist on type '{ paid: number; }'
+base.step("charge", () => ({ paid: 1 }), { compensate: ({ receipt }) => void receipt })
+// @ts-expect-error Property 'nobody' does not exist
+base.step("charge", () => ({ paid: 1 }), { compensate: (_output, { nobody }) => void nobody })
+
+// 18 signals
+const order = seq("order").wait("approval", { schema: z.object({ by: z.string() }) }).loop("l", { times: 2 }, (b) => b.wait("next")).step(
+  "child",
+  nest(seq("inner").wait("deep", { schema: z.number() }), () => undefined),
+)
+declare const heddle: Heddle["Service"]
+void heddle.signal(order, "run", "approval", { by: "Ada" })
+void heddle.signal(order, "run", "next", undefined)
+void heddle.signal(order, "run", "deep", 1)
+// @ts-expect-error the flow never waits for signal 'cancel'; it waits for"
+void heddle.signal(order, "run", "cancel", undefined as never)
+// @ts-expect-error Type 'number' is not assignable to type 'string'
+void heddle.signal(order, "run", "approval", { by: 5 })
+// @ts-expect-error the flow waits for no signal; it cannot be sent 'go'
+void heddle.signal(base, "run", "go", undefined as never)
+// @ts-expect-error Property 'at' does not exist on type '{ by: string; }'
+order.returns(({ approval }) => approval.at)
+// @ts-expect-error 'late' is possibly 'undefined'
+base.wait("late", { schema: z.object({ n: z.number() }), timeout: "1 day", atTimeout: "continue" }).step("n", ({ late }) => late.n)
+// @ts-expect-error protect 'w': catch 'WaitTimedOut' handles an error that cannot happen here; possible errors:
+base.protect("w", (b) => b.wait("go"), { catch: { WaitTimedOut: () => 1 } })
+
+// 19 delivery
+// @ts-expect-error step 'once' runs at most once: it cannot be tried again
+base.step("once", () => err(new Declined()), { delivery: "atMostOnce", retry: { times: 1 } })
+// @ts-expect-error a transaction cannot wait: return a plain value
+base.step("tx", transaction(async (sql) => sql.all("SELECT 1")))
+
+// 20 versions: shapes of released flows are kept in a generated file
+declare global {
+  interface HeddleLock {
+    checkout: { 1: { price: number; kind: "a" | "b" }; 2: { price: { amount: number }; kind: "a" | "b" } }
+    stable: { 1: { a: number } }
+  }
+}
+seq("stable").step("a", () => 1).returns(({ a }) => a)
+// @ts-expect-error flow 'stable' version 1 was released with another shape; raise the version and give a migration; changed:", "b">
+seq("stable").step("a", () => 1).step("b", () => 2).returns(({ a }) => a)
+// @ts-expect-error flow 'stable' version 1 was released with another shape; raise the version and give a migration; changed:", "a">
+run(seq("stable").step("a", () => "text"))
+// @ts-expect-error flow 'checkout' has no migration from a released version (see heddle.lock.d.ts); add migrations for", 1>
+seq("checkout", { version: 2 })
+// @ts-expect-error flow 'checkout': a migration does not give what the next version has; it is the one from version", 1>
+seq("checkout", { version: 2, migrations: { 1: ({ price }) => ({ price: { amount: String(price) } }) } })
+// @ts-expect-error Property 'prize' does not exist on type 'Partial<{ price: number; kind: "a" | "b"; }>'
+seq("checkout", { version: 2, migrations: { 1: ({ prize }) => ({ prize }) } })
+const migrated = seq("checkout", {
+  version: 3,
+  migrations: { 1: ({ price = 0, ...rest }) => ({ ...rest, price: { amount: price } }), 2: ({ price }) => ({ total: price?.amount }) },
+})
+migrated.step("total", () => 1).returns(({ total }) => total)
+// @ts-expect-error flow 'checkout': the last migration does not give what version 3 has; wrong:", Misfit<string, number
+migrated.step("total", () => "text").returns(({ total }) => total)

@@ -5,12 +5,12 @@ import { unicode } from "../../docgen/unicode.ts"
 import { encode } from "../../../dsl/ir/encode.ts"
 import { trace, type TraceNode } from "../../engine/trace.ts"
 import { messageOf } from "../../model/error.ts"
-import type { RunStatus } from "../../model/run.ts"
+import { isDriven, type RunStatus } from "../../model/run.ts"
 import { revive } from "../../model/value.ts"
 import { withExisting } from "../engine.ts"
 import { type ExitCode, exitCode } from "../exit-codes.ts"
 import { loadFlow, loadFlows } from "../load.ts"
-import { duration, print, printJson, short, type Shown, style } from "../output.ts"
+import { clean, duration, print, printJson, short, type Shown, style } from "../output.ts"
 
 interface ListFlags extends Shown {
   readonly store: string
@@ -42,7 +42,7 @@ export async function runsCommand({ store, flow, status, limit, json }: ListFlag
   if (runs.length === 0) print("no runs")
   const width = Math.max(0, ...runs.map(({ id }) => id.length))
   for (const run of runs) {
-    const took = run.status === "running" ? "" : duration(run.updatedAt - run.createdAt)
+    const took = isDriven(run.status) ? "" : duration(run.updatedAt - run.createdAt)
     print(
       `${run.id.padEnd(width)}  ${style.out(colours[run.status], run.status.padEnd(12))}  ${short(run.flow, 24).padEnd(24)}  ${
         new Date(run.createdAt).toISOString().slice(0, 19)
@@ -55,7 +55,7 @@ export async function runsCommand({ store, flow, status, limit, json }: ListFlag
 export async function showCommand(id: string, { store, json }: Shown & { readonly store: string }): Promise<ExitCode> {
   const { run, events } = await withExisting(store, (heddle) => Effect.all({ run: heddle.get(id), events: heddle.events(id) }))
   const nodes = trace(events)
-  const end = events.findLast(({ kind }) => kind === "run.failed" || kind === "run.cancelled")
+  const end = events.findLast(({ kind }) => kind === "run.failed" || kind === "run.compensated" || kind === "run.cancelled")
   const { error, reason } = end === undefined ? {} : (JSON.parse(end.data) as { error?: unknown; reason?: string })
   if (json) {
     printJson({ ...run, input: JSON.parse(run.input) as unknown, error: error ?? null, reason: reason ?? null, nodes })
@@ -67,8 +67,10 @@ export async function showCommand(id: string, { store, json }: Shown & { readonl
     }  ${events.length} events`,
   )
   print(style.out("dim", `input  ${short(run.input, 100)}`))
+  const until = run.status === "suspended" && run.due !== undefined ? new Date(run.due).toISOString() : ""
+  if (run.status === "suspended") print(style.out("blue", `waits for ${[...run.waits, until].filter(Boolean).map(clean).join(" or ") || "a child run"}`))
   for (const line of tree(nodes, "")) process.stdout.write(`${line}\n`)
-  if (run.status === "failed") print(`${style.out("red", "failed")}  ${short(describe(error), 200)}`)
+  if (run.status === "failed" || run.status === "compensated") print(`${style.out("red", run.status)}  ${short(describe(error), 200)}`)
   if (run.status === "cancelled" && reason) print(`${style.out("yellow", "cancelled")}  ${short(reason, 200)}`)
   return exitCode.ok
 }

@@ -1,0 +1,40 @@
+/** `heddle worker`: drives what is due of the flows of some files, until it is stopped. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import { withStopping } from "../engine.ts"
+import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
+import { loadFlow, loadFlows } from "../load.ts"
+import { clean, print, printJson, say, type Shown, style } from "../output.ts"
+
+interface WorkerFlags extends Shown {
+  readonly store: string
+  readonly concurrency?: number
+  readonly grace?: number
+  readonly untilIdle?: boolean
+}
+
+export async function workerCommand(files: ReadonlyArray<string>, { store, json, concurrency, grace, untilIdle }: WorkerFlags): Promise<ExitCode> {
+  const loaded = (await Promise.all(files.map(async (file) => (file.includes("#") ? [await loadFlow(file)] : loadFlows(file))))).flat()
+  if (loaded.length === 0) throw new CliError(exitCode.usage, `${files.join(", ")} exports no flow`)
+  if (!json) say(style.err("dim", `worker ${process.pid} · ${loaded.map(({ flow }) => clean(flow.ir.name)).join(", ")} · ${store}`))
+  let ended = 0
+  await withStopping(store, (heddle, stopped) =>
+    Effect.scoped(Effect.gen(function*() {
+      heddle.listen(({ kind, run, flow }) => {
+        if (!/^run\.(completed|failed|cancelled|compensated|quarantined|suspended)$/.test(kind)) return
+        ended += kind === "run.suspended" ? 0 : 1
+        if (json) printJson({ run, flow, event: kind })
+        else print(`${run}  ${clean(flow)}  ${kind.slice(4)}`)
+      })
+      const worker = yield* heddle.worker(loaded.map(({ flow }) => flow), { concurrency, grace: grace === undefined ? undefined : grace * 1000 })
+      const idle = Effect.gen(function*() {
+        // twice in a row, so that what is just being woken is not missed
+        for (let quiet = 0; quiet < 2; quiet = worker.running() === 0 ? quiet + 1 : 0) yield* Effect.sleep(300)
+      })
+      yield* Effect.raceFirst(Deferred.await(stopped), untilIdle === true ? Effect.raceFirst(idle, worker.done) : worker.done)
+      if (!json) say(style.err("dim", "stopping"))
+      yield* worker.stop
+    })))
+  if (!json) say(`${ended} runs ended here`)
+  return exitCode.ok
+}

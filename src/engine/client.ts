@@ -1,0 +1,161 @@
+/** The door for programs without Effect that keep a store open: start, signal, command, look, work. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Layer } from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { okAsync, type ResultAsync } from "neverthrow"
+import type { AnyFlow, FailureOf, Flow, InputOf, OutputOf } from "../../dsl/flow/flow.ts"
+import type { PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
+import type {
+  CommandRefused,
+  FlowInvalid,
+  RunConflict,
+  RunError,
+  RunNotFound,
+  SignalRefused,
+  StoreFailed,
+} from "../model/error.ts"
+import type { RunEvent } from "../model/event.ts"
+import type { RunRecord, RunStatus } from "../model/run.ts"
+import type { Listener } from "../services/listeners.ts"
+import { memoryStore } from "../store/memory.ts"
+import type { SqliteOptions } from "../store/sqlite/database.ts"
+import { openSqlite } from "../store/sqlite/store.ts"
+import type { RunFilter } from "../store/store.ts"
+import type { CommandOptions } from "./control.ts"
+import { type EnqueueOptions, type Heddle, type HeddleOptions, makeHeddle, type ResumeOptions, type SignalOptions, type StartOptions } from "./heddle.ts"
+import type { Plan } from "./plan.ts"
+import type { PruneOptions } from "./retention.ts"
+import { open, type ServedFlow, settled } from "./serve.ts"
+import type { WorkerOptions } from "./worker.ts"
+
+export interface ClientOptions<Services> extends HeddleOptions, SqliteOptions {
+  /** A SQLite file, or `"memory"` (default). */
+  readonly store?: string
+  /** The services that the flows' steps ask for. */
+  readonly layer?: Layer<Services>
+}
+type Ran<F extends AnyFlow, More = never> = ResultAsync<OutputOf<F>, FailureOf<F> | RunError | More>
+type Commanded<A> = ResultAsync<A, StoreFailed | RunNotFound | CommandRefused | RunConflict>
+/** A worker that goes on until it is stopped. */
+export interface RunningWorker {
+  /** Takes no more work, lets what goes on end within the grace, gives the rest up. */
+  readonly stop: () => Promise<void>
+  readonly running: () => number
+}
+
+/** `Heddle` with promises: every method does what the service's method of the same name does. */
+export class Client<Services> {
+  readonly #heddle: Heddle["Service"]
+  readonly #scope: Scope.Closeable
+  readonly #layer: Layer<Services> | undefined
+
+  constructor(heddle: Heddle["Service"], scope: Scope.Closeable, layer: Layer<Services> | undefined) {
+    this.#heddle = heddle
+    this.#scope = scope
+    this.#layer = layer
+  }
+
+  #do<A, E>(effect: Effect.Effect<A, E, any>): ResultAsync<A, E> {
+    return settled(effect, this.#layer)
+  }
+
+  /** Starts a run and waits for its output. */
+  run<F extends AnyFlow>(flow: ServedFlow<F, Services>, input: InputOf<F>, options?: StartOptions): Ran<F> {
+    return this.#do(this.#heddle.run(open(flow), input, options))
+  }
+  /** Leaves a run for a worker, now or later. */
+  start<F extends AnyFlow>(flow: F, input: InputOf<F>, options?: EnqueueOptions): ResultAsync<RunRecord, RunError> {
+    return this.#do(this.#heddle.start(open(flow), input, options))
+  }
+  /** Goes on with a run where it stopped. */
+  resume<F extends AnyFlow>(flow: ServedFlow<F, Services>, id: string, options?: ResumeOptions): Ran<F> {
+    return this.#do(this.#heddle.resume(open(flow), id, options))
+  }
+  /** Tries the step again at which a run failed. */
+  retry<F extends AnyFlow>(flow: ServedFlow<F, Services>, id: string, options?: ResumeOptions & CommandOptions): Ran<F, CommandRefused> {
+    return this.#do(this.#heddle.retry(open(flow), id, options))
+  }
+  /** Starts a new run with the input of an old one, or with another. */
+  rerun<F extends AnyFlow>(flow: ServedFlow<F, Services>, id: string, options?: StartOptions & { readonly input?: InputOf<F> }): Ran<F> {
+    return this.#do(this.#heddle.rerun(open(flow), id, options))
+  }
+  /** A new run that has done what the old one did before the step at `path`. */
+  fork(flow: AnyFlow, id: string, path: string, options?: CommandOptions & { readonly as?: string }): Commanded<Plan & { readonly run: string }> {
+    return this.#do(this.#heddle.fork(open(flow), id, path, options))
+  }
+  /** Takes back what a run did from the step at `path` on. */
+  rewind(flow: AnyFlow, id: string, path: string, options?: CommandOptions): Commanded<Plan> {
+    return this.#do(this.#heddle.rewind(open(flow), id, path, options))
+  }
+  /** What `fork` and `rewind` would run again. */
+  plan(flow: AnyFlow, id: string, path: string): Commanded<Plan> {
+    return this.#do(this.#heddle.plan(open(flow), id, path))
+  }
+  /** Sends a signal that the flow waits for. */
+  signal<Needs, const Name extends string>(
+    flow: Flow<any, any, any, Needs>,
+    id: string,
+    name: SignalGuard<Needs, Name>,
+    payload: PayloadOf<Needs, Name>,
+    options?: SignalOptions,
+  ): ResultAsync<"accepted" | "duplicate", StoreFailed | RunNotFound | SignalRefused> {
+    return this.#do(this.#heddle.signal(flow, id, name, payload, options))
+  }
+  /** Stops a run until it is resumed. */
+  pause(id: string, options?: CommandOptions): Commanded<void> {
+    return this.#do(this.#heddle.pause(id, options))
+  }
+  /** Ends a run; what can be undone is undone. */
+  cancel(id: string, options?: CommandOptions & { readonly flow?: Flow<any, any, any, any> }): Commanded<RunStatus> {
+    return this.#do(this.#heddle.cancel(id, options))
+  }
+  get(id: string): ResultAsync<RunRecord, StoreFailed | RunNotFound> {
+    return this.#do(this.#heddle.get(id))
+  }
+  list(filter?: RunFilter): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
+    return this.#do(this.#heddle.list(filter))
+  }
+  /** The run's durable events after `since`, oldest first. */
+  events(id: string, since?: number): ResultAsync<ReadonlyArray<RunEvent>, StoreFailed | RunNotFound> {
+    return this.#do(this.#heddle.events(id, since))
+  }
+  /** Deletes ended runs; gives what was, or would be, deleted. */
+  prune(options?: PruneOptions): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
+    return this.#do(this.#heddle.prune(options))
+  }
+  /** Tells `listener` everything that happens in this process; gives the function that ends it. */
+  listen(listener: Listener): () => void {
+    return this.#heddle.listen(listener)
+  }
+  /** Drives what is due of these flows, until it is stopped or the client closes. */
+  worker(flows: ReadonlyArray<AnyFlow>, options?: WorkerOptions): ResultAsync<RunningWorker, FlowInvalid> {
+    const started = Effect.map(Scope.provide(this.#heddle.worker(flows.map(open), options), this.#scope), ({ stop, running }) => ({
+      stop: () => Effect.runPromise(stop),
+      running,
+    }))
+    return this.#do(started)
+  }
+  /** Stops its workers and closes the store. */
+  async close(): Promise<void> {
+    await Effect.runPromise(Scope.close(this.#scope, Exit.void))
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+/**
+ * Opens a store for as long as the client is not closed.
+ *
+ * @example
+ * const heddle = (await openHeddle({ store: "heddle.db" }))._unsafeUnwrap()
+ * await heddle.start(flow, { name: "Ada" }, { id: "ada" })
+ * await heddle.worker([flow])
+ */
+export function openHeddle<Services = never>(options: ClientOptions<Services> = {}): ResultAsync<Client<Services>, StoreFailed> {
+  const { store = "memory", layer } = options
+  if (store === "memory") return okAsync(new Client(makeHeddle(memoryStore(), options), Scope.makeUnsafe(), layer))
+  const scope = Scope.makeUnsafe()
+  return settled(Effect.map(Scope.provide(openSqlite(store, options), scope), (kept) => new Client(makeHeddle(kept, options), scope, layer)), undefined)
+}
