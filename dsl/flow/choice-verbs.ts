@@ -1,5 +1,5 @@
 /** `.when` and `.match`: choosing what runs. */
-import type { AnyFlow, Chain, FailureOf, OutputOf, NeedsIn, UpdatesOf } from "./flow.ts"
+import type { AnyFlow, Chain, FailureOf, NeedsIn, OutputOf, UpdatesOf } from "./flow.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyBound, AnyScope, BindBlock, Bound, Enter, Guard, Jumped, Pass, ScopeOf } from "./scope.ts"
 import type { FlowTypeError } from "./type-error.ts"

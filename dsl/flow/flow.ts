@@ -52,7 +52,9 @@ export interface Chain<in out Input, in out S extends AnyScope, in out Failure, 
 
 /** Every verb, in a place where none may stand: calling one prints the sentence. */
 export type Blocked<Sentence extends string> = {
-  readonly [Verb in "step" | "update" | "when" | "match" | "loop" | "each" | "parallel" | "protect" | "wait" | "break" | "continue" | "returns"]: FlowTypeError<Sentence>
+  readonly [Verb in "step" | "update" | "when" | "match" | "loop" | "each" | "parallel" | "protect" | "wait" | "break" | "continue" | "returns"]: FlowTypeError<
+    Sentence
+  >
 }
 
 /** A flow ended by `.returns`. */

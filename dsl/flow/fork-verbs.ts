@@ -1,6 +1,6 @@
 /** `.parallel` and `.each`: forks at once, joined by one of four failure modes. */
 import type { JoinFailed } from "./failure.ts"
-import type { AnyFlow, Blocked, Chain, FailureOf, OutputOf, NeedsIn, UpdatesOf } from "./flow.ts"
+import type { AnyFlow, Blocked, Chain, FailureOf, NeedsIn, OutputOf, UpdatesOf } from "./flow.ts"
 import type { Policy } from "./merge.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, At, BindBlock, Bound, Enter, Pass, ScopeOf } from "./scope.ts"

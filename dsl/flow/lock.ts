@@ -38,8 +38,7 @@ type Broken<Name, M> = {
 export type ChainGuard<Name extends string, O> = [LockOf<Name>] extends [never] ? Name :
   // the compiler's first pass knows nothing of the options yet
   {} extends O ? Name :
-  [Exclude<keyof LockOf<Name>, keyof MigrationsIn<O> | VersionIn<O>>] extends [never] ?
-    [Broken<Name, MigrationsIn<O>>] extends [never] ? Name :
+  [Exclude<keyof LockOf<Name>, keyof MigrationsIn<O> | VersionIn<O>>] extends [never] ? [Broken<Name, MigrationsIn<O>>] extends [never] ? Name :
     FlowTypeError<`flow '${Name}': a migration does not give what the next version has; it is the one from version`, Broken<Name, MigrationsIn<O>>> :
   FlowTypeError<
     `flow '${Name}' has no migration from a released version (see heddle.lock.d.ts); add migrations for`,

@@ -1,6 +1,6 @@
 /** `.loop`, `.break` and `.continue`: repeating a block. */
 import type { LoopExhausted } from "./failure.ts"
-import type { AnyFlow, Chain, FailureOf, OutputOf, NeedsIn, UpdatesOf } from "./flow.ts"
+import type { AnyFlow, Chain, FailureOf, NeedsIn, OutputOf, UpdatesOf } from "./flow.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, Bind, BindBlock, Bound, Enter, Jumped, Pass, ScopeOf } from "./scope.ts"
 import type { FlowTypeError } from "./type-error.ts"

@@ -87,7 +87,15 @@ export interface ProtectVerbs {
     block: Block<Input, S, B>,
     options: O & CatchGuard<"protect", Inside<B, O>, O> & CompensatedGuard<"protect", MarksOf<B>, O>,
   ): Chain<Input, Pass<S, UpdatesOf<B, S>>, Failure | Left<Inside<B, O>, O>, Needs | NeedsIn<B> | NeedsOf<Handled<O>>>
-  protect<Input, S extends AnyScope, Failure, Needs, const Name extends string, B extends AnyFlow, const O extends ProtectOptions<S, FailureOf<B> | ProtectTimedOut>>(
+  protect<
+    Input,
+    S extends AnyScope,
+    Failure,
+    Needs,
+    const Name extends string,
+    B extends AnyFlow,
+    const O extends ProtectOptions<S, FailureOf<B> | ProtectTimedOut>,
+  >(
     this: Chain<Input, S, Failure, Needs>,
     name: FreshName<Name, S["names"]>,
     block: Block<Input, S, B>,

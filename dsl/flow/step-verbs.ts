@@ -58,10 +58,9 @@ type Given<Undone> = [Undone] extends [Absent] ? never : Undone
 
 export interface StepOptions<Name extends string, S extends AnyScope, Result, Timeout, Coded, Effects, Undone, Delivery> {
   /** Try failed work again; only for work that can fail and may run more than once. */
-  readonly retry?: [Delivery] extends [never] ?
-    unknown extends Result ? Retry<any> :
-      [ErrorOf<Result> | TimeoutError<Timeout>] extends [never] ? FlowTypeError<`step '${Name}' cannot fail: a retry would never happen`> :
-      Retry<ErrorOf<Result> | TimeoutError<Timeout>> :
+  readonly retry?: [Delivery] extends [never] ? unknown extends Result ? Retry<any> :
+    [ErrorOf<Result> | TimeoutError<Timeout>] extends [never] ? FlowTypeError<`step '${Name}' cannot fail: a retry would never happen`> :
+    Retry<ErrorOf<Result> | TimeoutError<Timeout>> :
     FlowTypeError<`step '${Name}' runs at most once: it cannot be tried again`>
   /** Longest time for one attempt; then it is interrupted and fails with `StepTimedOut`. */
   readonly timeout?: Timeout

@@ -80,7 +80,9 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
     *step({ work, updates, retry, timeout, delivery, compensate }) {
       if (updates !== undefined && !bound.has(updates)) yield error(path, "update-unknown", `update '${updates}': nothing in scope has this name`)
       if (retry !== undefined && !positive(retry.times)) yield error(path, "retry", `retry.times is ${retry.times}: use a whole number from 1`)
-      if (retry !== undefined && delivery === "atMostOnce") yield error(path, "at-most-once", "a step that runs at most once cannot be tried again: leave out retry")
+      if (retry !== undefined && delivery === "atMostOnce") {
+        yield error(path, "at-most-once", "a step that runs at most once cannot be tried again: leave out retry")
+      }
       if (work.from === "transaction" && (retry !== undefined || timeout !== undefined || compensate !== undefined || delivery === "atMostOnce")) {
         yield error(path, "transaction", "a transaction happens exactly once and cannot wait: leave out retry, timeout, delivery and compensate")
       }

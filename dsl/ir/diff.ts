@@ -44,8 +44,9 @@ function* within(was: EncodedNode, node: EncodedNode, path: string): Generator<C
     return
   }
   const [shallowWas, shallowNow] = [own(was), own(node)]
-  if (!same(structure([shallowWas]), structure([shallowNow]))) yield { path, what: "changed", text: `~ ${label(node)} '${path}': ${told(shallowWas, shallowNow)}` }
-  else if (!same(shallowWas.shape, shallowNow.shape)) yield { path, what: "retuned", text: `· ${label(node)} '${path}': ${told(shallowWas, shallowNow)}` }
+  if (!same(structure([shallowWas]), structure([shallowNow]))) {
+    yield { path, what: "changed", text: `~ ${label(node)} '${path}': ${told(shallowWas, shallowNow)}` }
+  } else if (!same(shallowWas.shape, shallowNow.shape)) yield { path, what: "retuned", text: `· ${label(node)} '${path}': ${told(shallowWas, shallowNow)}` }
   const blocks = new Map(was.blocks.map((inner) => [inner.label, inner]))
   const labelled = node.kind === "when" || node.kind === "parallel"
   for (const { label: name, block } of node.blocks) {
@@ -65,7 +66,9 @@ function told(was: EncodedNode, now: EncodedNode): string {
   const keys = new Set([...Object.keys(was.shape), ...Object.keys(now.shape)])
   const shapes = [...keys].filter((key) => !same(was.shape[key], now.shape[key]))
     .map((key) => `${key} ${JSON.stringify(was.shape[key]) ?? "none"} → ${JSON.stringify(now.shape[key]) ?? "none"}`)
-  const flags = (["binds", "guarded"] as const).filter((flag) => was[flag] !== now[flag]).map((flag) => `${now[flag] ? "is now" : "is no longer"} ${flag === "binds" ? "named" : flag}`)
+  const flags = (["binds", "guarded"] as const).filter((flag) => was[flag] !== now[flag]).map((flag) =>
+    `${now[flag] ? "is now" : "is no longer"} ${flag === "binds" ? "named" : flag}`
+  )
   return [...shapes, ...flags].join(", ") || "its blocks"
 }
 

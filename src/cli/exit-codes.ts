@@ -32,4 +32,12 @@ const usageTags = new Set(["InputInvalid", "FlowInvalid", "RunConflict", "FlowCh
 const waitingTags = new Set(["RunSuspended", "RunPaused"])
 /** The exit code for a run's error. */
 export const codeOf = (tag: string | undefined): ExitCode =>
-  tag === undefined ? exitCode.failed : waitingTags.has(tag) ? exitCode.suspended : storeTags.has(tag) ? exitCode.store : usageTags.has(tag) ? exitCode.usage : exitCode.failed
+  tag === undefined ?
+    exitCode.failed :
+    waitingTags.has(tag) ?
+    exitCode.suspended :
+    storeTags.has(tag) ?
+    exitCode.store :
+    usageTags.has(tag) ?
+    exitCode.usage :
+    exitCode.failed

@@ -1,6 +1,7 @@
 /** What a person sees: data on stdout, progress and errors on stderr, colours only on a terminal that wants them. */
 import { styleText } from "node:util"
-import { errorPage, errorTags, messageOf, tagOf } from "../model/error.ts"
+import * as errors from "../model/error.ts"
+import { errorPage, messageOf, tagOf } from "../model/error.ts"
 import { CliError, codeOf, type ExitCode } from "./exit-codes.ts"
 
 type Format = Parameters<typeof styleText>[0]
@@ -58,4 +59,5 @@ export function showError(error: unknown, { json, debug }: Shown): ExitCode {
   if (debug) console.error(error)
   return code
 }
-const engineTags = new Set<string>(errorTags)
+/** Each error class of ours is exported under its tag. */
+const engineTags = new Set(Object.keys(errors))

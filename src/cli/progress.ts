@@ -1,4 +1,5 @@
 /** What happens, while it happens: on a terminal one line that changes, elsewhere plain lines. */
+import { dataOf } from "../services/journal.ts"
 import type { Notice } from "../services/listeners.ts"
 import { short, style } from "./output.ts"
 
@@ -51,6 +52,6 @@ export class Progress {
 }
 
 const summary = (data: string | undefined): string => {
-  const output = /^\{"output":(.*)\}$/.exec(String(data))?.[1]
-  return output === undefined ? "" : short(output, 60)
+  const { output } = data === undefined ? {} : dataOf({ data })
+  return output === undefined ? "" : short(JSON.stringify(output), 60)
 }

@@ -30,12 +30,15 @@ export interface Undone {
 }
 
 /** The finished steps inside `prefix` (`""`: the whole run) whose effects still stand, the newest first. */
-export const standing = ({ journal }: RunContext, prefix: string): Run<ReadonlyArray<RunEvent>> => Effect.map(journal.all(), (events) => pending(events, prefix))
+export const standing = ({ journal }: RunContext, prefix: string): Run<ReadonlyArray<RunEvent>> =>
+  Effect.map(journal.all(), (events) => pending(events, prefix))
 
 /** The same of events that are there already. */
 export function pending(events: ReadonlyArray<RunEvent>, prefix: string): ReadonlyArray<RunEvent> {
   const done = new Set(events.filter(({ kind }) => kind === "compensation.completed").map((event) => dataOf(event).of))
-  return events.filter((event) => event.kind === "step.completed" && event.data.includes("\"undo\":{") && isInside(prefix, eventPath(event)) && !done.has(event.seq))
+  return events.filter((event) =>
+    event.kind === "step.completed" && event.data.includes("\"undo\":{") && isInside(prefix, eventPath(event)) && !done.has(event.seq)
+  )
     .toReversed()
 }
 const isInside = (prefix: string, path: string): boolean => prefix === "" || path.startsWith(`${prefix}/`)
@@ -70,5 +73,6 @@ const undo = (run: RunContext, event: RunEvent, path: string, { work }: StepNode
     const given = yield* givenTo(run.flow, path, work, scope as Record<string, unknown>)
     const call = policy.undo as unknown as (output: unknown, given: unknown, context: Context) => unknown
     return yield* repeated(path, policy, (tries) =>
-      attempt(new Context(run.id, path, tries, "/compensate"), (context) => settle(path, () => call(output, given, context))))
+      attempt(new Context(run.id, path, tries, "/compensate"), (context) =>
+        settle(path, () => call(output, given, context))))
   })

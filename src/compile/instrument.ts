@@ -6,7 +6,7 @@ import { ConditionThrew } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import { dataOf, type Known } from "../services/journal.ts"
 import type { Frame } from "./frame.ts"
-import { after, type Body, type Outcome, type Program, type Run, type Jump } from "./program.ts"
+import { after, type Body, type Jump, type Outcome, type Program, type Run } from "./program.ts"
 import { encodeOutcome, readUpdates, storable } from "./record.ts"
 
 /** A pure function of the scope; if it throws, the error names the place. */
@@ -57,8 +57,7 @@ export function instrument(node: Node, body: Body): Program {
     return after(written, () => jumped(bind(frame, outcome, seq)))
   }
 
-  const perform = (frame: Frame, path: string, past: Known | undefined): Run<Jump> =>
-    after(body(frame, path, past), (outcome) => record(frame, path, outcome))
+  const perform = (frame: Frame, path: string, past: Known | undefined): Run<Jump> => after(body(frame, path, past), (outcome) => record(frame, path, outcome))
 
   const skip = (frame: Frame): Jump => {
     if (node.binds) frame.bind(node.name, undefined, null)

@@ -45,7 +45,12 @@ export function join(node: JoinNode, frame: Frame, path: string, forks: Readonly
   const { waiting } = frame.run
   const joined = (lanes: Lanes | undefined) =>
     Effect.flatMap(recorded, (known) => modes[modeOf(node)](node, path, forks, (fork) => new Runner(frame, path, fork, known, lanes), known))
-  return Effect.ensuring(waiting === undefined ? joined(undefined) : waiting.split(forks.length, node.concurrency === "unbounded" ? Number.POSITIVE_INFINITY : node.concurrency, joined), Effect.sync(() => journal.joins--))
+  return Effect.ensuring(
+    waiting === undefined ?
+      joined(undefined) :
+      waiting.split(forks.length, node.concurrency === "unbounded" ? Number.POSITIVE_INFINITY : node.concurrency, joined),
+    Effect.sync(() => journal.joins--),
+  )
 }
 
 /** One fork of one join, from its start to its record. */

@@ -53,8 +53,13 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
           return Effect.flatMap(caught, () => handle(error, updates))
         }
         if (!undoable) return Effect.fail(error)
-        return Effect.flatMap(standing(run, path), (events) =>
-          events.length === 0 ? Effect.fail(error) : Effect.flatMap(run.journal.append("protect.failed", frame.path, node.name, data("")), () => failOn(error)))
+        return Effect.flatMap(
+          standing(run, path),
+          (events) =>
+            events.length === 0 ?
+              Effect.fail(error) :
+              Effect.flatMap(run.journal.append("protect.failed", frame.path, node.name, data("")), () => failOn(error)),
+        )
       })
     })
 

@@ -114,7 +114,8 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
   const given = (frame: Frame, path: string): Run<unknown> =>
     input === undefined ? Effect.succeed(wholeScope(frame.scope)) : ask(path, () => input(frame.scope))
   if (as === "run") {
-    return (frame, path) => Effect.flatMap(given(frame, path), (value) => Effect.map(frame.run.child(flow, value, path), (output): Outcome => ({ value: output })))
+    return (frame, path) =>
+      Effect.flatMap(given(frame, path), (value) => Effect.map(frame.run.child(flow, value, path), (output): Outcome => ({ value: output })))
   }
   const block: BlockProgram = compileBlock(flow.body)
   return (frame, path, past, tries) =>

@@ -48,7 +48,10 @@ function untilOf(on: WaitFor, limit: number | undefined, frame: Frame, path: str
       const { duration } = on
       return now + Duration.toMillis(Duration.fromInputUnsafe(typeof duration === "function" ? duration(frame.scope) : duration))
     }),
-    (until) => Number.isFinite(until) ? Effect.succeed(until) : Effect.fail(new ConditionThrew({ path, cause: new RangeError("the wait has no end: not a valid date or duration") })),
+    (until) =>
+      Number.isFinite(until) ?
+        Effect.succeed(until) :
+        Effect.fail(new ConditionThrew({ path, cause: new RangeError("the wait has no end: not a valid date or duration") })),
   )
 }
 
@@ -61,9 +64,15 @@ function receive({ signal, schema }: Extract<WaitFor, { by: "signal" }>, name: s
       onSuccess: (value): Run<Outcome | undefined> => Effect.succeed({ value, takes: found.id }),
       onFailure: (issues) =>
         Effect.flatMap(
-          journal.append("wait.refused", frame.path, name, JSON.stringify({ received: found.id, reason: issues.map(({ path, message }) => `${path}: ${message}`).join("; ") }), {
-            takes: found.id,
-          }),
+          journal.append(
+            "wait.refused",
+            frame.path,
+            name,
+            JSON.stringify({ received: found.id, reason: issues.map(({ path, message }) => `${path}: ${message}`).join("; ") }),
+            {
+              takes: found.id,
+            },
+          ),
           () => receive({ by: "signal", signal, schema }, name, frame),
         ),
     })

@@ -20,7 +20,7 @@ const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => strin
   step: ({ shape }) =>
     [
       shape["from"] === "transaction" ? "transaction" : "",
-      shape["child"] === undefined ? "" : `run of ${String(shape["child"])}`,
+      shape["child"] === undefined ? "" : `run of ${text(shape["child"])}`,
       settings(
         {
           updates: shape["updates"],
@@ -49,12 +49,18 @@ const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => strin
       { catches: shape["catches"], fallback: shape["fallback"], timeout: shape["timeout"], rollback: shape["rollback"], compensated: shape["compensated"] },
       { catches: [] },
     ),
-  wait: ({ shape, text }) =>
+  wait: ({ shape, text: source }) =>
     [
-      shape["by"] === "signal" ? `for signal ${String(shape["signal"])}` : `${String(shape["by"])} ${String(shape[String(shape["by"])] ?? body(text[String(shape["by"])]))}`,
+      shape["by"] === "signal" ?
+        `for signal ${String(shape["signal"])}` :
+        timed(String(shape["by"]), shape, source),
       settings({ timeout: shape["timeout"] }, {}),
     ].filter(Boolean).join(" · "),
 }
+const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value))
+/** `for 2 days`, or what is asked of the scope. */
+const timed = (by: string, shape: EncodedNode["shape"], source: EncodedNode["text"]): string =>
+  `${by} ${shape[by] === undefined ? body(source[by]) : text(shape[by])}`
 const join = (shape: EncodedNode["shape"]): string =>
   settings(
     { failure: shape["failure"], concurrency: shape["concurrency"], optional: shape["optional"], merge: shape["merge"] },

@@ -5,7 +5,7 @@ import { BundleInvalid, RunConflict, type RunNotFound, type StoreFailed } from "
 import { type EventKind, eventKinds, type RunEvent } from "../model/event.ts"
 import { hasEnded, isRunId, type RunRecord, runStatuses } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
-import { limits, Unstorable, revive } from "../model/value.ts"
+import { limits, revive, Unstorable } from "../model/value.ts"
 import type { Keeping } from "../services/journal.ts"
 import type { Store } from "../store/store.ts"
 
@@ -16,7 +16,12 @@ export function exportRun(store: Store["Service"], id: string): Effect.Effect<st
   return Effect.gen(function*() {
     const { owner: _owner, fence: _fence, due: _due, ...run } = yield* store.runs.get(id)
     const record = { ...run, owner: "", fence: 1, due: undefined }
-    const content = { run, structure: yield* store.flows.get(run.fingerprint), events: yield* store.events.since(record, 0), signals: yield* store.signals.list(record) }
+    const content = {
+      run,
+      structure: yield* store.flows.get(run.fingerprint),
+      events: yield* store.events.since(record, 0),
+      signals: yield* store.signals.list(record),
+    }
     return JSON.stringify({ format, sha256: digest(content), ...content })
   })
 }
@@ -34,7 +39,11 @@ const bounds = { characters: 512 * 1024 * 1024, events: 1_000_000 } as const
 /**
  * Brings a run in, under its own id or another; gives its record. A run that had not ended is paused: nothing runs until it is resumed.
  */
-export function importRun(keeping: Keeping, text: string, as: string | undefined): Effect.Effect<RunRecord, StoreFailed | BundleInvalid | RunConflict | RunNotFound> {
+export function importRun(
+  keeping: Keeping,
+  text: string,
+  as: string | undefined,
+): Effect.Effect<RunRecord, StoreFailed | BundleInvalid | RunConflict | RunNotFound> {
   return Effect.gen(function*() {
     const bundle = yield* parse(text)
     const { store } = keeping
@@ -60,9 +69,14 @@ export function importRun(keeping: Keeping, text: string, as: string | undefined
     for (const event of bundle.events) {
       const { seq, kind, parent, name, data } = event
       const change = event === last ? { status: hasEnded(status) || status === "failed" ? status : "paused" as const } : undefined
-      yield* Effect.mapError(store.events.append(run, { seq, kind, parent, name, data }, event === last ? "sync" : "async", change), () => new RunConflict({ run: id, differs: "input" }))
+      yield* Effect.mapError(
+        store.events.append(run, { seq, kind, parent, name, data }, event === last ? "sync" : "async", change),
+        () => new RunConflict({ run: id, differs: "input" }),
+      )
     }
-    for (const { id: signal, name, data, taken } of bundle.signals) if (taken === undefined) yield* store.signals.send(id, { id: signal, name, data }, Date.now())
+    for (const { id: signal, name, data, taken } of bundle.signals) {
+      if (taken === undefined) yield* store.signals.send(id, { id: signal, name, data }, Date.now())
+    }
     return yield* store.runs.get(id)
   })
 }
@@ -177,7 +191,14 @@ function checked(content: Readonly<Record<string, unknown>>): Bundle {
     const at = `signals[${i}]`
     const signal = record(value, at)
     const taken = signal["taken"] === undefined ? undefined : whole(signal["taken"], `${at}.taken`)
-    return { id: string(signal["id"], `${at}.id`), name: string(signal["name"], `${at}.name`), data: encoded(signal["data"], `${at}.data`), at: 0, taken, late: false }
+    return {
+      id: string(signal["id"], `${at}.id`),
+      name: string(signal["name"], `${at}.name`),
+      data: encoded(signal["data"], `${at}.data`),
+      at: 0,
+      taken,
+      late: false,
+    }
   })
   const structure = content["structure"] === undefined ? undefined : encoded(content["structure"], "structure")
   return { run: { ...run, status: run.status }, structure, events, signals }

@@ -6,15 +6,7 @@ import * as Scope from "effect/Scope"
 import { okAsync, type ResultAsync } from "neverthrow"
 import type { AnyFlow, FailureOf, Flow, InputOf, OutputOf } from "../../dsl/flow/flow.ts"
 import type { PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
-import type {
-  CommandRefused,
-  FlowInvalid,
-  RunConflict,
-  RunError,
-  RunNotFound,
-  SignalRefused,
-  StoreFailed,
-} from "../model/error.ts"
+import type { CommandRefused, FlowInvalid, RunConflict, RunError, RunNotFound, SignalRefused, StoreFailed } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
 import type { Listener } from "../services/listeners.ts"

@@ -77,7 +77,11 @@ export class Control {
       }
       const run = here === undefined ? seen : yield* this.permitted(id, command, {})
       const taken = store.runs.claim(run, { owner, lease: live.lease, status: run.status })
-      const claimed = yield* Effect.catchIf(taken, (error): error is RunTakenOver => tagOf(error) === "RunTakenOver" && tries > 1, () => Effect.succeed(undefined))
+      const claimed = yield* Effect.catchIf(
+        taken,
+        (error): error is RunTakenOver => tagOf(error) === "RunTakenOver" && tries > 1,
+        () => Effect.succeed(undefined),
+      )
       if (claimed === undefined) return yield* this.#take(id, command, options, stopping, act, tries - 1)
       const result = yield* act(claimed, yield* Journal.open(claimed, undefined, this.#keeping))
       live.ring(id)
@@ -91,7 +95,9 @@ export class Control {
       yield* this.#take(id, "pause", options, new RunPaused({ run: id, reason }), (_run, journal) =>
         journal.append("run.paused", "", "", JSON.stringify({ reason }), { status: "paused", due: undefined }))
       for (const child of yield* this.#children(id)) {
-        if (allowed.pause.includes(child.status)) yield* Effect.ignore(this.pause(child.id, { reason: `run '${id}' was paused` }))
+        if (allowed.pause.includes(child.status)) {
+          yield* Effect.ignore(this.pause(child.id, { reason: `run '${id}' was paused` }))
+        }
       }
     })
 
@@ -114,7 +120,12 @@ export class Control {
         }))
       for (const child of yield* this.#children(id)) yield* Effect.ignore(this.cancel(child.id, { reason: `run '${id}' was cancelled` }))
       if (status === "cancelled" || flow === undefined) return status
-      const undone: Effect.Effect<unknown, unknown, any> = this.#conductor.settle(flow, id, { durability: "sync", onSuspend: "return", retries: false, unpauses: false })
+      const undone: Effect.Effect<unknown, unknown, any> = this.#conductor.settle(flow, id, {
+        durability: "sync",
+        onSuspend: "return",
+        retries: false,
+        unpauses: false,
+      })
       yield* Effect.catchIf(undone, (error) => error instanceof RunCancelled, () => Effect.void)
       return "cancelled"
     }) as Command<RunStatus>
@@ -165,5 +176,6 @@ export class Control {
     }) as Command<Plan>
 
   /** The input a run was given, for another try. */
-  readonly inputOf = (id: string): Effect.Effect<unknown, StoreFailed | RunNotFound> => Effect.map(this.#keeping.store.runs.get(id), ({ input }) => decodeValue(input))
+  readonly inputOf = (id: string): Effect.Effect<unknown, StoreFailed | RunNotFound> =>
+    Effect.map(this.#keeping.store.runs.get(id), ({ input }) => decodeValue(input))
 }

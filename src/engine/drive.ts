@@ -122,8 +122,13 @@ const fail = (flow: FlowIR, run: RunContext, cause: Cause.Cause<unknown>): Run<n
     return Effect.flatMap(journal.append(`run.${end}`, "", "", errorData(error), { status: end, due: undefined }), () => Effect.failCause(cause))
   })
   if (!isUndoable(flow.body)) return ended
-  return Effect.flatMap(standing(run, ""), (events) =>
-    events.length === 0 ? ended : Effect.flatMap(journal.append("run.compensating", "", "", errorData(error), { status: "compensating" }), () => undoAll(run, error)))
+  return Effect.flatMap(
+    standing(run, ""),
+    (events) =>
+      events.length === 0 ?
+        ended :
+        Effect.flatMap(journal.append("run.compensating", "", "", errorData(error), { status: "compensating" }), () => undoAll(run, error)),
+  )
 }
 const errorData = (error: unknown): string => `{"error":${encodeError(error)}}`
 

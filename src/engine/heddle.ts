@@ -100,7 +100,12 @@ interface Shape {
     options?: StartOptions & { readonly input?: NoInfer<Input> },
   ) => Running<Output, Failure, Needs>
   /** A new run, `as`, that has done what run `id` did before the step at `path`; resume it, or leave it to a worker. */
-  readonly fork: <Needs>(flow: AnyOf<Needs>, id: string, path: string, options?: CommandOptions & { readonly as?: string }) => Command<Plan & { readonly run: string }>
+  readonly fork: <Needs>(
+    flow: AnyOf<Needs>,
+    id: string,
+    path: string,
+    options?: CommandOptions & { readonly as?: string },
+  ) => Command<Plan & { readonly run: string }>
   /** Takes back what a run did from the step at `path` on; resume it, or leave it to a worker. */
   readonly rewind: <Needs>(flow: AnyOf<Needs>, id: string, path: string, options?: CommandOptions) => Command<Plan>
   /** What `rewind` and `fork` would run again. */
@@ -211,7 +216,9 @@ export function makeHeddle(store: Store["Service"], { lease = "30 seconds", pois
     resume: (flow, id, options = {}) => resume(flow.ir, id, options) as Effect.Effect<never>,
     retry: (flow, id, options = {}) => Effect.andThen(control.permitted(id, "retry", options), resume(flow.ir, id, options)) as Effect.Effect<never>,
     rerun: (flow, id, options = {}) =>
-      Effect.flatMap("input" in options ? Effect.succeed(options.input) : control.inputOf(id), (input) => run(flow.ir, input, options, id)) as Effect.Effect<never>,
+      Effect.flatMap("input" in options ? Effect.succeed(options.input) : control.inputOf(id), (input) => run(flow.ir, input, options, id)) as Effect.Effect<
+        never
+      >,
     fork: (flow, id, path, options = {}) => {
       const as = options.as ?? randomUUID()
       return Effect.map(Effect.tap(control.fork(flow.ir, id, path, as, options), () => Effect.sync(() => conductor.news(as))), (plan) => ({ ...plan, run: as }))

@@ -86,7 +86,7 @@ export class LiveRuns {
   /** Something happened to the run. */
   ring(id: string): void {
     this.#shared.runs.get(id)?.waiting?.ring()
-    for (const bell of [...this.#shared.sleepers.get(id) ?? []]) Deferred.doneUnsafe(bell, Effect.void)
+    for (const bell of Array.from(this.#shared.sleepers.get(id) ?? [])) Deferred.doneUnsafe(bell, Effect.void)
   }
 
   /** Waits until something may have happened to the run, at the latest until it is due. */

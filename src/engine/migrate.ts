@@ -95,7 +95,9 @@ function migrated(
     const openName = open?.[0] ?? [...recordedPaths(events).keys()].map((path) => path.split(/[/[]/)[0]!).find((name) => !finished.has(name))
     const oldNode = old?.body.find(({ name }) => name === openName)
     const newNode = now.body.find(({ name }) => name === openName)
-    if (openName !== undefined && (newNode === undefined || oldNode === undefined || changes({ ...now, body: [oldNode] }, { ...now, body: [newNode] }).length > 0)) {
+    if (
+      openName !== undefined && (newNode === undefined || oldNode === undefined || changes({ ...now, body: [oldNode] }, { ...now, body: [newNode] }).length > 0)
+    ) {
       return yield* failed(`'${openName}' is under way and has changed: let runs get past it first, or start anew`)
     }
     const forget: Array<Forgotten> = []

@@ -22,7 +22,10 @@ export interface PruneOptions {
 const prunable: ReadonlySet<RunStatus> = new Set(["completed", "cancelled", "compensated", "failed"])
 
 /** Deletes ended runs with all that belongs to them; gives their records. A child stays as long as its parent. */
-export function prune(store: Store["Service"], { olderThan = 0, keep = 0, status, flow, dryRun = false }: PruneOptions): Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed> {
+export function prune(
+  store: Store["Service"],
+  { olderThan = 0, keep = 0, status, flow, dryRun = false }: PruneOptions,
+): Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed> {
   return Effect.gen(function*() {
     const before = Date.now() - olderThan + 1
     const all = yield* store.runs.list({ flow, limit: Number.MAX_SAFE_INTEGER })

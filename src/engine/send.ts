@@ -36,14 +36,19 @@ export function sendSignal(
   return Effect.gen(function*() {
     const waits = signalsOf(flow)
     const wait = waits.get(name)
-    if (wait === undefined) return yield* refused(`flow '${flow.name}' waits for ${waits.size === 0 ? "no signal" : [...waits.keys()].map((one) => `'${one}'`).join(", ")}`)
+    if (wait === undefined) {
+      return yield* refused(`flow '${flow.name}' waits for ${waits.size === 0 ? "no signal" : [...waits.keys()].map((one) => `'${one}'`).join(", ")}`)
+    }
     if (id.length === 0 || id.length > 256) return yield* refused("its id must have 1 to 256 characters")
     yield* Effect.mapError(
       validate(wait.schema, wait.schema === undefined ? undefined : payload),
       (issues) => refused(`its payload does not fit: ${issues.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ")}`),
     )
     // what the sender gave is kept, and parsed by the wait: a schema may give something that it does not accept
-    const data = yield* Effect.mapError(stored("payload", () => encodeValue(wait.schema === undefined ? undefined : payload)), ({ message }) => refused(message))
+    const data = yield* Effect.mapError(
+      stored("payload", () => encodeValue(wait.schema === undefined ? undefined : payload)),
+      ({ message }) => refused(message),
+    )
     const now = yield* Effect.clockWith((clock) => Effect.succeed(clock.currentTimeMillisUnsafe()))
     const sending = yield* store.signals.send(run, { id, name, data }, now)
     if (sending === "late" || sending === "full") return yield* refused(refusals[sending])

@@ -48,7 +48,7 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
   const fibers = new Map<string, Fiber.Fiber<unknown>>()
   // runs that cannot be driven here just now are not asked for again at once
   const later = new Map<string, number>()
-  let stopping = false
+  const state = { stopping: false }
   let bell = Deferred.makeUnsafe<void>()
   const ring = Effect.sync(() => Deferred.doneUnsafe(bell, Effect.void))
 
@@ -86,7 +86,7 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
 
   return Effect.gen(function*() {
     const loop = Effect.gen(function*() {
-      while (!stopping) {
+      while (!state.stopping) {
         bell = Deferred.makeUnsafe()
         const wait = yield* look
         const rung = Deferred.await(bell)
@@ -96,8 +96,8 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
     const unlisten = conductor.onNews(() => Deferred.doneUnsafe(bell, Effect.void))
     const fiber = yield* Effect.forkDetach(Effect.ensuring(loop, Effect.sync(unlisten)))
     const stop = Effect.gen(function*() {
-      if (stopping) return
-      stopping = true
+      if (state.stopping) return
+      state.stopping = true
       yield* ring
       yield* Fiber.await(fiber)
       const all = [...fibers.values()]

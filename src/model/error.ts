@@ -134,11 +134,15 @@ export class RunCancelled extends TaggedError("RunCancelled")<{ readonly run: st
   }
 }
 /** The run waits for a signal or a time; it goes on by itself where a worker runs, or with `resume`. */
-export class RunSuspended extends TaggedError("RunSuspended")<{ readonly run: string; readonly waits: ReadonlyArray<string>; readonly until: number | undefined }> {
+export class RunSuspended
+  extends TaggedError("RunSuspended")<{ readonly run: string; readonly waits: ReadonlyArray<string>; readonly until: number | undefined }>
+{
   override get message(): string {
     const signals = this.waits.map((name) => `'${name}'`).join(", ")
     const time = this.until === undefined ? "" : new Date(this.until).toISOString()
-    return `run '${this.run}' is suspended: it waits for ${[signals === "" ? "" : `signal ${signals}`, time === "" ? "" : `the time ${time}`].filter(Boolean).join(" or ")}`
+    return `run '${this.run}' is suspended: it waits for ${
+      [signals === "" ? "" : `signal ${signals}`, time === "" ? "" : `the time ${time}`].filter(Boolean).join(" or ")
+    }`
   }
 }
 /** The run was paused on request. */
@@ -204,7 +208,9 @@ export class TransactionUnsupported extends TaggedError("TransactionUnsupported"
   }
 }
 /** A migration threw, or gave a state that the flow cannot go on from; nothing was changed. */
-export class MigrationFailed extends TaggedError("MigrationFailed")<{ readonly run: string; readonly from: number; readonly to: number; readonly reason: string }> {
+export class MigrationFailed
+  extends TaggedError("MigrationFailed")<{ readonly run: string; readonly from: number; readonly to: number; readonly reason: string }>
+{
   override get message(): string {
     return `run '${this.run}' cannot be migrated from version ${this.from} to ${this.to}: ${this.reason}`
   }
@@ -265,37 +271,3 @@ export type RunError =
   | MigrationFailed
   | FlowChanged
   | StoreFailed
-
-/** Tags of all of them. */
-export const errorTags = [
-  "FlowInvalid",
-  "InputInvalid",
-  "OutputInvalid",
-  "NotStorable",
-  "StepThrew",
-  "ConditionThrew",
-  "StepTimedOut",
-  "LoopExhausted",
-  "JoinFailed",
-  "NoCase",
-  "ItemsChanged",
-  "RunConflict",
-  "RunNotFound",
-  "RunOwned",
-  "RunTakenOver",
-  "RunCancelled",
-  "RunSuspended",
-  "RunPaused",
-  "RunQuarantined",
-  "CommandRefused",
-  "SignalRefused",
-  "WaitTimedOut",
-  "ProtectTimedOut",
-  "StepUncertain",
-  "CompensationFailed",
-  "TransactionUnsupported",
-  "MigrationFailed",
-  "BundleInvalid",
-  "FlowChanged",
-  "StoreFailed",
-] as const

@@ -65,7 +65,7 @@ export class Waiting {
   /** Whoever waits looks again. */
   ring(): void {
     // a copy: who wakes may wait again at once
-    for (const { bell } of [...this.#blocked]) Deferred.doneUnsafe(bell, Effect.void)
+    for (const { bell } of Array.from(this.#blocked)) Deferred.doneUnsafe(bell, Effect.void)
   }
 
   /** Runs `count` forks, at most `most` at once, as parts of the run of their own. */

@@ -111,8 +111,7 @@ export const memoryStore = (): Store["Service"] => {
           return times.length === 0 ? undefined : Math.min(...times)
         }),
       look: (ids) => Effect.sync(() => ids.flatMap((id) => kept.get(id)?.run ?? [])),
-      copy: (from, to, seq) =>
-        Effect.sync(() => kept.get(to.id)?.events.push(...(kept.get(from.id)?.events ?? []).filter((event) => event.seq <= seq))),
+      copy: (from, to, seq) => Effect.sync(() => kept.get(to.id)?.events.push(...(kept.get(from.id)?.events ?? []).filter((event) => event.seq <= seq))),
       remove: (ids) => Effect.sync(() => ids.forEach((id) => kept.delete(id))),
     },
     events: {

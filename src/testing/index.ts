@@ -1,3 +1,15 @@
-/** Check your own store. */
+/** Test your own flows, and your own store. */
+export { jumpingClock } from "./clock.ts"
 export { storeConformance } from "./conformance/store.ts"
 export type { StoreCheck } from "./conformance/store.ts"
+export { crashEverywhere, crashPoints } from "./crash.ts"
+export type { CrashOptions, CrashPoint, CrashReport } from "./crash.ts"
+export { recordFixture, replayFixture } from "./fixture.ts"
+export type { Fixture } from "./fixture.ts"
+export { differences, testFlow, told } from "./harness.ts"
+export type { SentSignal, Tested, TestOptions } from "./harness.ts"
+export { inputs } from "./inputs.ts"
+export { matchers } from "./matchers.ts"
+export type { HeddleMatchers } from "./matchers.ts"
+export { chaotic, faulty, mocked, UnknownPath } from "./mock.ts"
+export type { Chaos, Fault, Mock, Mocks } from "./mock.ts"

@@ -1,35 +1,19 @@
-/** A copy of a flow whose every step notes its path before it works. */
-import type { Block, FlowIR, Node, StepContext, Values } from "../../dsl/ir/node.ts"
+/** A copy of a flow whose every step, and every compensation, notes its path before it works. */
+import type { Call, FlowIR } from "../../dsl/ir/node.ts"
+import { rewrite } from "../../dsl/ir/rewrite.ts"
 
 export function logged<F extends { readonly ir: FlowIR }>(flow: F, note: (path: string) => void): F {
-  const block = (given: Block): Block => ({ ...given, nodes: given.nodes.map(node) })
-  const blocks = (given: Readonly<Record<string, Block>>) => Object.fromEntries(Object.entries(given).map(([label, inner]) => [label, block(inner)]))
-  const node = (given: Node): Node => {
-    switch (given.kind) {
-      case "step": {
-        const { work } = given
-        if (work.from === "transaction") {
-          return { ...given, work: { ...work, call: (sql, scope, step) => (note(step.path), work.call(sql, scope, step)) } }
-        }
-        if (work.from === "flow") return { ...given, work: { ...work, flow: { ...work.flow, body: block(work.flow.body) } } }
-        const call = (scope: Values, step: StepContext) => {
-          note(step.path)
-          return work.call(scope, step)
-        }
-        return { ...given, work: { ...work, call } }
-      }
-      case "when":
-        return { ...given, cases: blocks(given.cases) }
-      case "parallel":
-        return { ...given, forks: blocks(given.forks) }
-      case "loop":
-      case "each":
-      case "protect":
-        return { ...given, body: block(given.body) }
-      case "jump":
-      case "wait":
-        return given
+  const ir = rewrite(flow.ir, (given) => {
+    const { compensate } = given
+    const node = typeof compensate !== "object" ? given : {
+      ...given,
+      compensate: { ...compensate, undo: (output: never, scope: never, step: any) => (note(`undo ${step.path}`), compensate.undo(output, scope, step)) },
     }
-  }
-  return { ...flow, ir: { ...flow.ir, body: block(flow.ir.body) } }
+    const { work } = node
+    if (work.from === "flow") return node
+    if (work.from === "transaction") return { ...node, work: { ...work, call: (sql, scope, step) => (note(step.path), work.call(sql, scope, step)) } }
+    const call: Call = (scope, step) => (note(step.path), work.call(scope, step))
+    return { ...node, work: { ...work, call } }
+  })
+  return { ...flow, ir }
 }

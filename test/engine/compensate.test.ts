@@ -30,7 +30,15 @@ it("a failing run is undone last-first: in blocks, loops, forks and nested flows
   expect(error).toBeInstanceOf(Declined)
   expect(await Effect.runPromise(heddle.get("r"))).toMatchObject({ status: "compensated" })
   const outer = { input: undefined, a: 3, book: 101, twice: {} }
-  expect(undone.map(([name, output]: any) => [name, output])).toEqual([["reserve", 30], ["each", "y"], ["each", "x"], ["twice", 3], ["twice", 2], ["book", 101], ["a", 1]])
+  expect(undone.map(([name, output]: any) => [name, output])).toEqual([
+    ["reserve", 30],
+    ["each", "y"],
+    ["each", "x"],
+    ["twice", 3],
+    ["twice", 2],
+    ["book", 101],
+    ["a", 1],
+  ])
   expect((undone[0] as any)[2]).toEqual({ input: { n: 3 } })
   expect((undone[1] as any)[2]).toMatchObject({ ...outer, item: "y", index: 1 })
   expect((undone[3] as any)[2]).toMatchObject({ a: 2, book: 101, index: 1 })
@@ -65,8 +73,11 @@ it("protect undoes what was done inside, then handles the error; what was done o
 it("an error that a protect does not handle undoes the inside there and the rest at the run's end", async () => {
   const log: Array<string> = []
   const undo = (name: string) => ({ compensate: () => void log.push(name) })
-  const flow = seq("u").step("a", () => 1, undo("a")).protect("outer", (b) =>
-    b.step("b", () => 1, undo("b")).protect("inner", (c) => c.step("c", () => 1, undo("c")).step("pay", declined), { catch: {} }), { timeout: "1 minute" })
+  const flow = seq("u").step("a", () => 1, undo("a")).protect(
+    "outer",
+    (b) => b.step("b", () => 1, undo("b")).protect("inner", (c) => c.step("c", () => 1, undo("c")).step("pay", declined), { catch: {} }),
+    { timeout: "1 minute" },
+  )
   const heddle = makeHeddle(memoryStore())
   await failure(heddle.run(flow, undefined, { id: "r" }))
   expect(log).toEqual(["c", "b", "a"])
@@ -111,7 +122,9 @@ it("onFailure stop leaves the others as they are; a protect that cannot undo doe
   const log: Array<string> = []
   const flow = seq("s").protect("p", (b) =>
     b.step("first", () => 1, { compensate: () => void log.push("first") })
-      .step("stops", () => 2, { compensate: { undo: () => err({ _tag: "Down" } as const), onFailure: "stop" } }).step("pay", declined), { fallback: () => "fine" })
+      .step("stops", () => 2, { compensate: { undo: () => err({ _tag: "Down" } as const), onFailure: "stop" } }).step("pay", declined), {
+    fallback: () => "fine",
+  })
   expect((await run(flow))._unsafeUnwrapErr()).toMatchObject({ _tag: "CompensationFailed", failures: [{ path: "p/stops" }] })
   expect(log).toEqual([])
 })
@@ -129,7 +142,10 @@ it("fallback takes what no handler names, with rollback or without", async () =>
 })
 
 it("protect has a time limit of its own, which counts over suspensions", async () => {
-  const flow = seq("t").protect("p", (b) => b.step("s", () => Effect.never), { timeout: 10, catch: { ProtectTimedOut: ({ path, milliseconds }) => [path, milliseconds] } })
+  const flow = seq("t").protect("p", (b) => b.step("s", () => Effect.never), {
+    timeout: 10,
+    catch: { ProtectTimedOut: ({ path, milliseconds }) => [path, milliseconds] },
+  })
     .returns(({ p }) => p)
   expect((await run(flow))._unsafeUnwrap()).toEqual(["p", 10])
   const waits = seq("w").protect("p", (b) => b.wait("go"), { timeout: 1500, fallback: (error) => error._tag })

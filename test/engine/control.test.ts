@@ -43,8 +43,10 @@ it("retry goes on at the step that failed; rerun starts anew, with the same inpu
   const heddle = makeHeddle(memoryStore())
   let broken = true
   let first = 0
-  const flow = seq("r", { input: z.object({ n: z.number() }) }).step("a", ({ input }) => (first++, input.n)).step("b", ({ a }) =>
-    broken ? err({ _tag: "Down" } as const) : a + 1).returns(({ b }) => b)
+  const flow = seq("r", { input: z.object({ n: z.number() }) }).step("a", ({ input }) => (first++, input.n)).step(
+    "b",
+    ({ a }) => broken ? err({ _tag: "Down" } as const) : a + 1,
+  ).returns(({ b }) => b)
   await failure(heddle.run(flow, { n: 1 }, { id: "r" }))
   broken = false
   expect(await go(heddle.retry(flow, "r"))).toBe(2)
@@ -58,7 +60,10 @@ it("retry goes on at the step that failed; rerun starts anew, with the same inpu
 const steps: Array<string> = []
 const shop = seq("shop").step("a", () => (steps.push("a"), 1))
   .loop("l", { times: 3 }, (b) => b.step("x", ({ index }) => (steps.push(`x${index}`), index)).update("a", ({ a }) => (steps.push("u"), a + 1)))
-  .parallel("p", { one: (b) => b.step("y", () => (steps.push("y"), 1)).step("y2", () => (steps.push("y2"), 2)), two: (b) => b.step("z", () => (steps.push("z"), 3)) })
+  .parallel("p", {
+    one: (b) => b.step("y", () => (steps.push("y"), 1)).step("y2", () => (steps.push("y2"), 2)),
+    two: (b) => b.step("z", () => (steps.push("z"), 3)),
+  })
   .when("w", () => true, (b) => b.step("v", () => (steps.push("v"), 4)))
   .each("e", () => ["i", "j"], (b) => b.step("q", ({ item }) => (steps.push(`q${item}`), item)), { concurrency: 1 })
   .step("end", ({ a, e }) => (steps.push("end"), `${a} ${e.length}`))
@@ -118,8 +123,10 @@ it("children: a flow as a run of its own gives its output, and is the same run w
   let worked = 0
   const child = seq("child", { input: z.object({ n: z.number() }) }).step("w", ({ input }) => (worked++, input.n * 2)).returns(({ w }) => w)
   let broken = true
-  const parent = seq("parent").step("n", () => 4).step("double", nest(child, ({ n }) => ({ n }), { as: "run" })).step("end", ({ double }) =>
-    broken ? err({ _tag: "Down" } as const) : double + 1)
+  const parent = seq("parent").step("n", () => 4).step("double", nest(child, ({ n }) => ({ n }), { as: "run" })).step(
+    "end",
+    ({ double }) => broken ? err({ _tag: "Down" } as const) : double + 1,
+  )
   await failure(heddle.run(parent, undefined, { id: "p" }))
   const [run] = await go(heddle.list({ parent: "p" }))
   expect(run).toMatchObject({ flow: "child", parent: "p", status: "completed" })
@@ -136,7 +143,9 @@ it("a child's failure is its step's, is tried again with its parent, and can be 
   const child = seq<{ n: number }>("odd").step("w", ({ input }) => broken && input.n === 1 ? err({ _tag: "Odd" as const }) : input.n).returns(({ w }) => w)
   const parent = seq("three").each("all", () => [0, 1, 2], (b) => b.step("one", nest(child, ({ item }) => ({ n: item }), { as: "run" })))
   expect(await failure(heddle.run(parent, undefined, { id: "p" }))).toMatchObject({ _tag: "Odd" })
-  const collected = seq("collects").each("all", () => [0, 1, 2], (b) => b.step("one", nest(child, ({ item }) => ({ n: item }), { as: "run" })), { failure: "collect" })
+  const collected = seq("collects").each("all", () => [0, 1, 2], (b) => b.step("one", nest(child, ({ item }) => ({ n: item }), { as: "run" })), {
+    failure: "collect",
+  })
   expect((await go(heddle.run(collected, undefined))).all.map(({ ok }) => ok)).toEqual([true, false, true])
   broken = false
   expect((await go(heddle.retry(parent, "p"))).all).toEqual([{ one: 0 }, { one: 1 }, { one: 2 }])

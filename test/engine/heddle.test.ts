@@ -285,10 +285,21 @@ it("a run of a live process is not taken, one of a dead process is", async () =>
 
 it("a process that lost its run to another stops at its next record", async () => {
   const store = memoryStore()
-  const flow = seq("t").step("a", () => Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim(run, { owner: "thief:1", lease: Date.now() + 60_000, status: "running" }))).step("b", () => 1)
+  const flow = seq("t").step(
+    "a",
+    () => Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim(run, { owner: "thief:1", lease: Date.now() + 60_000, status: "running" })),
+  ).step("b", () => 1)
   const error = await flip(
     makeHeddle(store).run(
-      seq("t").step("a", () => Effect.asVoid(Effect.orDie(Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim(run, { owner: "thief:1", lease: Date.now() + 60_000, status: "running" }))))).step(
+      seq("t").step(
+        "a",
+        () =>
+          Effect.asVoid(
+            Effect.orDie(
+              Effect.flatMap(store.runs.get("r"), (run) => store.runs.claim(run, { owner: "thief:1", lease: Date.now() + 60_000, status: "running" })),
+            ),
+          ),
+      ).step(
         "b",
         () => 1,
       ),

@@ -10,9 +10,15 @@ const failure = <A, E>(effect: Effect.Effect<A, E, never>): Promise<any> => Effe
 
 let worked: Array<string> = []
 const note = <A>(name: string, value: A): A => (worked.push(name), value)
-const v1 = seq("order", { version: 1 }).step("price", () => note("price", 10)).step("old", () => note("old", "x")).wait("go").step("end", ({ price }) => note("end1", price))
+const v1 = seq("order", { version: 1 }).step("price", () => note("price", 10)).step("old", () => note("old", "x")).wait("go").step(
+  "end",
+  ({ price }) => note("end1", price),
+)
 const v2 = seq("order", { version: 2, migrations: { 1: ({ price, ...rest }) => ({ ...rest, price: { amount: price, currency: "EUR" } }) } })
-  .step("price", () => note("price2", { amount: 0, currency: "" })).step("old", () => note("old", "x")).wait("go").step("end", ({ price }) => note("end2", price))
+  .step("price", () => note("price2", { amount: 0, currency: "" })).step("old", () => note("old", "x")).wait("go").step(
+    "end",
+    ({ price }) => note("end2", price),
+  )
 const v3 = seq("order", {
   version: 3,
   migrations: {
@@ -71,7 +77,9 @@ it("a migration is recorded and applied once; what it leaves as it is keeps its 
 it("a refused run names every difference, and stays as it is", async () => {
   const heddle = makeHeddle(memoryStore())
   await waiting(heddle, v2, "r")
-  const changed = seq("order", { version: 2 }).step("first", () => 0).step("price", () => ({ amount: 0, currency: "" }), { timeout: 5 }).wait("go", { signal: "other" })
+  const changed = seq("order", { version: 2 }).step("first", () => 0).step("price", () => ({ amount: 0, currency: "" }), { timeout: 5 }).wait("go", {
+    signal: "other",
+  })
   const error = await failure(heddle.resume(changed as never, "r"))
   expect(error.message).toContain("\n  - step 'old'\n")
   expect(error.changes).toEqual([
@@ -93,7 +101,9 @@ it("what a run has not reached yet may change without a version; what it has may
   const before = seq("free").step("zero", () => 0).step("a", () => 1).loop("l", { times: 2 }, (b) => b.step("x", () => 1).wait("go").step("y", () => 2))
   const inside = seq("free").step("a", () => 1).loop("l", { times: 2 }, (b) => b.step("w", () => 1).step("x", () => 1).wait("go").step("y", () => 2))
   const other = seq("free").step("a", () => 1).each("l", () => [1], (b) => b.step("x", () => 1))
-  for (const wrong of [before, inside, other, seq("free").step("a", () => 1)]) expect(await failure(heddle.resume(wrong as never, "f"))).toMatchObject({ _tag: "FlowChanged" })
+  for (const wrong of [before, inside, other, seq("free").step("a", () => 1)]) {
+    expect(await failure(heddle.resume(wrong as never, "f"))).toMatchObject({ _tag: "FlowChanged" })
+  }
   for (const n of [1, 2]) await go(heddle.signal(base, "f", "go", undefined, { id: `g${n}` }))
   expect(await go(heddle.resume(behind, "f"))).toMatchObject({ end: "end", l: { z: "new" } })
   const lost = makeHeddle({ ...store, flows: { ...store.flows, get: () => Effect.succeed(undefined) } })
@@ -108,7 +118,11 @@ it("a migration that cannot work is refused before anything is changed", async (
   const to = (migrate: (state: any) => object) =>
     seq("bad", { version: 2, migrations: { 1: migrate } }).step("a", () => 1).step("b", () => 2).step("c", () => 3).wait("go")
   const reason = async (migrate: (state: any) => object) => (await failure(heddle.resume(to(migrate) as never, "r"))).reason
-  expect(await reason(() => { throw new Error("oops") })).toBe("the migration from version 1 threw: oops")
+  expect(
+    await reason(() => {
+      throw new Error("oops")
+    }),
+  ).toBe("the migration from version 1 threw: oops")
   expect(await reason(({ a, b }) => ({ a, b, nothing: 1 }))).toBe("it gives 'nothing', which version 2 does not bind")
   expect(await reason(({ a }) => ({ a }))).toBe("it leaves out 'b', which is recorded: give its value, or undefined to have it run again")
   expect(await reason(({ a, b }) => ({ a, b, c: () => 1 }))).toContain("'c' cannot be recorded")
@@ -152,6 +166,9 @@ it("says before a deployment what a change means", () => {
   expect(changes(more, before).map(({ text }) => text)).toContain("+ 'w/no'")
   const named = encode(seq("n").loop({ times: 1 }, (b) => b.step("x", () => 1)).when(() => true).step("s", () => 1).ir)
   const renamed = { ...named, body: named.body.map((node) => ({ ...node, binds: !node.binds, guarded: !node.guarded })) }
-  expect(changes(named, renamed).map(({ text }) => text)).toEqual(["~ loop 'loop#1': is now named, is now guarded", "~ step 's': is no longer named, is no longer guarded"])
+  expect(changes(named, renamed).map(({ text }) => text)).toEqual([
+    "~ loop 'loop#1': is now named, is now guarded",
+    "~ step 's': is no longer named, is no longer guarded",
+  ])
   void z
 })

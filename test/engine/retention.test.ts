@@ -133,13 +133,20 @@ it("a transaction step and its record are one: both, or neither", async () => {
   const db = file()
   let broken = true
   const flow = seq("tx").step("table", transaction((sql) => (sql.run("CREATE TABLE IF NOT EXISTS money (n INTEGER) STRICT"), 0)))
-    .step("pay", transaction((sql, { table }) => {
-      const { changes, lastId } = sql.run("INSERT INTO money VALUES (?)", 5 + table)
-      if (broken) throw new Error("after the insert")
-      return { changes, lastId, rows: sql.all("SELECT n FROM money") }
-    })).returns(({ pay }) => pay)
+    .step(
+      "pay",
+      transaction((sql, { table }) => {
+        const { changes, lastId } = sql.run("INSERT INTO money VALUES (?)", 5 + table)
+        if (broken) throw new Error("after the insert")
+        return { changes, lastId, rows: sql.all("SELECT n FROM money") }
+      }),
+    ).returns(({ pay }) => pay)
   const options = { store: db, id: "t" }
-  expect((await run(flow, undefined, options))._unsafeUnwrapErr()).toMatchObject({ _tag: "StepThrew", path: "pay", message: "step 'pay' threw: after the insert" })
+  expect((await run(flow, undefined, options))._unsafeUnwrapErr()).toMatchObject({
+    _tag: "StepThrew",
+    path: "pay",
+    message: "step 'pay' threw: after the insert",
+  })
   broken = false
   const retried = await go(Effect.provide(Heddle.use((heddle) => heddle.retry(flow, "t")), Heddle.layerSqlite(db)))
   expect(retried).toEqual({ changes: 1, lastId: 1, rows: [{ n: 5 }] })

@@ -58,7 +58,7 @@ it("a worker drives what is started, woken, due and released, no more at once th
 it("stopping takes no more work, waits for what goes on, and gives the rest up", async () => {
   const heddle = makeHeddle(memoryStore())
   let done = false
-  const quick = seq("quick").step("s", () => Effect.as(Effect.sleep(30), (done = true)))
+  const quick = seq("quick").step("s", () => Effect.as(Effect.sleep(30), done = true))
   const endless = seq("endless").step("s", () => Effect.never)
   await go(Effect.scoped(Effect.gen(function*() {
     const worker = yield* heddle.worker([quick, endless], { grace: 100 })
@@ -102,9 +102,14 @@ it("a run whose owner died is taken over; one that kills its owner too often is 
   await go(heddle.start(flow, undefined, { id: "p" }))
   const dies = async () => {
     const run = await go(store.runs.get("p"))
-    await go(store.runs.claim(run, { owner: `${host}:999999999:x`, lease: Date.now() + 60_000, status: "running", crashes: run.crashes, crashedAt: run.crashedAt }))
+    await go(
+      store.runs.claim(run, { owner: `${host}:999999999:x`, lease: Date.now() + 60_000, status: "running", crashes: run.crashes, crashedAt: run.crashedAt }),
+    )
   }
-  const held = makeHeddle({ ...store, events: { ...store.events, append: (run, event, ack, change) => change === undefined ? Effect.never : store.events.append(run, event, ack, change) } }, {
+  const held = makeHeddle({
+    ...store,
+    events: { ...store.events, append: (run, event, ack, change) => change === undefined ? Effect.never : store.events.append(run, event, ack, change) },
+  }, {
     poisoned: 3,
   })
   for (const crashes of [1, 2]) {

@@ -69,7 +69,20 @@ it("a lock of another process is waited for, then told", async () => {
     Effect.scoped(
       Effect.flatMap(
         openSqlite(file, { busyTimeout: 20 }),
-        (store) => store.runs.create({ id: "x", flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1", status: "running", due: undefined, parent: undefined, origin: undefined }),
+        (store) =>
+          store.runs.create({
+            id: "x",
+            flow: "f",
+            version: 1,
+            fingerprint: "p",
+            input: "1",
+            source: undefined,
+            owner: "o:1",
+            status: "running",
+            due: undefined,
+            parent: undefined,
+            origin: undefined,
+          }),
       ),
     ),
   )
@@ -109,7 +122,21 @@ const opened = () => {
   return { file, db, store: sqliteStore(db, file) }
 }
 const created = async (store: ReturnType<typeof sqliteStore>, id: string) =>
-  (await Effect.runPromise(store.runs.create({ id, flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1", status: "running", due: undefined, parent: undefined, origin: undefined }))).run
+  (await Effect.runPromise(
+    store.runs.create({
+      id,
+      flow: "f",
+      version: 1,
+      fingerprint: "p",
+      input: "1",
+      source: undefined,
+      owner: "o:1",
+      status: "running",
+      due: undefined,
+      parent: undefined,
+      origin: undefined,
+    }),
+  )).run
 const event = (seq: number) => ({ seq, kind: "step.completed", parent: "", name: `s${seq}`, data: "{}" }) as const
 
 it("appends of one turn share a transaction", async () => {
@@ -176,7 +203,21 @@ it("what waits is written before the file closes", async () => {
   const file = join(folder(), "close.db")
   const scope = await Effect.runPromise(Scope.make())
   const store = await Effect.runPromise(Scope.provide(openSqlite(file), scope))
-  const { run } = await Effect.runPromise(store.runs.create({ id: "x", flow: "f", version: 1, fingerprint: "p", input: "1", source: undefined, owner: "o:1", status: "running", due: undefined, parent: undefined, origin: undefined }))
+  const { run } = await Effect.runPromise(
+    store.runs.create({
+      id: "x",
+      flow: "f",
+      version: 1,
+      fingerprint: "p",
+      input: "1",
+      source: undefined,
+      owner: "o:1",
+      status: "running",
+      due: undefined,
+      parent: undefined,
+      origin: undefined,
+    }),
+  )
   await Effect.runPromise(store.events.append(run, event(1), "async"))
   await Effect.runPromise(Scope.close(scope, Exit.void))
   const again = sqliteStore(openDatabase(file), file)

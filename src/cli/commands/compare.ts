@@ -46,11 +46,18 @@ async function atRevision(revision: string, target: string): Promise<Loaded> {
   try {
     root = git("rev-parse", "--show-toplevel")
     git("worktree", "add", "--detach", folder, revision)
-    if (existsSync(join(root, "node_modules")) && !existsSync(join(folder, "node_modules"))) symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
+    if (existsSync(join(root, "node_modules")) && !existsSync(join(folder, "node_modules"))) {
+      symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
+    }
     return await loadFlow([join(folder, relative(root, file)), ...name].join("#"))
   } catch (cause) {
     if (cause instanceof CliError) throw cause
-    throw new CliError(exitCode.usage, `cannot read ${path} at ${revision}: ${messageOf(cause).split("\n")[0]}`, "is it a git repository, and the revision one of it?", cause)
+    throw new CliError(
+      exitCode.usage,
+      `cannot read ${path} at ${revision}: ${messageOf(cause).split("\n")[0]}`,
+      "is it a git repository, and the revision one of it?",
+      cause,
+    )
   } finally {
     if (root !== undefined) execFileSync("git", ["worktree", "remove", "--force", folder], { cwd: root, stdio: "ignore" })
     rmSync(folder, { recursive: true, force: true })
@@ -75,12 +82,20 @@ export async function lockCommand(
       const { name: flowName, version } = flow.ir
       const shape = sources.shape(resolve(file), name)
       if (shape === undefined) {
-        throw new CliError(exitCode.problems, `the shape of '${flowName}' in ${file} cannot be seen`, "export the chain itself: export const flow = seq(…)….returns(…)")
+        throw new CliError(
+          exitCode.problems,
+          `the shape of '${flowName}' in ${file} cannot be seen`,
+          "export the chain itself: export const flow = seq(…)….returns(…)",
+        )
       }
       const versions = locked.get(flowName) ?? new Map<string, string>()
       const before = versions.get(String(version))
       if (before !== undefined && before !== shape) {
-        throw new CliError(exitCode.problems, `'${flowName}' version ${version} was released with another shape`, `raise its version and give a migration\n  then ${before}\n  now  ${shape}`)
+        throw new CliError(
+          exitCode.problems,
+          `'${flowName}' version ${version} was released with another shape`,
+          `raise its version and give a migration\n  then ${before}\n  now  ${shape}`,
+        )
       }
       if (before === undefined) added.push(`${flowName} ${version}`)
       locked.set(flowName, versions.set(String(version), shape))
@@ -112,7 +127,11 @@ function readLock(file: string): Map<string, Versions> {
     if (flow !== null) locked.set(JSON.parse(`"${flow[1]}"`) as string, versions = new Map())
     else if (version !== null) versions?.set(version[1]!, version[2]!)
     else if (line !== "" && !/^(\/\/.*|interface HeddleLock \{| {2}\}|\})$/.test(line)) {
-      throw new CliError(exitCode.usage, `${file} was changed by hand: ${line.slice(0, 60)}`, "restore it, or delete it and run heddle lock on the released code")
+      throw new CliError(
+        exitCode.usage,
+        `${file} was changed by hand: ${line.slice(0, 60)}`,
+        "restore it, or delete it and run heddle lock on the released code",
+      )
     }
   }
   return locked

@@ -1,15 +1,15 @@
 /** `heddle signal`, `pause`, `cancel`, `retry`, `rerun`, `fork` and `rewind`: commands to runs. */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type { CommandOptions } from "../../engine/control.ts"
 import type { Plan } from "../../engine/plan.ts"
 import type { Heddle } from "../../engine/heddle.ts"
 import { hasEnded } from "../../model/run.ts"
+import { drive, flowOf, type RunFlags } from "../drive.ts"
 import { withEngine, withExisting } from "../engine.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
 import { readInput } from "../input.ts"
 import { type Loaded, loadFlow } from "../load.ts"
 import { clean, print, printJson, say, type Shown, style } from "../output.ts"
-import { drive, type RunFlags } from "./run.ts"
 
 interface CommandFlags extends RunFlags {
   readonly flow?: string
@@ -17,13 +17,6 @@ interface CommandFlags extends RunFlags {
   readonly expect?: number
 }
 
-/** The flow of a run: where `--flow` says, else where it was started from. */
-export async function flowOf(id: string, { store, flow }: { readonly store: string; readonly flow?: string }): Promise<Loaded> {
-  const { source } = await withExisting(store, (heddle) => heddle.get(id))
-  const target = flow ?? source
-  if (target === undefined) throw new CliError(exitCode.usage, `run '${id}' was not started from the command line`, "say where its flow is: --flow file.ts#flow")
-  return loadFlow(target)
-}
 const optionsOf = ({ reason, expect }: CommandFlags): CommandOptions => ({ reason, expect })
 const told = (flags: Shown, data: object, text: string): ExitCode => {
   if (flags.json) printJson({ ok: true, ...data })
@@ -91,7 +84,9 @@ async function going(
   const plan = await withExisting(flags.store, (heddle) => (flags.dryRun === true ? heddle.plan(loaded.flow, id, path) : act(heddle, loaded)))
   if (flags.json && flags.dryRun === true) printJson({ ok: true, run: id, again: plan.again, kept: plan.kept })
   else if (!flags.json) {
-    const list = (paths: ReadonlyArray<string>) => (paths.length === 0 ? "nothing" : clean(paths.slice(0, 20).join(", ")) + (paths.length > 20 ? ` … ${paths.length - 20} more` : ""))
+    const list = (
+      paths: ReadonlyArray<string>,
+    ) => (paths.length === 0 ? "nothing" : clean(paths.slice(0, 20).join(", ")) + (paths.length > 20 ? ` … ${paths.length - 20} more` : ""))
     say(`${style.err("yellow", "↻")} again: ${list(plan.again)}`)
     say(`${style.err("green", "✓")} kept:  ${list(plan.kept)}`)
   }

@@ -19,8 +19,10 @@ export async function pruneCommand(
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- checked right here
   const age = olderThan === undefined ? Option.some(Duration.zero) : Duration.fromInput(olderThan as Duration.Input)
   if (Option.isNone(age)) throw new CliError(exitCode.usage, `--older-than ${olderThan} is no duration`, "write it as '30 days' or '12 hours'")
-  const pruned = await withExisting(flags.store, (heddle) =>
-    heddle.prune({ olderThan: Duration.toMillis(age.value), keep, status: status === undefined ? undefined : [status], flow, dryRun }))
+  const pruned = await withExisting(
+    flags.store,
+    (heddle) => heddle.prune({ olderThan: Duration.toMillis(age.value), keep, status: status === undefined ? undefined : [status], flow, dryRun }),
+  )
   if (flags.json) printJson({ ok: true, dryRun: dryRun === true, runs: pruned.map(({ id }) => id) })
   else {
     for (const run of pruned) print(`${run.id}  ${run.flow}  ${run.status}  ${new Date(run.updatedAt).toISOString().slice(0, 19)}`)

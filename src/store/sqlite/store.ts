@@ -114,7 +114,18 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
             const { id, flow, version, fingerprint, status, input, source, owner, due, parent, origin } = given
             const now = Date.now()
             const { changes, lastInsertRowid } = sql.create.run(
-              ...[id, flow, version, fingerprint, status, input, source ?? null, owner, due ?? null, parent ?? null, origin ?? null, now],
+              id,
+              flow,
+              version,
+              fingerprint,
+              status,
+              input,
+              source ?? null,
+              owner,
+              due ?? null,
+              parent ?? null,
+              origin ?? null,
+              now,
             )
             // it exists now, whoever created it
             if (changes === 0) return { created: false, run: find(id)! }

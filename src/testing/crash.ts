@@ -1,0 +1,162 @@
+/** Killing a run at every point at which it writes, and resuming it. */
+import { Clock } from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type { Layer } from "effect/Layer"
+import type { AnyFlow, InputOf, ServicesOf } from "../../dsl/flow/flow.ts"
+import { makeHeddle } from "../engine/heddle.ts"
+import { open } from "../engine/serve.ts"
+import { eventPath } from "../model/event.ts"
+import { encodeError } from "../compile/record.ts"
+import { encodeValue } from "../model/value.ts"
+import { memoryStore } from "../store/memory.ts"
+import type { Store } from "../store/store.ts"
+import { jumpingClock } from "./clock.ts"
+import { type SentSignal, untilSignal } from "./harness.ts"
+import { mocked, type Mocks, watched } from "./mock.ts"
+
+/** What a run writes, and so where it can be killed: before the write, or after it and before anybody knows. */
+export const crashPoints = ["runs.create", "runs.claim", "events.append", "events.transact", "signals.send", "flows.save"] as const
+export type CrashPoint = (typeof crashPoints)[number]
+
+export interface CrashOptions<F extends AnyFlow> {
+  readonly mocks?: Mocks<F>
+  readonly signals?: ReadonlyArray<SentSignal>
+  readonly layer?: Layer<ServicesOf<F>>
+  /** Kill the resumed run once more, at each of its own points; default 1. */
+  readonly kills?: 1 | 2
+  /** Called before every undisturbed or killed run, to put the outside world back. */
+  readonly reset?: () => void
+}
+/** One kill that did harm. */
+export interface Harm {
+  readonly at: string
+  readonly what: string
+}
+export interface CrashReport {
+  /** Runs that were killed. */
+  readonly points: number
+  /** Resumed runs that ended otherwise than the undisturbed one. */
+  readonly wrong: ReadonlyArray<Harm>
+  /** Steps that were recorded before the kill and worked again after it. */
+  readonly repeated: ReadonlyArray<Harm>
+  /** Steps that worked again because the kill came before their record: the price of at-least-once. */
+  readonly again: number
+}
+
+/** A store on which a process dies at its n-th write. */
+function dying(
+  store: Store["Service"],
+  at: number,
+  fate: "lost" | "written",
+): { readonly store: Store["Service"]; readonly dead: Deferred.Deferred<string>; readonly writes: () => number } {
+  const dead = Deferred.makeUnsafe<string>()
+  let writes = 0
+  const deadly =
+    <Args extends ReadonlyArray<any>, A, E>(point: CrashPoint, write: (...args: Args) => Effect.Effect<A, E>) => (...args: Args): Effect.Effect<A, E> =>
+      Effect.suspend(() => {
+        if (++writes < at) return write(...args)
+        if (writes > at) return Effect.never
+        const die = Effect.andThen(Deferred.succeed(dead, `${point} ${fate}`), Effect.never)
+        return fate === "lost" ? die : Effect.andThen(write(...args), die)
+      })
+  const { runs, events, signals, flows } = store
+  const killing: Store["Service"] = {
+    ...store,
+    runs: { ...runs, create: deadly("runs.create", runs.create), claim: deadly("runs.claim", runs.claim), release: () => Effect.void },
+    events: { ...events, append: deadly("events.append", events.append), transact: deadly("events.transact", events.transact) },
+    signals: { ...signals, send: deadly("signals.send", signals.send) },
+    flows: { ...flows, save: deadly("flows.save", flows.save) },
+  }
+  return { store: killing, dead, writes: () => writes }
+}
+
+/**
+ * Runs `flow` undisturbed, then once for each of its writes with a kill before it and one after it, resumes, and compares: the end must be
+ * the same, and no step that was recorded may work again. In memory; `npm run test:crash` of Heddle itself does it with real processes.
+ *
+ * @example
+ * const report = await crashEverywhere(order, { n: 1 })
+ * expect(report).toMatchObject({ wrong: [], repeated: [] })
+ */
+export async function crashEverywhere<F extends AnyFlow>(flow: F, input: InputOf<F>, options: CrashOptions<F> = {}): Promise<CrashReport> {
+  const { mocks, signals = [], layer, kills = 1, reset = () => undefined } = options
+  let worked: Array<string> = []
+  const prepared = watched(mocks === undefined ? flow : mocked(flow, mocks), ({ path }) => void worked.push(path))
+
+  const attempt = (store: Store["Service"]): Effect.Effect<string, unknown> => {
+    const heddle = makeHeddle(store)
+    const ran = Effect.gen(function*() {
+      if (signals.length > 0) yield* heddle.start(open(prepared), input, { id: "run" })
+      for (const { name, payload, id = name } of signals) yield* heddle.signal(open(prepared), "run", name as never, payload as never, { id })
+      return yield* untilSignal(heddle, open(prepared), "run", heddle.run(open(prepared), input, { id: "run", onSuspend: "return" }))
+    }) as Effect.Effect<unknown, unknown>
+    const served = layer === undefined ? ran : Effect.provide(ran, layer as Layer<any>)
+    return Effect.map(Effect.exit(Effect.provideService(served, Clock, jumpingClock(Date.now()))), endOf)
+  }
+  /** Kills at the n-th write; `undefined` if the run has fewer. */
+  const killed = async (store: Store["Service"], at: number, fate: "lost" | "written"): Promise<string | undefined> => {
+    const mortal = dying(store, at, fate)
+    const fiber = Effect.runFork(attempt(mortal.store))
+    const first = await Effect.runPromise(Effect.raceFirst(Effect.as(Fiber.await(fiber), undefined), Deferred.await(mortal.dead)))
+    await Effect.runPromise(Fiber.interrupt(fiber))
+    return first
+  }
+  const recorded = async (store: Store["Service"]): Promise<ReadonlySet<string>> => {
+    const found = await Effect.runPromise(Effect.option(store.runs.get("run")))
+    const events = found._tag === "None" ? [] : await Effect.runPromise(store.events.since(found.value, 0))
+    return new Set(events.filter(({ kind }) => kind === "step.completed").map(eventPath))
+  }
+
+  reset()
+  const expected = await Effect.runPromise(attempt(memoryStore()))
+  const report = { points: 0, wrong: [] as Array<Harm>, repeated: [] as Array<Harm>, again: 0 }
+  /** Resumes what is left in `store` and compares. */
+  const check = async (store: Store["Service"], at: string, done: ReadonlySet<string>): Promise<void> => {
+    const before = new Set(worked.splice(0))
+    const end = await Effect.runPromise(attempt(store))
+    report.points++
+    if (end !== expected) report.wrong.push({ at, what: `${end}, expected ${expected}` })
+    for (const path of worked) {
+      if (done.has(path)) report.repeated.push({ at, what: path })
+      else if (before.has(path)) report.again++
+    }
+  }
+  const each = async (kill: (at: number, fate: "lost" | "written") => Promise<boolean>): Promise<void> => {
+    for (let at = 1;; at++) {
+      const more = [await kill(at, "lost"), await kill(at, "written")]
+      if (!more.includes(true)) return
+    }
+  }
+  await each(async (first, fate) => {
+    reset()
+    worked = []
+    const store = memoryStore()
+    const at = await killed(store, first, fate)
+    if (at === undefined) return false
+    await check(store, `${at} ${first}`, await recorded(store))
+    if (kills === 1) return true
+    await each(async (second, secondFate) => {
+      reset()
+      worked = []
+      const twice = memoryStore()
+      await killed(twice, first, fate)
+      const then = await killed(twice, second, secondFate)
+      if (then === undefined) return false
+      await check(twice, `${at} ${first}, ${then} ${second}`, await recorded(twice))
+      return true
+    })
+    return true
+  })
+  return report
+}
+
+/** How a run ended, as text that can be compared. */
+const endOf = (exit: Exit.Exit<unknown, unknown>): string => {
+  if (Exit.isSuccess(exit)) return `output ${encodeValue(exit.value)}`
+  const [reason] = exit.cause.reasons
+  // stacks differ from one run to the next
+  return `error ${(reason?._tag === "Fail" ? encodeError(reason.error) : String(exit.cause)).replaceAll(/"stack":(null|"(?:[^"\\]|\\.)*")/g, "")}`
+}

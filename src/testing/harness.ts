@@ -1,0 +1,128 @@
+/** Running a flow in a test: in memory, on a clock that jumps, with mocks, signals and services; and what can be asked of it afterwards. */
+import * as Cause from "effect/Cause"
+import { Clock } from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Layer } from "effect/Layer"
+import type { AnyFlow, FailureOf, InputOf, OutputOf, ServicesOf } from "../../dsl/flow/flow.ts"
+import type { StepContext } from "../../dsl/ir/node.ts"
+import { type Heddle, makeHeddle } from "../engine/heddle.ts"
+import { open } from "../engine/serve.ts"
+import { trace, type TraceNode } from "../engine/trace.ts"
+import { type RunError, RunSuspended } from "../model/error.ts"
+import { eventPath, type RunEvent } from "../model/event.ts"
+import type { RunRecord } from "../model/run.ts"
+import { Journal } from "../services/journal.ts"
+import { Listeners } from "../services/listeners.ts"
+import { memoryStore } from "../store/memory.ts"
+import type { Store } from "../store/store.ts"
+import { jumpingClock } from "./clock.ts"
+import { mocked, type Mocks, watched } from "./mock.ts"
+
+export interface SentSignal {
+  readonly name: string
+  readonly payload?: unknown
+  readonly id?: string
+}
+export interface TestOptions<F extends AnyFlow> {
+  readonly id?: string
+  readonly mocks?: Mocks<F>
+  /** Sent before the run begins, in this order. */
+  readonly signals?: ReadonlyArray<SentSignal>
+  /** The services that the flow's steps ask for. */
+  readonly layer?: Layer<ServicesOf<F>>
+  /** When the test's clock begins; default: now. It jumps over waits, delays and timeouts; `real` lets time pass as it does. */
+  readonly clock?: Date | "real"
+  /** Go on with runs of an earlier test. */
+  readonly store?: Store["Service"]
+}
+
+/** How a run of a test ended, and all that happened in it. */
+export interface Tested<Output, Failure> {
+  readonly result: { readonly ok: true; readonly value: Output } | { readonly ok: false; readonly error: Failure | RunError }
+  readonly run: RunRecord
+  readonly events: ReadonlyArray<RunEvent>
+  readonly trace: ReadonlyArray<TraceNode>
+  /** Every call of a step, also those that failed. */
+  readonly calls: ReadonlyArray<Pick<StepContext, "path" | "attempt" | "key">>
+  /** What is recorded of the flow's own names. */
+  readonly state: Readonly<Record<string, unknown>>
+  readonly store: Store["Service"]
+}
+
+/**
+ * Runs `flow` to its end, or until it waits for a signal that was not sent.
+ *
+ * @example
+ * const tested = await testFlow(order, { n: 1 }, { mocks: { charge: { id: "c1" } }, signals: [{ name: "approval", payload: { by: "Ada" } }] })
+ * expect(tested.result).toEqual({ ok: true, value: "paid" })
+ */
+export async function testFlow<F extends AnyFlow>(flow: F, input: InputOf<F>, options: TestOptions<F> = {}): Promise<Tested<OutputOf<F>, FailureOf<F>>> {
+  const { id = "test", mocks, signals = [], layer, clock = new Date(), store = memoryStore() } = options
+  const calls: Array<StepContext> = []
+  const prepared = watched(mocks === undefined ? flow : mocked(flow, mocks), (step) => void calls.push(step))
+  const heddle = makeHeddle(store)
+  const ran = Effect.gen(function*() {
+    if (signals.length > 0) yield* heddle.start(open(prepared), input, { id })
+    for (const { name, payload, id: signal } of signals) yield* heddle.signal(open(prepared), id, name as never, payload as never, { id: signal })
+    return yield* untilSignal(heddle, open(prepared), id, heddle.run(open(prepared), input, { id, onSuspend: "return" }))
+  }) as Effect.Effect<OutputOf<F>, FailureOf<F> | RunError>
+  const served = layer === undefined ? ran : Effect.provide(ran, layer as Layer<any>)
+  const exit = await Effect.runPromiseExit(clock === "real" ? served : Effect.provideService(served, Clock, jumpingClock(clock.getTime())))
+  const run = await Effect.runPromise(Effect.orElseSucceed(store.runs.get(id), () => undefined))
+  if (run === undefined) throw Exit.isFailure(exit) ? Cause.squash(exit.cause) : new Error("the run was not created")
+  const events = await Effect.runPromise(store.events.since(run, 0))
+  return {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the error is what the flow's type says
+    result: Exit.isSuccess(exit) ? { ok: true, value: exit.value } : { ok: false, error: Cause.squash(exit.cause) as FailureOf<F> },
+    run,
+    events,
+    trace: trace(events),
+    calls: calls.map(({ path, attempt, key }) => ({ path, attempt, key })),
+    state: await Effect.runPromise(stateOf(store, run, prepared)),
+    store,
+  }
+}
+
+/** Sees a run through all its waits for a time; one for a signal that does not come ends it with `RunSuspended`. */
+export const untilSignal = (
+  heddle: Heddle["Service"],
+  flow: ReturnType<typeof open>,
+  id: string,
+  run: Effect.Effect<any, any, any>,
+): Effect.Effect<any, any, any> =>
+  Effect.catchIf(run, (error): error is RunSuspended => error instanceof RunSuspended && error.until !== undefined, ({ until = 0 }) =>
+    Effect.andThen(
+      Effect.clockWith((clock) => Effect.sleep(Math.max(0, until - clock.currentTimeMillisUnsafe()))),
+      untilSignal(heddle, flow, id, heddle.resume(flow, id, { onSuspend: "return" })),
+    ))
+
+/** What is recorded of the flow's own names, read as a resumed run would. */
+const stateOf = (store: Store["Service"], run: RunRecord, { ir }: AnyFlow): Effect.Effect<Readonly<Record<string, unknown>>, unknown> =>
+  Effect.gen(function*() {
+    const journal = yield* Journal.open(run, ir, { store, listeners: new Listeners(), durability: "sync" })
+    const state: Record<string, unknown> = {}
+    for (const [name, { completed }] of yield* journal.under("")) if (completed !== undefined) state[name] = yield* journal.output(completed)
+    return state
+  })
+
+/** `kind path` of every event, for comparing runs. */
+export const told = (events: ReadonlyArray<RunEvent>): ReadonlyArray<string> => events.map((event) => `${event.kind} ${eventPath(event)}`.trim())
+
+/** Where two values differ, as `path: a → b`; empty where they do not. */
+export function differences(a: unknown, b: unknown, path = ""): ReadonlyArray<string> {
+  if (Object.is(a, b)) return []
+  const at = path === "" ? "(value)" : path
+  const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
+  if (!isObject(a) || !isObject(b) || Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return [`${at}: ${shown(a)} → ${shown(b)}`]
+  if (a instanceof Date) return a.getTime() === (b as Date).getTime() ? [] : [`${at}: ${shown(a)} → ${shown(b)}`]
+  if (a instanceof Map) return differences([...a], [...b as Map<unknown, unknown>], path)
+  if (a instanceof Set) return differences([...a], [...b as Set<unknown>], path)
+  const [left, right] = [a, b] as ReadonlyArray<Readonly<Record<string, unknown>>>
+  const keys = new Set([...Object.keys(left!), ...Object.keys(right!)])
+  return [...keys].flatMap((key) => differences(left![key], right![key], Array.isArray(a) ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`))
+}
+const shown = (value: unknown): string => {
+  const text = typeof value === "bigint" ? `${value}n` : JSON.stringify(value)
+  return text === undefined ? String(value) : text.length > 80 ? `${text.slice(0, 79)}…` : text
+}
