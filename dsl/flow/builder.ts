@@ -10,7 +10,11 @@ import type { Declared, Start } from "./scope.ts"
 export interface FlowOptions<Name = string> {
   /** Starts at 1; raise it, and add a migration, when runs of the old shape cannot simply go on. */
   readonly version?: number
-  /** By the version they start from: what a run of that version has bound so far, as the next version has it. Must not depend on anything else. */
+  /**
+   * By the version they start from: what a run of that version has bound so far, as the next version has it.
+   *
+   * A migration depends on nothing but its argument; values are as the codecs of the current flow read them.
+   */
   readonly migrations?: Migrations<Name>
   /** What a run accepts; any Standard Schema. */
   readonly input?: StandardSchemaV1

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type { Block, Compensation, StepNode } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { walkBlock } from "../../dsl/ir/walk.ts"
+import { isStoreError } from "../model/error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
 import { dataOf } from "../services/journal.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
@@ -31,16 +32,17 @@ export interface Undone {
 
 /** The finished steps inside `prefix` (`""`: the whole run) whose effects still stand, the newest first. */
 export const standing = ({ journal }: RunContext, prefix: string): Run<ReadonlyArray<RunEvent>> =>
-  Effect.map(journal.all(), (events) => pending(events, prefix))
+  Effect.map(journal.effects(), (events) => pending(events, prefix))
 
 /** The same of events that are there already. */
 export function pending(events: ReadonlyArray<RunEvent>, prefix: string): ReadonlyArray<RunEvent> {
   const done = new Set(events.filter(({ kind }) => kind === "compensation.completed").map((event) => dataOf(event).of))
   return events.filter((event) =>
-    event.kind === "step.completed" && event.data.includes("\"undo\":{") && isInside(prefix, eventPath(event)) && !done.has(event.seq)
+    event.kind === "step.completed" && isUndoing(event) && isInside(prefix, eventPath(event)) && !done.has(event.seq)
   )
     .toReversed()
 }
+const isUndoing = (event: RunEvent): boolean => event.data.includes("\"undo\"") && dataOf(event).undo !== undefined
 const isInside = (prefix: string, path: string): boolean => prefix === "" || path.startsWith(`${prefix}/`)
 
 /** Undoes them; gives what could not be undone. */
@@ -50,16 +52,20 @@ export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<U
     for (const event of yield* standing(run, prefix)) {
       const path = eventPath(event)
       const node = run.node(writtenPath(path))
-      // a flow that has changed so much is not resumed at all
-      const policy = (node as StepNode).compensate as Compensation
-      const failure = yield* Effect.matchEffect(undo(run, event, path, node as StepNode, policy), {
-        onSuccess: () => Effect.as(run.journal.append("compensation.completed", event.parent, event.name, `{"of":${event.seq}}`), undefined),
+      const policy = node?.kind === "step" && typeof node.compensate === "object" ? node.compensate : undefined
+      const work = policy === undefined ?
+        Effect.fail(new Error("the flow no longer says how to undo this step")) :
+        Effect.catchDefect(undo(run, event, path, node as StepNode, policy), (defect) => Effect.fail(defect))
+      const failure = yield* Effect.matchEffect(work, {
+        onSuccess: () => Effect.as(run.journal.appendSync("compensation.completed", event.parent, event.name, `{"of":${event.seq}}`), undefined),
         onFailure: (error) =>
-          Effect.as(run.journal.append("compensation.failed", event.parent, event.name, `{"of":${event.seq},"error":${encodeError(error)}}`), { path, error }),
+          isStoreError(error) ?
+            Effect.fail(error) :
+            Effect.as(run.journal.appendSync("compensation.failed", event.parent, event.name, `{"of":${event.seq},"error":${encodeError(error)}}`), { path, error }),
       })
       if (failure === undefined) continue
       failures.push(failure)
-      if (policy.onFailure === "stop") break
+      if (policy?.onFailure === "stop") break
     }
     return failures
   })

@@ -25,7 +25,7 @@ export interface RunContext {
   /** The node at a path as it is written. */
   readonly node: (written: string) => Node | undefined
   /** Runs another flow as a run of its own, for the step at `path`. */
-  readonly child: (flow: FlowIR, input: unknown, path: string) => Run<unknown>
+  readonly child: (flow: FlowIR, input: unknown, path: string, generation: number) => Run<unknown>
 }
 
 export class Frame {

@@ -7,7 +7,7 @@ import type { RunEvent } from "../model/event.ts"
 import { dataOf, type Known } from "../services/journal.ts"
 import type { Frame } from "./frame.ts"
 import { after, type Body, type Jump, type Outcome, type Program, type Run } from "./program.ts"
-import { encodeOutcome, readUpdates, storable } from "./record.ts"
+import { encodeOutcome, readUpdates, storable, stored } from "./record.ts"
 
 /** A pure function of the scope; if it throws, the error names the place. */
 export function ask<A>(path: string, question: () => A): Effect.Effect<A, ConditionThrew> {
@@ -39,17 +39,16 @@ export function instrument(node: Node, body: Body): Program {
 
   const undoable = node.kind === "step" && typeof node.compensate === "object"
 
-  const encode = (frame: Frame, outcome: Outcome) => {
+  const encode = (outcome: Outcome, read: string) => {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the codec was given for this step's output
     const kept = codec === undefined ? outcome : { ...outcome, value: codec.encode(outcome.value as never) }
     const data = encodeOutcome(kept, keepsOutput)
-    // what the step read, for whoever has to undo it
-    return undoable ? `${data.slice(0, -1)}${data === "{}" ? "" : ","}"undo":${JSON.stringify(frame.refs())}}` : data
+    return read === "" ? data : `${data.slice(0, -1)},"undo":${read}}`
   }
 
-  const record = (frame: Frame, path: string, outcome: Outcome): Run<Jump> => {
+  const record = (frame: Frame, path: string, outcome: Outcome, read: string): Run<Jump> => {
     if (outcome.seq !== undefined) return jumped(bind(frame, outcome, outcome.seq))
-    const data = storable(path, () => encode(frame, outcome))
+    const data = storable(path, () => encode(outcome, read))
     if (typeof data !== "string") return data
     const { journal } = frame.run
     const written = journal.append(kind, frame.path, node.name, data, outcome.takes === undefined ? undefined : { takes: outcome.takes })
@@ -57,7 +56,11 @@ export function instrument(node: Node, body: Body): Program {
     return after(written, () => jumped(bind(frame, outcome, seq)))
   }
 
-  const perform = (frame: Frame, path: string, past: Known | undefined): Run<Jump> => after(body(frame, path, past), (outcome) => record(frame, path, outcome))
+  const perform = (frame: Frame, path: string, past: Known | undefined): Run<Jump> => {
+    if (!undoable) return after(body(frame, path, past), (outcome) => record(frame, path, outcome, ""))
+    // what the step reads, for whoever has to undo it: if that cannot be kept, nothing must be done
+    return after(stored(path, () => JSON.stringify(frame.refs())), (read) => after(body(frame, path, past), (outcome) => record(frame, path, outcome, read)))
+  }
 
   const skip = (frame: Frame): Jump => {
     if (node.binds) frame.bind(node.name, undefined, null)

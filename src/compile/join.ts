@@ -5,7 +5,6 @@ import { insidePath } from "../../dsl/ir/path.ts"
 import { JoinFailed } from "../model/error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
 import { errorOf, type Known, type Recorded } from "../services/journal.ts"
-import type { Lanes } from "../services/waiting.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot, Updates } from "./frame.ts"
 import { ask } from "./instrument.ts"
@@ -43,12 +42,13 @@ export function join(node: JoinNode, frame: Frame, path: string, forks: Readonly
   const { journal } = frame.run
   journal.joins++
   const { waiting } = frame.run
-  const joined = (lanes: Lanes | undefined) =>
-    Effect.flatMap(recorded, (known) => modes[modeOf(node)](node, path, forks, (fork) => new Runner(frame, path, fork, known, lanes), known))
+  const joined = (lane: Lane) =>
+    Effect.flatMap(recorded, (known) => modes[modeOf(node)](node, path, forks, (fork) => new Runner(frame, path, fork, known), known, lane))
+  const most = node.concurrency === "unbounded" ? Number.POSITIVE_INFINITY : node.concurrency
   return Effect.ensuring(
     waiting === undefined ?
-      joined(undefined) :
-      waiting.split(forks.length, node.concurrency === "unbounded" ? Number.POSITIVE_INFINITY : node.concurrency, joined),
+      joined((run) => run()) :
+      waiting.split(forks.length, most, (lanes) => joined((run) => waiting.lane(lanes, run))),
     Effect.sync(() => journal.joins--),
   )
 }
@@ -60,10 +60,8 @@ class Runner {
   readonly #fork: Fork
   readonly #known: Known | undefined
   readonly #past: Known | undefined
-  readonly #lanes: Lanes | undefined
 
-  constructor(frame: Frame, path: string, fork: Fork, recorded: Recorded | undefined, lanes: Lanes | undefined) {
-    this.#lanes = lanes
+  constructor(frame: Frame, path: string, fork: Fork, recorded: Recorded | undefined) {
     this.#frame = frame
     this.#path = path
     this.#fork = fork
@@ -77,11 +75,6 @@ class Runner {
 
   /** Runs the fork, or answers what is recorded of it; fails with the fork's own error. */
   run(): Run<Won> {
-    const { waiting } = this.#frame.run
-    return waiting === undefined || this.#lanes === undefined ? this.#run() : waiting.lane(this.#lanes, () => this.#run())
-  }
-
-  #run(): Run<Won> {
     const { journal } = this.#frame.run
     const { label, scope, block } = this.#fork
     if (this.#known?.completed !== undefined) return this.#answer(this.#known.completed)
@@ -117,41 +110,43 @@ class Runner {
 }
 
 type Start = (fork: Fork) => Runner
-type Mode = (node: JoinNode, path: string, forks: ReadonlyArray<Fork>, start: Start, recorded: Recorded | undefined) => Run<ReadonlyArray<Ended>>
+/** Runs one fork as a part of the run of its own. */
+type Lane = (run: () => Run<Ended>) => Run<Ended>
+type Mode = (node: JoinNode, path: string, forks: ReadonlyArray<Fork>, start: Start, recorded: Recorded | undefined, lane: Lane) => Run<ReadonlyArray<Ended>>
 const modeOf = ({ failure }: JoinNode): keyof typeof modes => (typeof failure === "string" ? failure : "atLeast")
-const all = (node: JoinNode, forks: ReadonlyArray<Fork>, run: (fork: Fork) => Run<Ended>): Run<ReadonlyArray<Ended>> =>
-  Effect.forEach(forks, run, { concurrency: node.concurrency })
+const all = (node: JoinNode, forks: ReadonlyArray<Fork>, lane: Lane, run: (fork: Fork) => Run<Ended>): Run<ReadonlyArray<Ended>> =>
+  Effect.forEach(forks, (fork) => lane(() => run(fork)), { concurrency: node.concurrency })
 const lost = (ended: ReadonlyArray<Ended>): ReadonlyArray<Lost> => ended.filter((one): one is Lost => !isWon(one))
 const failed = (path: string, losers: ReadonlyArray<Lost>): Effect.Effect<never, JoinFailed> =>
   Effect.fail(new JoinFailed({ path, failures: losers.map(({ label, error }) => ({ fork: label, error })) }))
 
 type AtLeast = Exclude<JoinNode["failure"], string>
 const modes = {
-  failFast: (node, _path, forks, start) =>
-    all(node, forks, (fork) => {
+  failFast: (node, _path, forks, start, _recorded, lane) =>
+    all(node, forks, lane, (fork) => {
       const runner = start(fork)
       return runner.required ? runner.run() : runner.settle()
     }),
-  waitAll: (node, path, forks, start) =>
-    Effect.flatMap(all(node, forks, (fork) => start(fork).settle()), (ended) => {
+  waitAll: (node, path, forks, start, _recorded, lane) =>
+    Effect.flatMap(all(node, forks, lane, (fork) => start(fork).settle()), (ended) => {
       const required = new Set(forks.filter((fork) => fork.required).map(({ label }) => label))
       const losers = lost(ended).filter(({ label }) => required.has(label))
       return losers.length === 0 ? Effect.succeed(ended) : failed(path, losers)
     }),
-  atLeast: (node, path, forks, start) =>
-    Effect.flatMap(all(node, forks, (fork) => start(fork).settle()), (ended) => {
+  atLeast: (node, path, forks, start, _recorded, lane) =>
+    Effect.flatMap(all(node, forks, lane, (fork) => start(fork).settle()), (ended) => {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `modeOf` has chosen this mode by it
       const { atLeast } = node.failure as AtLeast
       const losers = lost(ended)
       return ended.length - losers.length >= atLeast ? Effect.succeed(ended) : failed(path, losers)
     }),
-  collect: (node, _path, forks, start) => all(node, forks, (fork) => start(fork).settle()),
-  first: (node, path, forks, start, recorded) => {
+  collect: (node, _path, forks, start, _recorded, lane) => all(node, forks, lane, (fork) => start(fork).settle()),
+  first: (node, path, forks, start, recorded, lane) => {
     // a fork recorded before a crash has won; else the first success ends the others, by being the failure of a fail-fast join
     const order = forks.toSorted((a, b) => Number(recorded?.has(b.label) === true) - Number(recorded?.has(a.label) === true))
     return Effect.catch(
       Effect.flatMap(
-        all(node, order, (fork) => Effect.flatMap(start(fork).settle(), (ended) => (isWon(ended) ? Effect.fail(new Winner(ended)) : Effect.succeed(ended)))),
+        all(node, order, lane, (fork) => Effect.flatMap(start(fork).settle(), (ended) => (isWon(ended) ? Effect.fail(new Winner(ended)) : Effect.succeed(ended)))),
         (ended) => failed(path, lost(ended)),
       ),
       (error) => (error instanceof Winner ? Effect.succeed([error.won]) : Effect.fail(error)),

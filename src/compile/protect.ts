@@ -27,11 +27,14 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
         ) :
         Effect.void
     const handle = (error: unknown, updates: Updates | undefined): Run<Outcome> =>
-      Effect.flatMap(undo(error), () => Effect.map(settle(path, () => handlerOf(tagOf(error))!(error, frame.scope)), (value) => ({ value, updates })))
+      Effect.flatMap(undo(error), () => {
+        run.journal.undone = false
+        return Effect.map(settle(path, () => handlerOf(tagOf(error))!(error, frame.scope)), (value) => ({ value, updates }))
+      })
     const failOn = (error: unknown): Run<never> =>
       Effect.flatMap(undo(error), () => {
         // the run cannot be resumed inside: what it did there is undone
-        run.journal.undoneFor = error
+        run.journal.undone = true
         return Effect.fail(error)
       })
 

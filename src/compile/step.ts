@@ -1,7 +1,9 @@
 /** A step: calls its work, tries again as asked, stops an attempt that takes too long. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { FlowIR, StepNode, Values, Work } from "../../dsl/ir/node.ts"
-import { InputInvalid, OutputInvalid, StepThrew, StepUncertain } from "../model/error.ts"
+import { InputInvalid, OutputInvalid, StepThrew, StepTimedOut, StepUncertain } from "../model/error.ts"
+import { dataOf } from "../services/journal.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
 import { enter } from "./enter.ts"
 import type { Frame } from "./frame.ts"
@@ -16,6 +18,7 @@ export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
   if (work.from === "transaction") return transacted(node, work)
   const once = work.from === "flow" ? nested(node.name, work, compileBlock) : called(work)
   if (retry === undefined && timeout === undefined && delivery === "atLeastOnce" && work.from !== "flow") return simply(node, caller(work))
+  if (work.from === "flow" && timeout !== undefined) return policies({ ...node, timeout: undefined }, timed(node.name, timeout, once), true)
   return delivery === "atMostOnce" ? atMostOnce(node, policies(node, once, false)) : policies(node, once, true)
 }
 
@@ -41,10 +44,27 @@ const policies = (node: StepNode, once: Attempt, tells: boolean): Body => (frame
     return noted(frame, node, () => tries, Effect.map(run, (outcome) => (tries > 1 ? { ...outcome, attempts: tries } : outcome)))
   })
 
+/** A flow can wait longer than its process lives: the end of an attempt is written as a date before it begins. */
+const timed = (name: string, timeout: Duration.Input, once: Attempt): Attempt => {
+  const limit = Duration.toMillis(Duration.fromInputUnsafe(timeout))
+  return (frame, path, past, tries) =>
+    Effect.clockWith((clock) => {
+      const now = clock.currentTimeMillisUnsafe()
+      const { until: begun } = past?.started === undefined ? {} : dataOf(past.started)
+      const until = begun ?? now + limit
+      const started = begun === undefined ? frame.run.journal.append("step.started", frame.path, name, `{"until":${until}}`) : Effect.void
+      const limited = Effect.timeoutOrElse(once(frame, path, past, tries), {
+        duration: Math.max(0, until - now),
+        orElse: () => Effect.fail(new StepTimedOut({ path, milliseconds: limit })),
+      })
+      return Effect.flatMap(started, () => frame.run.waiting === undefined ? limited : frame.run.waiting.before(until, limited))
+    })
+}
+
 /** Its beginning is durable before it runs; begun and not finished means that nobody knows. */
 const atMostOnce = ({ name }: StepNode, body: Body): Body => (frame, path, past) =>
   past?.started === undefined ?
-    Effect.flatMap(frame.run.journal.append("step.started", frame.path, name, "{}"), () => body(frame, path, past)) :
+    Effect.flatMap(frame.run.journal.appendSync("step.started", frame.path, name, "{}"), () => body(frame, path, past)) :
     Effect.fail(new StepUncertain({ path }))
 
 /** Records that the step failed. */
@@ -115,14 +135,17 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
     input === undefined ? Effect.succeed(wholeScope(frame.scope)) : ask(path, () => input(frame.scope))
   if (as === "run") {
     return (frame, path) =>
-      Effect.flatMap(given(frame, path), (value) => Effect.map(frame.run.child(flow, value, path), (output): Outcome => ({ value: output })))
+      Effect.flatMap(given(frame, path), (value) => Effect.map(frame.run.child(flow, value, path, frame.run.journal.generation(path)), (output): Outcome => ({ value: output })))
   }
   const block: BlockProgram = compileBlock(flow.body)
   return (frame, path, past, tries) =>
     Effect.gen(function*() {
       const { journal } = frame.run
       // what an earlier attempt recorded inside is not this one's
-      if (tries > 1) yield* journal.append("flow.retried", frame.path, name, `{"attempts":${tries}}`)
+      if (tries > 1) {
+        yield* journal.append("flow.retried", frame.path, name, `{"attempts":${tries}}`)
+        journal.forget(path, journal.seq)
+      }
       if (past?.retried !== undefined) journal.forget(path, past.retried.seq)
       const scope = { input: yield* checkInput(flow.name, path, flow.input, yield* given(frame, path)) }
       const { outcome } = yield* enter(frame, path, scope, block, past)

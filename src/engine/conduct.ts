@@ -11,7 +11,7 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import { encodeError, stored } from "../compile/record.ts"
 import { RunConflict, RunOwned, RunPaused, RunQuarantined, RunSuspended, RunTakenOver, StepThrew, tagOf } from "../model/error.ts"
 import { comings } from "../model/event.ts"
-import { isDriven, isRunId, type RunRecord } from "../model/run.ts"
+import { hasEnded, isDriven, isRunId, type RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import type { Durability } from "../store/store.ts"
@@ -71,9 +71,10 @@ export class Conductor {
   }
 
   /** Drives a run that is ours in a fiber of its own; everybody who asks for it meanwhile waits for the same end. */
-  conduct(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, durability: Durability): Any<Driven> {
+  conduct(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, how: Settling): Any<Driven> {
+    const { durability } = how
     return Effect.suspend(() => {
-      const here: Live = { flow, run, done: Deferred.makeUnsafe(), stopping: undefined, fiber: undefined, waiting: undefined }
+      const here: Live = { flow, run, done: Deferred.makeUnsafe(), stopping: undefined, leaving: false, fiber: undefined, waiting: undefined }
       const { store, listeners } = this.keeping
       this.live.add(here)
       const driving = {
@@ -81,7 +82,8 @@ export class Conductor {
         listeners,
         durability,
         alone: () => this.live.size === 1,
-        child: (childFlow: FlowIR, input: unknown, path: string) => this.#child(run, here, childFlow, input, path, durability),
+        child: (childFlow: FlowIR, input: unknown, path: string, generation: number) =>
+          this.#child(here, childFlow, input, generation === 0 ? path : `${path}#${generation}`, how),
         waits: (waiting: Live["waiting"]) => (here.waiting = waiting),
       }
       return Effect.flatMap(Effect.forkChild(this.#tenure(flow, run, fresh, driving), { startImmediately: true }), (fiber) => {
@@ -93,8 +95,15 @@ export class Conductor {
           }),
           (exit) =>
             Effect.andThen(
-              // nobody asked for it to stop: whoever comes next may go on at once
-              here.stopping === undefined && Exit.hasInterrupts(exit) ? Effect.ignore(store.runs.release(run, Date.now())) : Effect.void,
+              Effect.andThen(
+                // its finalizers end before anybody else begins
+                Effect.suspend(() => {
+                  here.leaving = true
+                  return Fiber.interrupt(fiber)
+                }),
+                // nobody asked for it to stop: whoever comes next may go on at once
+                here.stopping === undefined && Exit.hasInterrupts(exit) ? Effect.ignore(store.runs.release(run, Date.now())) : Effect.void,
+              ),
               Effect.sync(() => {
                 this.live.delete(here)
                 this.news(run.id)
@@ -118,7 +127,7 @@ export class Conductor {
 
   /** Drives a run that has just been created, to its end. */
   begin(flow: FlowIR, run: RunRecord, input: unknown, how: Settling): Any<unknown> {
-    return Effect.flatMap(Effect.exit(this.conduct(flow, run, { input }, how.durability)), (exit) => this.#stopped(flow, run.id, exit, how))
+    return Effect.flatMap(Effect.exit(this.conduct(flow, run, { input }, how)), (exit) => this.#stopped(flow, run.id, exit, how))
   }
 
   /** Drives until the run ends or waits, and writes that it waits. */
@@ -130,6 +139,13 @@ export class Conductor {
         const journal = new Journal(run, undefined, { ...driving, durability: "sync" }, yield* this.#store.events.head(run))
         const data = JSON.stringify(until === undefined ? {} : { until })
         yield* journal.append("run.suspended", comings, "", data, { status: "suspended", due: until, waits })
+        // what happened to a child before that was written could not wake this run
+        const now = Date.now()
+        for (const id of driven.suspended.children) {
+          const child = yield* this.#store.runs.get(id)
+          const moves = hasEnded(child.status) || child.status === "failed" || child.status === "quarantined" || (child.due !== undefined && child.due <= now)
+          if (moves) yield* this.#store.runs.nudge(run.id, now)
+        }
         return driven
       })
     })
@@ -193,7 +209,7 @@ export class Conductor {
   #take(flow: FlowIR, run: RunRecord, how: Settling): Any<unknown> {
     return Effect.gen({ self: this }, function*() {
       const claimed = yield* this.claim(flow, run)
-      const exit = yield* Effect.exit(this.conduct(flow, claimed, undefined, how.durability))
+      const exit = yield* Effect.exit(this.conduct(flow, claimed, undefined, how))
       return yield* this.#stopped(flow, run.id, exit, { ...how, retries: false, unpauses: false })
     })
   }
@@ -212,7 +228,7 @@ export class Conductor {
       const crashed = died ? yield* crashesOf(run, store.events.head(run)) : retried
       const status = run.status === "compensating" ? "compensating" : "running"
       const claimed = yield* store.runs.claim(run, { owner, lease: this.live.lease, status, ...crashed })
-      if (claimed.crashes >= this.#poisoned) {
+      if (died && claimed.crashes >= this.#poisoned) {
         const journal = new Journal(claimed, undefined, { ...this.keeping, durability: "sync" }, yield* store.events.head(claimed))
         const { crashes } = claimed
         yield* journal.append("run.quarantined", "", "", `{"count":${crashes}}`, { status: "quarantined", due: undefined })
@@ -253,24 +269,33 @@ export class Conductor {
     })
   }
 
-  /** Runs `flow` as a run of its own, started by the step at `path`. */
-  #child(parent: RunRecord, here: Live, flow: FlowIR, input: unknown, path: string, durability: Durability): Any<unknown> {
-    const id = childId(parent.id, flow.name, path)
-    const how: Settling = { durability, onSuspend: "return", retries: true, unpauses: true }
-    return Effect.gen({ self: this }, function*() {
-      const { created, run, parsed } = yield* this.create(flow, input, { id, source: undefined, parent: parent.id, origin: undefined })
-      let first = created ? this.begin(flow, run, parsed, how) : this.settle(flow, id, how)
+  /** Runs `flow` as a run of its own, started by the step at `place`. */
+  #child(here: Live, flow: FlowIR, input: unknown, place: string, { durability, retries, unpauses }: Settling): Any<unknown> {
+    const id = childId(here.run.id, flow.name, place)
+    const how: Settling = { durability, onSuspend: "return", retries, unpauses }
+    const seen = Effect.gen({ self: this }, function*() {
+      const { created, run, parsed } = yield* this.create(flow, input, { id, source: undefined, parent: here.run.id, origin: undefined })
+      let next = created ? this.begin(flow, run, parsed, how) : this.settle(flow, id, how)
       while (true) {
-        const exit = yield* Effect.exit(first)
+        const exit = yield* Effect.exit(next)
         const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-        if (!(error instanceof RunSuspended || error instanceof RunOwned || error instanceof RunTakenOver)) return yield* exit
+        const waits = error instanceof RunSuspended || error instanceof RunPaused || error instanceof RunOwned || error instanceof RunTakenOver
+        if (!waits) return yield* exit
         // it waits, or is driven elsewhere: so does this part of its parent
         const { due } = yield* this.#store.runs.get(id)
-        yield* here.waiting!.block({ until: due })
-        first = this.settle(flow, id, { ...how, retries: false })
+        yield* here.waiting!.block({ until: due, child: id })
+        next = this.settle(flow, id, { ...how, retries: false, unpauses: false })
       }
     })
+    return Effect.onInterrupt(seen, () => {
+      const resting = here.leaving || here.stopping !== undefined || here.waiting?.isIdle === true
+      // its parent goes on without it: a timeout, a lost race, a fork that failed
+      return resting ? Effect.void : Effect.ignore(this.giveUp(id, flow))
+    })
   }
+
+  /** Cancels a child that its parent has given up. */
+  giveUp: (id: string, flow: FlowIR) => Effect.Effect<unknown, unknown> = () => Effect.void
 }
 
 /** How often its owners died in a row without getting on. */

@@ -5,12 +5,14 @@ import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { pending } from "../compile/compensate.ts"
 import { CommandRefused, RunCancelled, RunConflict, type RunNotFound, RunPaused, type RunTakenOver, type StoreFailed, tagOf } from "../model/error.ts"
+import { eventPath } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
 import { decodeValue } from "../model/value.ts"
 import { Journal } from "../services/journal.ts"
 import type { Conductor } from "./conduct.ts"
 import { owner } from "./owner.ts"
 import { type Plan, planOf } from "./plan.ts"
+import { served } from "./served.ts"
 
 export interface CommandOptions {
   /** Why, for the journal. */
@@ -37,6 +39,7 @@ export class Control {
 
   constructor(conductor: Conductor) {
     this.#conductor = conductor
+    conductor.giveUp = (id, flow) => this.cancel(id, { reason: "its parent went on without it", flow })
   }
 
   get #keeping() {
@@ -76,7 +79,8 @@ export class Control {
         yield* Fiber.interrupt(here.fiber)
       }
       const run = here === undefined ? seen : yield* this.permitted(id, command, {})
-      const taken = store.runs.claim(run, { owner, lease: live.lease, status: run.status })
+      const fresh = run.status === "quarantined" ? { crashes: 0 } : {}
+      const taken = store.runs.claim(run, { owner, lease: live.lease, status: run.status, ...fresh })
       const claimed = yield* Effect.catchIf(
         taken,
         (error): error is RunTakenOver => tagOf(error) === "RunTakenOver" && tries > 1,
@@ -111,14 +115,17 @@ export class Control {
       const flow = options.flow ?? live.get(id)?.flow
       const status = yield* this.#take(id, "cancel", options, new RunCancelled({ run: id, reason }), (_run, journal) =>
         Effect.gen(function*() {
-          if (pending(yield* journal.all(), "").length === 0) {
+          if (pending(yield* journal.effects(), "").length === 0) {
             yield* journal.append("run.cancelled", "", "", JSON.stringify({ reason }), { status: "cancelled" })
             return "cancelled" as const
           }
           yield* journal.append("run.compensating", "", "", JSON.stringify({ reason, cancelled: true }), { status: "compensating", due: Date.now() })
           return "compensating" as const
         }))
-      for (const child of yield* this.#children(id)) yield* Effect.ignore(this.cancel(child.id, { reason: `run '${id}' was cancelled` }))
+      const known = flow === undefined ? new Map<string, FlowIR>() : served([flow])
+      for (const child of yield* this.#children(id)) {
+        yield* Effect.ignore(this.cancel(child.id, { reason: `run '${id}' was cancelled`, flow: known.get(child.flow) }))
+      }
       if (status === "cancelled" || flow === undefined) return status
       const undone: Effect.Effect<unknown, unknown, any> = this.#conductor.settle(flow, id, {
         durability: "sync",
@@ -144,7 +151,11 @@ export class Control {
       const journal = yield* Journal.open(run, flow, this.#keeping)
       const events = yield* journal.all()
       const plan = planOf(flow, events, path)
-      return plan ?? (yield* refused(`the flow has no step '${path}'. Give a path as \`heddle show\` prints it, like refine[3]/draft`))
+      if (plan === undefined) return yield* refused(`the flow has no step '${path}'. Give a path as \`heddle show\` prints it, like refine[3]/draft`)
+      const undone = new Set(events.filter(({ kind }) => kind === "compensation.completed").map(eventPath))
+      const gone = plan.kept.find((kept) => undone.has(kept))
+      if (gone !== undefined) return yield* refused(`'${gone}' was undone and would be kept: go back to it, or further`)
+      return plan
     })
 
   /** Takes back everything from the step at `path` on; the run goes on from there when it is resumed. */

@@ -118,7 +118,7 @@ const fail = (flow: FlowIR, run: RunContext, cause: Cause.Cause<unknown>): Run<n
   const error = Cause.squash(cause)
   if (isStoreError(error)) return Effect.failCause(cause)
   const ended = Effect.suspend(() => {
-    const end = journal.undoneFor === error && error !== undefined ? "compensated" : "failed"
+    const end = journal.undone ? "compensated" : "failed"
     return Effect.flatMap(journal.append(`run.${end}`, "", "", errorData(error), { status: end, due: undefined }), () => Effect.failCause(cause))
   })
   if (!isUndoable(flow.body)) return ended

@@ -136,7 +136,7 @@ interface Shape {
   /** Deletes ended runs; gives what was, or would be, deleted. */
   readonly prune: (options?: PruneOptions) => Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed>
   /** Deletes the past of a run that nothing needs any more; gives the number of events. */
-  readonly compact: (id: string) => Effect.Effect<number, StoreFailed | RunNotFound>
+  readonly compact: (id: string) => Effect.Effect<number, StoreFailed | RunNotFound | CommandRefused>
   /** A run as one JSON document. */
   readonly export: (id: string) => Effect.Effect<string, StoreFailed | RunNotFound>
   /** Brings in what `export` gave, under its own id or another. */

@@ -20,6 +20,8 @@ export interface Live {
   readonly done: Deferred.Deferred<Exit.Exit<Driven, unknown>>
   /** Why it is interrupted, if on request. */
   stopping: RunCancelled | RunPaused | RunTakenOver | undefined
+  /** It is interrupted as a whole, by whoever drives it. */
+  leaving: boolean
   fiber: Fiber.Fiber<Driven, unknown> | undefined
   waiting: Waiting | undefined
 }

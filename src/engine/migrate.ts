@@ -4,13 +4,15 @@ import { changes, fits } from "../../dsl/ir/diff.ts"
 import { encode, type EncodedFlow } from "../../dsl/ir/encode.ts"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR, Values } from "../../dsl/ir/node.ts"
-import { ownNames } from "../../dsl/ir/walk.ts"
+import { writtenPath } from "../../dsl/ir/path.ts"
+import { ownNames, walk } from "../../dsl/ir/walk.ts"
+import { pending } from "../compile/compensate.ts"
 import { encodeValue } from "../model/value.ts"
 import { FlowChanged, messageOf, MigrationFailed } from "../model/error.ts"
 import { eventPath, type Forgotten, type RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
 import { isEnd } from "../services/floors.ts"
-import { Journal, type Keeping } from "../services/journal.ts"
+import { dataOf, Journal, type Keeping } from "../services/journal.ts"
 
 type Any<A> = Effect.Effect<A, any, any>
 /** Writes into the journal of a run that is ours that it goes on with another flow. */
@@ -49,7 +51,8 @@ const recordedPaths = (events: ReadonlyArray<RunEvent>): ReadonlyMap<string, "fi
   const paths = new Map<string, "finished" | "open">()
   for (const event of events) {
     if (event.kind.startsWith("run.") || event.kind.startsWith("compensation.")) continue
-    paths.set(eventPath(event), isEnd(event) ? "finished" : paths.get(eventPath(event)) ?? "open")
+    const skipped = event.kind === "guard.decided" && dataOf(event).chosen === "no"
+    paths.set(eventPath(event), isEnd(event) || skipped ? "finished" : paths.get(eventPath(event)) ?? "open")
   }
   return paths
 }
@@ -85,14 +88,16 @@ function migrated(
       }
     }
     const own = new Set(ownNames(flow.body))
+    const undoable = new Set([...walk(flow)].flatMap(({ node, path }) => (node.kind === "step" && typeof node.compensate === "object" ? [path] : [])))
     for (const name of Object.keys(state)) if (!own.has(name)) return yield* failed(`it gives '${name}', which version ${flow.version} does not bind`)
     for (const name of Object.keys(before)) {
       if (own.has(name) && !(name in state)) {
         return yield* failed(`it leaves out '${name}', which is recorded: give its value, or undefined to have it run again`)
       }
     }
-    const open = [...recordedPaths(events)].find(([path, state]) => state === "open" && !path.includes("/") && !path.includes("["))
-    const openName = open?.[0] ?? [...recordedPaths(events).keys()].map((path) => path.split(/[/[]/)[0]!).find((name) => !finished.has(name))
+    const top = [...recordedPaths(events)].map(([path, how]) => ({ name: path.split(/[/[]/)[0]!, over: how === "finished" && !/[/[]/.test(path) }))
+    const over = new Set(top.filter((one) => one.over).map(({ name }) => name))
+    const openName = top.findLast(({ name }) => !over.has(name))?.name
     const oldNode = old?.body.find(({ name }) => name === openName)
     const newNode = now.body.find(({ name }) => name === openName)
     if (
@@ -100,6 +105,9 @@ function migrated(
     ) {
       return yield* failed(`'${openName}' is under way and has changed: let runs get past it first, or start anew`)
     }
+    const codecs = new Map(flow.body.nodes.flatMap((node) => (node.kind === "step" && node.codec !== undefined ? [[node.name, node.codec] as const] : [])))
+    const lost = pending(yield* journal.effects(), "").map(eventPath).find((path) => !undoable.has(writtenPath(path)))
+    if (lost !== undefined) return yield* failed(`'${lost}' has done something that version ${flow.version} does not say how to undo: keep the step and its compensate`)
     const forget: Array<Forgotten> = []
     const bound: Array<readonly [string, string]> = []
     for (const name of new Set([...Object.keys(before), ...Object.keys(state)])) {
@@ -108,7 +116,7 @@ function migrated(
       forget.push({ path: name })
       if (state[name] === undefined) continue
       try {
-        bound.push([name, encodeValue(state[name])])
+        bound.push([name, encodeValue(codecs.get(name)?.encode(state[name] as never) ?? state[name])])
       } catch (cause) {
         return yield* failed(`'${name}' cannot be recorded: ${messageOf(cause)}`)
       }

@@ -1,11 +1,11 @@
 /** Letting go of what nobody needs: old runs, and the past of long ones. */
 import * as Effect from "effect/Effect"
-import type { StoreFailed } from "../model/error.ts"
+import { CommandRefused, type StoreFailed } from "../model/error.ts"
 import { dataOf } from "../services/journal.ts"
 import { eventPath, type Ref, type RunEvent } from "../model/event.ts"
-import { hasEnded, type RunRecord, type RunStatus } from "../model/run.ts"
+import { hasEnded, isDriven, type RunRecord, type RunStatus } from "../model/run.ts"
 import type { Store } from "../store/store.ts"
-import { isEnd } from "../services/floors.ts"
+import { Floors } from "../services/floors.ts"
 
 export interface PruneOptions {
   /** Only runs that ended longer ago than this, in milliseconds. */
@@ -44,7 +44,10 @@ export function prune(
  *
  * The run can still be resumed, and gives the same output; what is deleted cannot be shown, rewound to, or undone.
  */
-export function compact(store: Store["Service"], run: RunRecord): Effect.Effect<number, StoreFailed> {
+export function compact(store: Store["Service"], run: RunRecord): Effect.Effect<number, StoreFailed | CommandRefused> {
+  if (isDriven(run.status)) {
+    return Effect.fail(new CommandRefused({ run: run.id, command: "compact", status: run.status, reason: "somebody drives it: pause it first" }))
+  }
   return Effect.map(store.events.since(run, 0), (events) => superfluous(events)).pipe(
     Effect.flatMap((seqs) => Effect.as(seqs.length === 0 ? Effect.void : store.events.remove(run, seqs), seqs.length)),
   )
@@ -64,8 +67,8 @@ function superfluous(events: ReadonlyArray<RunEvent>): ReadonlyArray<number> {
       Object.values(updates).forEach(need)
     } else if (ref !== null && ref !== undefined && "r" in ref) Object.values(ref.r).forEach(need)
   }
-  const finished = events.filter((event) => isEnd(event) && event.kind !== "loop.iterated").map(eventPath)
-  const closed = new Set(finished)
+  const floors = Floors.of(events)
+  const closed = new Set(events.filter((event) => closes(event) && !floors.covers(event)).map(eventPath))
   const isInside = (path: string): boolean => {
     for (let at = path.length; at > 0; at = Math.max(path.lastIndexOf("/", at - 1), path.lastIndexOf("[", at - 1))) {
       const outer = path.slice(0, at)
@@ -74,18 +77,22 @@ function superfluous(events: ReadonlyArray<RunEvent>): ReadonlyArray<number> {
     return false
   }
   const newestPass = new Map<string, number>()
-  for (const event of events) if (event.kind === "loop.iterated") newestPass.set(event.parent, event.seq)
+  for (const event of events) if (event.kind === "loop.iterated" && !floors.covers(event)) newestPass.set(event.parent, event.seq)
   for (const event of events) {
     const path = eventPath(event)
     const { ref, last, updates = {}, undo } = dataOf(event)
     const past = event.kind === "loop.iterated" && ref === undefined && newestPass.get(event.parent) !== event.seq
     const behind = /\[\d+\]/.test(path) && isPast(path, newestPass, bySeq)
-    if (!event.kind.startsWith("run.") && undo === undefined && (isInside(path) || past || (behind && event.kind !== "loop.iterated"))) continue
+    const stays = event.kind.startsWith("run.") || event.kind.startsWith("compensation.") || event.kind === "flow.retried" || undo !== undefined
+    if (!stays && (isInside(path) || past || (behind && event.kind !== "loop.iterated"))) continue
     needed.add(event.seq)
     for (const one of [ref, last, ...Object.values(updates), ...Object.values(undo ?? {})]) need(one)
   }
   return events.filter(({ seq }) => !needed.has(seq)).map(({ seq }) => seq)
 }
+
+/** The block is over and is only answered: its inside is never visited again. */
+const closes = ({ kind }: RunEvent): boolean => kind.endsWith(".completed") && kind !== "compensation.completed"
 
 /** The path lies in a pass that another has followed. */
 const isPast = (path: string, newest: ReadonlyMap<string, number>, bySeq: ReadonlyMap<number, RunEvent>): boolean =>

@@ -11,8 +11,13 @@ import type { Conductor } from "./conduct.ts"
 
 type ForSignal = Extract<WaitFor, { by: "signal" }>
 /** The waits for signals in a flow, by the signal's name. */
-export const signalsOf = (flow: FlowIR): ReadonlyMap<string, ForSignal> =>
-  new Map([...walk(flow)].flatMap(({ node }) => (node.kind === "wait" && node.on.by === "signal" ? [[node.on.signal, node.on]] : [])))
+const signalsOf = (flow: FlowIR): ReadonlyMap<string, ReadonlyArray<ForSignal>> => {
+  const waits = new Map<string, ReadonlyArray<ForSignal>>()
+  for (const { node } of walk(flow)) {
+    if (node.kind === "wait" && node.on.by === "signal") waits.set(node.on.signal, [...(waits.get(node.on.signal) ?? []), node.on])
+  }
+  return waits
+}
 
 interface Sent {
   readonly id: string
@@ -35,18 +40,18 @@ export function sendSignal(
   const { store } = conductor.keeping
   return Effect.gen(function*() {
     const waits = signalsOf(flow)
-    const wait = waits.get(name)
-    if (wait === undefined) {
-      return yield* refused(`flow '${flow.name}' waits for ${waits.size === 0 ? "no signal" : [...waits.keys()].map((one) => `'${one}'`).join(", ")}`)
-    }
+    const wanted = waits.get(name)
+    if (wanted === undefined) return yield* refused(`flow '${flow.name}' waits for ${waits.size === 0 ? "no signal" : [...waits.keys()].map((one) => `'${one}'`).join(", ")}`)
     if (id.length === 0 || id.length > 256) return yield* refused("its id must have 1 to 256 characters")
+    const given = wanted.every(({ schema }) => schema === undefined) ? undefined : payload
+    // it is for whichever wait comes first: one that it fits is enough
     yield* Effect.mapError(
-      validate(wait.schema, wait.schema === undefined ? undefined : payload),
+      Effect.firstSuccessOf(wanted.map(({ schema }) => validate(schema, given))),
       (issues) => refused(`its payload does not fit: ${issues.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ")}`),
     )
     // what the sender gave is kept, and parsed by the wait: a schema may give something that it does not accept
     const data = yield* Effect.mapError(
-      stored("payload", () => encodeValue(wait.schema === undefined ? undefined : payload)),
+      stored("payload", () => encodeValue(given)),
       ({ message }) => refused(message),
     )
     const now = yield* Effect.clockWith((clock) => Effect.succeed(clock.currentTimeMillisUnsafe()))

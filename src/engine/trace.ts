@@ -30,10 +30,7 @@ type Writable = { -readonly [Key in keyof Draft]: Draft[Key] }
 export function trace(events: ReadonlyArray<RunEvent>): ReadonlyArray<TraceNode> {
   const root = draft("", "", events[0]?.at ?? 0)
   const floors = new Floors()
-  for (const event of events) {
-    const { forget } = dataOf(event)
-    if (forget !== undefined) floors.forget(forget, event.seq)
-  }
+  for (const event of events) floors.forget(dataOf(event).forget ?? [], event.seq)
   for (const event of events) {
     if (floors.covers(event)) continue
     if (event.kind.startsWith("run.")) {

@@ -4,10 +4,10 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { FlowIR } from "../../dsl/ir/node.ts"
-import { walk } from "../../dsl/ir/walk.ts"
 import { isAlive, owner } from "./owner.ts"
 import { isDriven, type RunRecord } from "../model/run.ts"
 import type { Conductor } from "./conduct.ts"
+import { served } from "./served.ts"
 import { RunSuspended, type StoreFailed } from "../model/error.ts"
 
 export interface WorkerOptions {
@@ -25,18 +25,6 @@ export interface Worker {
   readonly running: () => number
   /** Done when it has stopped; fails if the store does. */
   readonly done: Effect.Effect<void, StoreFailed>
-}
-
-/** Flows by name, with those that run as their children. */
-export function served(flows: ReadonlyArray<FlowIR>): ReadonlyMap<string, FlowIR> {
-  const byName = new Map<string, FlowIR>()
-  const add = (flow: FlowIR): void => {
-    if (byName.get(flow.name) === flow) return
-    byName.set(flow.name, flow)
-    for (const { node } of walk(flow)) if (node.kind === "step" && node.work.from === "flow" && node.work.as === "run") add(node.work.flow)
-  }
-  flows.forEach(add)
-  return byName
 }
 
 /** Starts one; it works until it is stopped. */

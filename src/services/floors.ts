@@ -1,5 +1,5 @@
 /** What of a journal no longer counts: a rewind, a fork, a migration or a new attempt has taken it back. */
-import { eventPath, type Forgotten, type RunEvent } from "../model/event.ts"
+import { type EventData, eventPath, type Forgotten, type RunEvent } from "../model/event.ts"
 
 /** `path` is `outer`, or lies inside it. */
 const within = (outer: string, path: string): boolean => path.startsWith(outer) && (path.length === outer.length || "/[".includes(path[outer.length]!))
@@ -30,34 +30,61 @@ interface Floor extends Forgotten {
   readonly seq: number
   /** Only what lies inside the path, not the node itself. */
   readonly inside: boolean
+  /** What was done there still stands: an attempt was given up, or an output was migrated. */
+  readonly stands: boolean
 }
 
 export class Floors {
   readonly #floors: Array<Floor> = []
 
+  /** The floors that a run's events lay. */
+  static of(events: ReadonlyArray<RunEvent>): Floors {
+    const floors = new Floors()
+    for (const event of events) {
+      if (event.kind === "flow.retried") floors.inside(eventPath(event), event.seq)
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the engine's own events
+      const { forget } = JSON.parse(event.data) as EventData
+      if (forget !== undefined) floors.forget(forget, event.seq, event.kind === "run.migrated")
+    }
+    return floors
+  }
+
   get none(): boolean {
     return this.#floors.length === 0
   }
 
-  /** Takes back what these say, as far as it was recorded before event `seq`. */
-  forget(forgotten: ReadonlyArray<Forgotten>, seq: number): void {
-    for (const one of forgotten) this.#floors.push({ ...one, seq, inside: false })
+  /** Takes back what these say, as far as it was recorded before event `seq`; with `stands`, its effects stay. */
+  forget(forgotten: ReadonlyArray<Forgotten>, seq: number, stands = false): void {
+    for (const one of forgotten) this.#floors.push({ ...one, seq, inside: false, stands })
   }
 
   /** Takes back what was recorded inside `path` before event `seq`. */
   inside(path: string, seq: number): void {
-    this.#floors.push({ path, seq, inside: true })
+    this.#floors.push({ path, seq, inside: true, stands: true })
   }
 
   /** `event` does not count any more. */
   covers(event: RunEvent): boolean {
-    if (this.#floors.length === 0) return false
-    const path = eventPath(event)
-    return this.#floors.some((floor) => {
-      if (event.seq >= floor.seq || event.kind.startsWith("run.")) return false
-      if (floor.pass !== undefined) return passOf(floor.path, path) >= floor.pass
-      if (floor.only === true) return path === floor.path && isEnd(event)
-      return within(floor.path, path) && !(floor.inside && path === floor.path)
-    })
+    return this.#floors.length > 0 && this.#floors.some((floor) => isUnder(floor, event))
   }
+
+  /** Neither does what it did. */
+  hides(event: RunEvent): boolean {
+    return this.#floors.some((floor) => !floor.stands && isUnder(floor, event))
+  }
+
+  /** The number of the newest event that took back what lies at `path`. */
+  newest(path: string): number {
+    const at: RunEvent = { seq: 0, at: 0, kind: "step.completed", parent: path, name: "", data: "" }
+    return this.#floors.reduce((newest, floor) => (isUnder(floor, at) ? Math.max(newest, floor.seq) : newest), 0)
+  }
+}
+
+const isUnder = ({ path, seq, pass, only, inside }: Floor, event: RunEvent): boolean => {
+  if (event.seq >= seq || event.kind.startsWith("run.")) return false
+  const at = eventPath(event)
+  if (pass !== undefined) return passOf(path, at) >= pass
+  // the time a boundary was given begins anew with what is inside it
+  if (only === true) return at === path && (isEnd(event) || event.kind === "protect.started")
+  return within(path, at) && !(inside && at === path)
 }

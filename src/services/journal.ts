@@ -83,8 +83,8 @@ export class Journal {
   input: unknown
   /** The run is being undone since this event. */
   compensating: RunEvent | undefined
-  /** The error for which a part of the run was undone. */
-  undoneFor: unknown
+  /** A part of the run was undone, and nothing outside it has caught the error. */
+  undone = false
 
   constructor(run: RunRecord, flow: FlowIR | undefined, { store, listeners, durability, alone }: Keeping, head: number) {
     this.#alone = alone
@@ -104,11 +104,11 @@ export class Journal {
       for (const event of yield* events.under(run, "")) {
         if (event.name !== "") continue
         const { forget } = dataOf(event)
-        if (forget !== undefined) journal.#floors.forget(forget, event.seq)
+        if (forget !== undefined) journal.#floors.forget(forget, event.seq, event.kind === "run.migrated")
         if (event.kind === "run.failed") journal.#forgiven = event.seq
         if (event.kind === "run.migrated") journal.sparse = true
         if (event.kind === "run.compensating") journal.compensating = event
-        if (event.kind === "run.rewound") journal.compensating = undefined
+        if (event.kind === "run.rewound" || event.kind === "run.forked") journal.compensating = undefined
       }
       return journal
     })
@@ -126,6 +126,11 @@ export class Journal {
     const now = this.#alone?.() === true && this.#met && this.#durability === "sync" && this.joins === 0
     this.#met = true
     return this.#write(kind, parent, name, data, now ? "now" : this.#durability, change)
+  }
+
+  /** The same, durable before it is done whatever the run asks for. */
+  appendSync(kind: EventKind, parent: string, name: string, data: string): Effect.Effect<void, Failure> {
+    return this.#write(kind, parent, name, data, "sync", undefined)
   }
 
   #write(kind: EventKind, parent: string, name: string, data: string, acknowledge: Acknowledge, change: Change | undefined): Effect.Effect<void, Failure> {
@@ -204,6 +209,16 @@ export class Journal {
       const passes = events.filter((event) => event.kind === "loop.iterated" && !this.#floors.covers(event))
       return all ? passes : passes.slice(-1)
     })
+  }
+
+  /** Every event whose effects may still stand, oldest first: also those of attempts that were given up, and of steps whose output was migrated. */
+  effects(): Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> {
+    return Effect.map(this.#store.events.since(this.#run, 0), (events) => events.filter((event) => !this.#floors.hides(event)))
+  }
+
+  /** Which try of the place this is: the number of the event that took the one before back. */
+  generation(path: string): number {
+    return this.#floors.newest(path)
   }
 
   /** Every event that counts, oldest first. */

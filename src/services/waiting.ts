@@ -2,23 +2,29 @@
 import type { Clock } from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 
 /** What a part of a run waits for. */
 export interface Blocked {
   readonly signal?: string
   /** Milliseconds since 1970. */
   readonly until?: number | undefined
+  /** The id of a run of its own. */
+  readonly child?: string
 }
 /** What a whole run waits for. */
 export interface Suspension {
   readonly waits: ReadonlyArray<string>
   readonly until: number | undefined
+  readonly children: ReadonlyArray<string>
 }
 /** Forks that run at once: those that run, and those that have not begun. */
 export interface Lanes {
   readonly most: number
   running: number
   queued: number
+  /** One of them has decided how all end. */
+  decided: boolean
 }
 
 /** A wait that ends sooner than this, in milliseconds, is not worth leaving memory. */
@@ -34,6 +40,9 @@ export class Waiting {
   readonly #blocked = new Set<Entry>()
   readonly #deadlines = new Set<{ readonly until: number }>()
   readonly #idle = Deferred.makeUnsafe<Suspension>()
+
+  /** The run is about to leave memory. */
+  isIdle = false
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -71,24 +80,23 @@ export class Waiting {
   /** Runs `count` forks, at most `most` at once, as parts of the run of their own. */
   split<A, E, R>(count: number, most: number, forks: (lanes: Lanes) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
-      const lanes = { most, running: 0, queued: count }
+      const lanes = { most, running: 0, queued: count, decided: false }
       this.#lanes.add(lanes)
       return Effect.ensuring(forks(lanes), Effect.sync(() => this.#lanes.delete(lanes)))
     })
   }
 
-  /** Runs one of them. */
+  /** Runs one of them; if it fails, the join ends. */
   lane<A, E, R>(lanes: Lanes, fork: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
       lanes.running++
       lanes.queued--
-      return Effect.ensuring(
-        fork(),
+      return Effect.onExit(fork(), (exit) =>
         Effect.sync(() => {
           lanes.running--
+          if (Exit.isFailure(exit)) lanes.decided = true
           this.#check()
-        }),
-      )
+        }))
     })
   }
 
@@ -103,12 +111,17 @@ export class Waiting {
     if (this.#blocked.size === 0) return
     let parts = 1
     // a join none of whose forks runs just now is about to start one or to end: that counts as a part at work
-    for (const { running, queued, most } of this.#lanes) parts += Math.max(1, Math.min(most, running + queued)) - 1
+    for (const { running, queued, most, decided } of this.#lanes) {
+      if (decided) return
+      parts += Math.max(1, Math.min(most, running + queued)) - 1
+    }
     if (this.#blocked.size < parts) return
     const times = [...this.#blocked, ...this.#deadlines].flatMap(({ until }) => until ?? [])
     const until = times.length === 0 ? undefined : Math.min(...times)
     if (until !== undefined && until - this.now <= linger) return
     const waits = [...new Set([...this.#blocked].flatMap(({ signal }) => signal ?? []))]
-    Deferred.doneUnsafe(this.#idle, Effect.succeed({ waits, until }))
+    const children = [...this.#blocked].flatMap(({ child }) => child ?? [])
+    this.isIdle = true
+    Deferred.doneUnsafe(this.#idle, Effect.succeed({ waits, until, children }))
   }
 }

@@ -46,31 +46,33 @@ export interface CrashReport {
   readonly again: number
 }
 
-/** A store on which a process dies at its n-th write. */
-function dying(
+/** When a process dies: before its n-th write (`lost`), or right after it and before anybody knows (`written`). */
+export type Fate = "lost" | "written"
+
+/** A store whose n-th write is the last thing that happens: `die` is told where, and nothing comes back from the store any more. */
+export function mortalStore(
   store: Store["Service"],
   at: number,
-  fate: "lost" | "written",
-): { readonly store: Store["Service"]; readonly dead: Deferred.Deferred<string>; readonly writes: () => number } {
-  const dead = Deferred.makeUnsafe<string>()
+  fate: Fate,
+  die: (point: CrashPoint) => Effect.Effect<unknown>,
+): { readonly store: Store["Service"]; readonly writes: () => number } {
   let writes = 0
   const deadly =
     <Args extends ReadonlyArray<any>, A, E>(point: CrashPoint, write: (...args: Args) => Effect.Effect<A, E>) => (...args: Args): Effect.Effect<A, E> =>
       Effect.suspend(() => {
-        if (++writes < at) return write(...args)
-        if (writes > at) return Effect.never
-        const die = Effect.andThen(Deferred.succeed(dead, `${point} ${fate}`), Effect.never)
-        return fate === "lost" ? die : Effect.andThen(write(...args), die)
+        if (++writes !== at) return writes < at || at < 1 ? write(...args) : Effect.never
+        const dying = Effect.andThen(die(point), Effect.never)
+        return fate === "lost" ? dying : Effect.andThen(write(...args), dying)
       })
   const { runs, events, signals, flows } = store
-  const killing: Store["Service"] = {
+  const mortal: Store["Service"] = {
     ...store,
     runs: { ...runs, create: deadly("runs.create", runs.create), claim: deadly("runs.claim", runs.claim), release: () => Effect.void },
     events: { ...events, append: deadly("events.append", events.append), transact: deadly("events.transact", events.transact) },
     signals: { ...signals, send: deadly("signals.send", signals.send) },
     flows: { ...flows, save: deadly("flows.save", flows.save) },
   }
-  return { store: killing, dead, writes: () => writes }
+  return { store: mortal, writes: () => writes }
 }
 
 /**
@@ -97,10 +99,11 @@ export async function crashEverywhere<F extends AnyFlow>(flow: F, input: InputOf
     return Effect.map(Effect.exit(Effect.provideService(served, Clock, jumpingClock(Date.now()))), endOf)
   }
   /** Kills at the n-th write; `undefined` if the run has fewer. */
-  const killed = async (store: Store["Service"], at: number, fate: "lost" | "written"): Promise<string | undefined> => {
-    const mortal = dying(store, at, fate)
+  const killed = async (store: Store["Service"], at: number, fate: Fate): Promise<string | undefined> => {
+    const dead = Deferred.makeUnsafe<string>()
+    const mortal = mortalStore(store, at, fate, (point) => Deferred.succeed(dead, `${point} ${fate}`))
     const fiber = Effect.runFork(attempt(mortal.store))
-    const first = await Effect.runPromise(Effect.raceFirst(Effect.as(Fiber.await(fiber), undefined), Deferred.await(mortal.dead)))
+    const first = await Effect.runPromise(Effect.raceFirst(Effect.as(Fiber.await(fiber), undefined), Deferred.await(dead)))
     await Effect.runPromise(Fiber.interrupt(fiber))
     return first
   }
@@ -124,7 +127,7 @@ export async function crashEverywhere<F extends AnyFlow>(flow: F, input: InputOf
       else if (before.has(path)) report.again++
     }
   }
-  const each = async (kill: (at: number, fate: "lost" | "written") => Promise<boolean>): Promise<void> => {
+  const each = async (kill: (at: number, fate: Fate) => Promise<boolean>): Promise<void> => {
     for (let at = 1;; at++) {
       const more = [await kill(at, "lost"), await kill(at, "written")]
       if (!more.includes(true)) return

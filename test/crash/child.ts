@@ -1,41 +1,41 @@
 /**
- * Runs one example on a SQLite file and kills itself with SIGKILL at the n-th journal append (0: never).
- * `lost`: before the append is written; `written`: right after, before anybody knows of it.
+ * Runs one target on a SQLite file and kills itself with SIGKILL at its n-th write (0: never).
+ * `lost`: before the write; `written`: right after, before anybody knows of it. A target is an example's file, or `pattern/pattern`.
  * Every step notes its path in a log before it works. Prints the output as JSON.
  */
 import { appendFileSync } from "node:fs"
 import { pathToFileURL } from "node:url"
 import { Context, Effect, Exit } from "effect"
 import type { AnyFlow } from "heddle"
+import { mortalStore } from "heddle/testing"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { encodeValue } from "../../src/model/value.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
-import type { Store } from "../../src/store/store.ts"
 import { logged } from "./logged.ts"
+import { flowOf } from "./patterns.ts"
 
-const [, , example, file, log, at, fate] = process.argv as ReadonlyArray<string> as [string, string, string, string, string, string, string]
-const { flow, input, services } = (await import(pathToFileURL(example).href)) as { flow: AnyFlow; input?: unknown; services?: Context.Context<never> }
+const [, , target, file, log, at, fate] = process.argv as ReadonlyArray<string> as [string, string, string, string, string, string, "lost" | "written"]
+interface Target {
+  readonly flow: AnyFlow
+  readonly input?: unknown
+  readonly services?: Context.Context<never>
+  readonly signals?: ReadonlyArray<{ readonly name: string; readonly payload: unknown; readonly id: string }>
+}
+const { flow, input, services, signals = [] } = (target.endsWith(".ts") ? await import(pathToFileURL(target).href) : flowOf(target)) as Target
 
-let appends = 0
-const killing = (store: Store["Service"]): Store["Service"] => ({
-  ...store,
-  events: {
-    ...store.events,
-    append: (...args) => {
-      if (++appends !== Number(at)) return store.events.append(...args)
-      const die = Effect.sync(() => process.kill(process.pid, "SIGKILL"))
-      return Effect.andThen(fate === "lost" ? die : Effect.andThen(store.events.append(...args), die), Effect.never)
-    },
-  },
-})
-
+let writes = () => 0
 const program = Effect.scoped(
-  Effect.flatMap(openSqlite(file, { synchronous: "normal" }), (store) =>
-    makeHeddle(killing(store)).run(
-      logged(flow, (path) => appendFileSync(log, `${path}\n`)) as never,
-      input as never,
-      { id: "run" },
-    ) as Effect.Effect<unknown>),
+  Effect.flatMap(openSqlite(file, { synchronous: "normal" }), (store) => {
+    const mortal = mortalStore(store, Number(at), fate, () => Effect.sync(() => process.kill(process.pid, "SIGKILL")))
+    writes = mortal.writes
+    const heddle = makeHeddle(mortal.store)
+    const given = logged(flow, (path) => appendFileSync(log, `${path}\n`)) as never
+    return Effect.gen(function*() {
+      if (signals.length > 0) yield* heddle.start(given, input as never, { id: "run" })
+      for (const { name, payload, id } of signals) yield* heddle.signal(given, "run", name as never, payload as never, { id })
+      return yield* heddle.run(given, input as never, { id: "run" })
+    }) as Effect.Effect<unknown>
+  }),
 )
 const exit = await Effect.runPromiseExit(services === undefined ? program : Effect.provideContext(program, services))
-process.stdout.write(Exit.isSuccess(exit) ? `${encodeValue(exit.value)} ${appends}` : `failed ${JSON.stringify(exit)} ${appends}`)
+process.stdout.write(Exit.isSuccess(exit) ? `${encodeValue(exit.value)} ${writes()}` : `failed ${JSON.stringify(exit)} ${writes()}`)

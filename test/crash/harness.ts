@@ -1,4 +1,4 @@
-/** SIGKILL at every journal append of the numbered examples, then resume: is the output right, is a recorded step repeated? */
+/** SIGKILL at every write of a target, once or twice, then resume: is the output right, is a recorded step repeated? */
 import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
@@ -31,7 +31,7 @@ function child(...args: ReadonlyArray<string>): Promise<{ readonly out: string; 
   })
 }
 
-/** The steps recorded in a database, by path. */
+/** The steps recorded in a database, by run and path. */
 function recordedSteps(file: string): ReadonlySet<string> {
   if (!existsSync(file)) return new Set()
   const db = new DatabaseSync(file)
@@ -45,29 +45,30 @@ function recordedSteps(file: string): ReadonlySet<string> {
   }
 }
 
-/** Kills `example` at each append that `pick` chooses. */
-export async function crash(example: string, pick: (at: number) => boolean = () => true): Promise<Figures> {
+/** Kills `target` at each write that `pick` chooses; with `second`, the resumed process too, at that write of its own. */
+export async function crash(target: string, pick: (at: number) => boolean = () => true, second?: (at: number) => number): Promise<Figures> {
   const folder = mkdtempSync(join(tmpdir(), "heddle-crash-"))
   const at = (name: string) => join(folder, name)
-  const undisturbed = await child(example, at("whole.db"), at("whole.log"), "0", "lost")
-  const [expected, appends] = [undisturbed.out.replace(/ \d+$/, ""), Number(/\d+$/.exec(undisturbed.out)?.[0])]
-  if (expected.startsWith("failed") || !(appends > 0)) throw new Error(`${example} does not run undisturbed: ${undisturbed.out}`)
+  const undisturbed = await child(target, at("whole.db"), at("whole.log"), "0", "lost")
+  const [expected, writes] = [undisturbed.out.replace(/ \d+$/, ""), Number(/\d+$/.exec(undisturbed.out)?.[0])]
+  if (expected.startsWith("failed") || !(writes > 0)) throw new Error(`${target} does not run undisturbed: ${undisturbed.out}`)
   const figures = { points: 0, wrong: 0, repeated: 0, again: 0 }
-  for (let point = 1; point <= appends; point++) {
+  for (let point = 1; point <= writes; point++) {
     if (!pick(point)) continue
     for (const fate of ["lost", "written"]) {
       const [db, log] = [at(`${point}-${fate}.db`), at(`${point}-${fate}.log`)]
-      const killed = await child(example, db, log, String(point), fate)
-      if (killed.signal !== "SIGKILL") throw new Error(`${example} was not killed at append ${point}: ${killed.out}`)
+      const killed = await child(target, db, log, String(point), fate)
+      if (killed.signal !== "SIGKILL") throw new Error(`${target} was not killed at write ${point}: ${killed.out}`)
+      if (second !== undefined) await child(target, db, log, String(second(point)), fate === "lost" ? "written" : "lost")
       const recorded = recordedSteps(db)
       const before = lines(log)
       writeFileSync(log, "")
-      const resumed = await child(example, db, log, "0", "lost")
+      const resumed = await child(target, db, log, "0", "lost")
       const after = lines(log)
       figures.points++
       if (resumed.out.replace(/ \d+$/, "") !== expected) {
         figures.wrong++
-        console.error(`${example} append ${point} ${fate}: ${resumed.out}, expected ${expected}`)
+        console.error(`${target} write ${point} ${fate}: ${resumed.out}, expected ${expected}`)
       }
       figures.repeated += after.filter((path) => recorded.has(path)).length
       figures.again += after.filter((path) => before.includes(path) && !recorded.has(path)).length

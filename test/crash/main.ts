@@ -1,18 +1,48 @@
-/** `npm run test:crash [-- --json]`: the whole harness. Exits with 1 if an output was wrong or a recorded step repeated. */
+/**
+ * `npm run test:crash [-- --json] [-- --quick]`: kills with SIGKILL at every write of the examples and of every pattern inside every other, and kills
+ * twice; the same in this process, exhaustively. Exits with 1 if an output was wrong or a recorded step repeated.
+ */
+import { crashEverywhere } from "heddle/testing"
 import { crash, type Figures, numberedExamples } from "./harness.ts"
+import { flowOf, names, targets } from "./patterns.ts"
 
 const json = process.argv.includes("--json")
-const rows: Array<Figures & { readonly example: string }> = []
-const waiting = [...numberedExamples()]
-const worker = async (): Promise<void> => {
-  for (let example = waiting.shift(); example !== undefined; example = waiting.shift()) rows.push({ example, ...(await crash(example)) })
+const quick = process.argv.includes("--quick")
+const sum = (rows: ReadonlyArray<Figures>): Figures => {
+  const total = (key: keyof Figures): number => rows.reduce((all, row) => all + row[key], 0)
+  return { points: total("points"), wrong: total("wrong"), repeated: total("repeated"), again: total("again") }
 }
-await Promise.all([worker(), worker()])
-const total = (key: keyof Figures): number => rows.reduce((sum, row) => sum + row[key], 0)
-const figures = { points: total("points"), wrong: total("wrong"), repeated: total("repeated"), again: total("again") }
-if (json) console.log(JSON.stringify(figures))
-else {
-  console.table(rows.sort((a, b) => (a.example < b.example ? -1 : 1)))
-  console.log(figures)
+/** Two processes at a time. */
+async function all<A>(tasks: ReadonlyArray<() => Promise<A>>): Promise<ReadonlyArray<A>> {
+  const [waiting, done] = [[...tasks], [] as Array<A>]
+  const worker = async (): Promise<void> => {
+    for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) done.push(await task())
+  }
+  await Promise.all([worker(), worker()])
+  return done
 }
-process.exitCode = figures.wrong + figures.repeated === 0 ? 0 : 1
+
+const inProcess = async (kills: 1 | 2, chosen: ReadonlyArray<string>): Promise<Figures> => {
+  const rows: Array<Figures> = []
+  for (const target of chosen) {
+    const { flow, signals } = flowOf(target)
+    const { points, wrong, repeated, again } = await crashEverywhere(flow, undefined as never, { signals, kills })
+    for (const harm of [...wrong, ...repeated]) console.error(target, harm)
+    rows.push({ points, wrong: wrong.length, repeated: repeated.length, again })
+  }
+  return sum(rows)
+}
+
+const nested = targets().filter((_, i) => !quick || i % 16 === 0)
+const every = (n: number) => (at: number) => at % n === 1
+const killed = sum(await all([
+  ...numberedExamples().filter((_, i) => !quick || i % 5 === 0).map((example) => () => crash(example)),
+  ...names.map((pattern) => () => crash(pattern, quick ? every(4) : undefined)),
+  ...nested.map((target) => () => crash(target, every(quick ? 6 : 4))),
+]))
+const killedTwice = sum(await all(names.map((pattern) => () => crash(pattern, every(quick ? 6 : 2), (at) => 1 + (at * 7) % 5))))
+const simulated = await inProcess(1, nested)
+const simulatedTwice = await inProcess(2, quick ? nested.slice(0, 3) : nested)
+const figures = { ...sum([killed, simulated]), killed, simulated, twice: { ...sum([killedTwice, simulatedTwice]), killed: killedTwice, simulated: simulatedTwice } }
+console.log(json ? JSON.stringify(figures) : figures)
+process.exitCode = figures.wrong + figures.repeated + figures.twice.wrong + figures.twice.repeated === 0 ? 0 : 1

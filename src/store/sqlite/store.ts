@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
 import { RunNotFound, RunTakenOver, type StoreFailed } from "../../model/error.ts"
-import { hasEnded } from "../../model/run.ts"
+import { hasEnded, type RunRecord } from "../../model/run.ts"
 import { pendingSignals } from "../../model/signal.ts"
 import { Store } from "../store.ts"
 import { openDatabase, type SqliteOptions, storeFailure } from "./database.ts"
@@ -102,6 +102,12 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
   const known = (operation: string, id: string) =>
     Effect.flatMap(attempt(operation, () => find(id)), (run) => run === undefined ? Effect.fail(new RunNotFound({ run: id })) : Effect.succeed(run))
   const writer = new Writer(db, file, numberOf)
+  /** What has been appended is seen, however lazily it is written. */
+  const read = <A>(run: RunRecord, look: (nr: number) => A): Effect.Effect<A, StoreFailed> =>
+    attempt("read", () => {
+      writer.drain(run)
+      return look(numberOf(run.id))
+    })
   let seen: unknown
 
   return {
@@ -148,10 +154,10 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
             }),
             (changes) => Effect.flatMap(known("claim", id), (run) => changes === 1 ? Effect.succeed(run) : Effect.fail(new RunTakenOver({ run: id }))),
           ),
-        release: ({ id, fence }, due) =>
+        release: (run, due) =>
           attempt("release", () => {
-            writer.flush()
-            sql.release.run(due, Date.now(), id, fence)
+            writer.drain(run)
+            sql.release.run(due, Date.now(), run.id, run.fence)
           }),
         renew: (owner, lease) => attempt("renew", () => void sql.renew.run(lease, owner)),
         nudge: (id, at) => attempt("nudge", () => void sql.nudge.run(at, id)),
@@ -180,19 +186,19 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       events: {
         append: (run, event, acknowledge, change) => writer.append(run, event, acknowledge, change),
         transact: (run, event, work) => Effect.flatten(attempt("transaction", () => writer.transact(run, event, work))),
-        under: ({ id }, parent) => attempt("read", () => sql.under.all(numberOf(id), parent).map(toEvent)),
-        last: ({ id }, parent, kind) =>
-          attempt("read", () => {
-            const row = sql.last.get(numberOf(id), parent, kind)
+        under: (run, parent) => read(run, (nr) => sql.under.all(nr, parent).map(toEvent)),
+        last: (run, parent, kind) =>
+          read(run, (nr) => {
+            const row = sql.last.get(nr, parent, kind)
             return row === undefined ? undefined : toEvent(row)
           }),
-        at: ({ id }, seq) =>
-          attempt("read", () => {
-            const row = sql.at.get(numberOf(id) * span + seq)
+        at: (run, seq) =>
+          read(run, (nr) => {
+            const row = sql.at.get(nr * span + seq)
             return row === undefined ? undefined : toEvent(row)
           }),
-        since: ({ id }, seq) => attempt("read", () => sql.since.all(numberOf(id) * span + seq, (numberOf(id) + 1) * span).map(toEvent)),
-        head: ({ id }) => attempt("read", () => Number(sql.head.get(numberOf(id) * span, (numberOf(id) + 1) * span)?.["id"] ?? 0) % span),
+        since: (run, seq) => read(run, (nr) => sql.since.all(nr * span + seq, (nr + 1) * span).map(toEvent)),
+        head: (run) => read(run, (nr) => Number(sql.head.get(nr * span, (nr + 1) * span)?.["id"] ?? 0) % span),
         remove: ({ id }, seqs) => attempt("remove", () => together(() => seqs.forEach((seq) => sql.removeEvent.run(numberOf(id) * span + seq)))),
       },
       signals: {

@@ -77,24 +77,42 @@ export class Writer {
     })
   }
 
+  /** Writes everything of this owner's that is waiting, so that whoever reads sees it. */
+  drain(run: RunRecord): void {
+    const held = this.#held.get(tenure(run))
+    if (held !== undefined) {
+      this.#held.delete(tenure(run))
+      this.#queue.push(...held)
+    }
+    this.flush()
+  }
+
   /** Writes what is waiting, at once. */
   flush(): void {
     const entries = this.#queue
     if (entries.length === 0) return
     this.#queue = []
-    let results: ReadonlyArray<Effect.Effect<void, Failure>>
-    try {
-      results = entries.length === 1 && entries[0]!.change === undefined ? [this.#write(entries[0]!, Date.now())] : this.#together(entries)
-    } catch (cause) {
-      const failure = Effect.fail(storeFailure(this.#file, "append", cause))
-      results = entries.map(() => failure)
-    }
+    const results = this.#attempt(entries)
     for (let i = 0; i < entries.length; i++) entries[i]!.written(results[i]!)
+  }
+
+  #attempt(entries: ReadonlyArray<Entry>): ReadonlyArray<Effect.Effect<void, Failure>> {
+    try {
+      return entries.length === 1 && entries[0]!.change === undefined ? [this.#write(entries[0]!, Date.now())] : this.#together(entries)
+    } catch (cause) {
+      const runs = new Map<string, Array<Entry>>()
+      for (const entry of entries) runs.set(entry.run.id, [...(runs.get(entry.run.id) ?? []), entry])
+      const failure = Effect.fail(storeFailure(this.#file, "append", cause))
+      if (runs.size === 1) return entries.map(() => failure)
+      // what one run cannot write is no failure of the others
+      const apart = new Map([...runs.values()].flatMap((own) => this.#attempt(own).map((result, i) => [own[i]!, result] as const)))
+      return entries.map((entry) => apart.get(entry)!)
+    }
   }
 
   /** Writes the event whose data `work` gives, in one transaction with what `work` does. */
   transact(run: RunRecord, event: Omit<Append, "data">, work: (transaction: Transaction) => string): Effect.Effect<void, Failure> {
-    this.flush()
+    this.drain(run)
     const sql: Transaction = {
       run: (text, ...values) => {
         const { changes, lastInsertRowid } = this.#db.prepare(text).run(...values)
