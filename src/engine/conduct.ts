@@ -153,12 +153,8 @@ export class Conductor {
 
   /** Sees the run to its end: drives it where nobody does, waits where somebody else does or where it waits itself. */
   settle(flow: FlowIR, id: string, how: Settling, patient = false): Any<unknown> {
-    // whoever waits for a run that this code could not go on with is told now, and not when the wait is over
     const again = (run: RunRecord): Any<unknown> =>
-      Effect.andThen(
-        adopt(flow, run, this.keeping),
-        Effect.flatMap(Effect.clockWith((clock) => this.live.sleep(run, clock.currentTimeMillisUnsafe())), () => this.settle(flow, id, how, true)),
-      )
+      Effect.flatMap(Effect.clockWith((clock) => this.live.sleep(run, clock.currentTimeMillisUnsafe())), () => this.settle(flow, id, how, true))
     return Effect.gen({ self: this }, function*() {
       const here = this.live.get(id)
       if (here !== undefined) {
@@ -187,6 +183,8 @@ export class Conductor {
           break
         case "suspended":
           if (isDue) break
+          // whoever asks for a run that this code could not go on with is told now, and not when the wait is over
+          yield* adopt(flow, run, this.keeping)
           if (how.onSuspend === "return") return yield* new RunSuspended({ run: id, waits: run.waits, until: run.due })
           return yield* again(run)
         case "pending":

@@ -92,7 +92,8 @@ function migrate(db: DatabaseSync): void {
     for (let next = version(); next < schemaVersion; next++) db.exec(migrations[next]!)
     db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}; COMMIT`)
   } catch (cause) {
-    db.exec("ROLLBACK")
+    // an I/O error has rolled back by itself, and must not be hidden by a second one
+    if (db.isTransaction) db.exec("ROLLBACK")
     throw cause
   }
 }
