@@ -18,7 +18,7 @@ const pages = [
 ]
 
 describe("examples", () => {
-  const examples = readdirSync("examples").filter((file) => file.endsWith(".ts"))
+  const examples = readdirSync("examples").filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
   it.each(examples)("%s prints its last comment", async (file) => {
     const wanted = /\/\/ => (.*)\n$/.exec(read(join("examples", file)))?.[1]
     expect(wanted).toBeDefined()

@@ -12,10 +12,10 @@ export function shapeOf(type: Type, at: Node, depth = 0): string {
   if (depth > deepest) return "unknown"
   if (type.isBoolean()) return "boolean"
   if (type.isUnion()) return union(type, inner)
-  if (type.isTuple()) return `${type.isReadonlyArray() ? "readonly " : ""}[${type.getTupleElements().map(inner).join(", ")}]`
-  if (type.isArray()) return `Array<${inner(type.getArrayElementTypeOrThrow())}>`
-  if (type.isReadonlyArray()) return `ReadonlyArray<${inner(type.getArrayElementTypeOrThrow())}>`
+  if (type.isTuple()) return `${isReadonly(type) ? "readonly " : ""}[${type.getTupleElements().map(inner).join(", ")}]`
   const name = type.getSymbol()?.getName() ?? ""
+  const element = type.getArrayElementType()
+  if (element !== undefined) return `${name === "ReadonlyArray" ? name : "Array"}<${inner(element)}>`
   if (known.has(name)) {
     const args = name === "Date" || name === "Error" || name === "Uint8Array" ? [] : type.getTypeArguments()
     return args.length === 0 ? name : `${name}<${args.map(inner).join(", ")}>`
@@ -28,6 +28,9 @@ export function shapeOf(type: Type, at: Node, depth = 0): string {
   }).sort()
   return `{ ${[...(index === undefined ? [] : [`[key: string]: ${inner(index)}`]), ...properties].join("; ")} }`
 }
+
+/** Only the compiler's own object tells whether a tuple may be changed. */
+const isReadonly = (tuple: Type): boolean => (tuple.compilerType as { readonly target?: { readonly readonly?: boolean } }).target?.readonly === true
 
 const union = (type: Type, inner: (of: Type) => string): string => {
   const members = type.getUnionTypes()

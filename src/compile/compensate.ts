@@ -37,9 +37,7 @@ export const standing = ({ journal }: RunContext, prefix: string): Run<ReadonlyA
 /** The same of events that are there already. */
 export function pending(events: ReadonlyArray<RunEvent>, prefix: string): ReadonlyArray<RunEvent> {
   const done = new Set(events.filter(({ kind }) => kind === "compensation.completed").map((event) => dataOf(event).of))
-  return events.filter((event) =>
-    event.kind === "step.completed" && isUndoing(event) && isInside(prefix, eventPath(event)) && !done.has(event.seq)
-  )
+  return events.filter((event) => event.kind === "step.completed" && isUndoing(event) && isInside(prefix, eventPath(event)) && !done.has(event.seq))
     .toReversed()
 }
 const isUndoing = (event: RunEvent): boolean => event.data.includes("\"undo\"") && dataOf(event).undo !== undefined
@@ -61,7 +59,10 @@ export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<U
         onFailure: (error) =>
           isStoreError(error) ?
             Effect.fail(error) :
-            Effect.as(run.journal.appendSync("compensation.failed", event.parent, event.name, `{"of":${event.seq},"error":${encodeError(error)}}`), { path, error }),
+            Effect.as(run.journal.appendSync("compensation.failed", event.parent, event.name, `{"of":${event.seq},"error":${encodeError(error)}}`), {
+              path,
+              error,
+            }),
       })
       if (failure === undefined) continue
       failures.push(failure)

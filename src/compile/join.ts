@@ -146,7 +146,12 @@ const modes = {
     const order = forks.toSorted((a, b) => Number(recorded?.has(b.label) === true) - Number(recorded?.has(a.label) === true))
     return Effect.catch(
       Effect.flatMap(
-        all(node, order, lane, (fork) => Effect.flatMap(start(fork).settle(), (ended) => (isWon(ended) ? Effect.fail(new Winner(ended)) : Effect.succeed(ended)))),
+        all(
+          node,
+          order,
+          lane,
+          (fork) => Effect.flatMap(start(fork).settle(), (ended) => (isWon(ended) ? Effect.fail(new Winner(ended)) : Effect.succeed(ended))),
+        ),
         (ended) => failed(path, lost(ended)),
       ),
       (error) => (error instanceof Winner ? Effect.succeed([error.won]) : Effect.fail(error)),

@@ -135,7 +135,10 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
     input === undefined ? Effect.succeed(wholeScope(frame.scope)) : ask(path, () => input(frame.scope))
   if (as === "run") {
     return (frame, path) =>
-      Effect.flatMap(given(frame, path), (value) => Effect.map(frame.run.child(flow, value, path, frame.run.journal.generation(path)), (output): Outcome => ({ value: output })))
+      Effect.flatMap(
+        given(frame, path),
+        (value) => Effect.map(frame.run.child(flow, value, path, frame.run.journal.generation(path)), (output): Outcome => ({ value: output })),
+      )
   }
   const block: BlockProgram = compileBlock(flow.body)
   return (frame, path, past, tries) =>

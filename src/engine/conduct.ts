@@ -1,5 +1,4 @@
 /** Driving runs to their end in this process, over crashes of others, waits and takeovers. */
-import { createHash } from "node:crypto"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -9,12 +8,13 @@ import { encode } from "../../dsl/ir/encode.ts"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { encodeError, stored } from "../compile/record.ts"
-import { RunConflict, RunOwned, RunPaused, RunQuarantined, RunSuspended, RunTakenOver, StepThrew, tagOf } from "../model/error.ts"
+import { RunConflict, RunOwned, RunPaused, RunQuarantined, RunSuspended, StepThrew, tagOf } from "../model/error.ts"
 import { comings } from "../model/event.ts"
-import { hasEnded, isDriven, isRunId, type RunRecord } from "../model/run.ts"
+import { hasEnded, isDriven, type RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import type { Durability } from "../store/store.ts"
+import { runChild } from "./child.ts"
 import { drive, type Driven, ending, type Fresh, parseInput } from "./drive.ts"
 import type { Live, LiveRuns } from "./live.ts"
 import { adopt } from "./migrate.ts"
@@ -83,7 +83,7 @@ export class Conductor {
         durability,
         alone: () => this.live.size === 1,
         child: (childFlow: FlowIR, input: unknown, path: string, generation: number) =>
-          this.#child(here, childFlow, input, generation === 0 ? path : `${path}#${generation}`, how),
+          runChild(this, here, childFlow, input, generation === 0 ? path : `${path}#${generation}`, how),
         waits: (waiting: Live["waiting"]) => (here.waiting = waiting),
       }
       return Effect.flatMap(Effect.forkChild(this.#tenure(flow, run, fresh, driving), { startImmediately: true }), (fiber) => {
@@ -267,31 +267,6 @@ export class Conductor {
     })
   }
 
-  /** Runs `flow` as a run of its own, started by the step at `place`. */
-  #child(here: Live, flow: FlowIR, input: unknown, place: string, { durability, retries, unpauses }: Settling): Any<unknown> {
-    const id = childId(here.run.id, flow.name, place)
-    const how: Settling = { durability, onSuspend: "return", retries, unpauses }
-    const seen = Effect.gen({ self: this }, function*() {
-      const { created, run, parsed } = yield* this.create(flow, input, { id, source: undefined, parent: here.run.id, origin: undefined })
-      let next = created ? this.begin(flow, run, parsed, how) : this.settle(flow, id, how)
-      while (true) {
-        const exit = yield* Effect.exit(next)
-        const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-        const waits = error instanceof RunSuspended || error instanceof RunPaused || error instanceof RunOwned || error instanceof RunTakenOver
-        if (!waits) return yield* exit
-        // it waits, or is driven elsewhere: so does this part of its parent
-        const { due } = yield* this.#store.runs.get(id)
-        yield* here.waiting!.block({ until: due, child: id })
-        next = this.settle(flow, id, { ...how, retries: false, unpauses: false })
-      }
-    })
-    return Effect.onInterrupt(seen, () => {
-      const resting = here.leaving || here.stopping !== undefined || here.waiting?.isIdle === true
-      // its parent goes on without it: a timeout, a lost race, a fork that failed
-      return resting ? Effect.void : Effect.ignore(this.giveUp(id, flow))
-    })
-  }
-
   /** Cancels a child that its parent has given up. */
   giveUp: (id: string, flow: FlowIR) => Effect.Effect<unknown, unknown> = () => Effect.void
 }
@@ -300,10 +275,3 @@ export class Conductor {
 const crashesOf = (run: RunRecord, head: Any<number>): Any<{ readonly crashes: number; readonly crashedAt: number }> =>
   // the one event more is that it was resumed
   Effect.map(head, (seq) => ({ crashes: seq > run.crashedAt + 1 ? 1 : run.crashes + 1, crashedAt: seq }))
-
-/** The same child for the same step, whoever asks. */
-const childId = (parent: string, name: string, path: string): string => {
-  const hash = createHash("sha256").update(`${parent}/${path}`).digest("hex").slice(0, 20)
-  const id = `${name.replaceAll(/[^A-Za-z0-9._:-]/g, "-").slice(0, 200)}-${hash}`
-  return isRunId(id) ? id : `child-${hash}`
-}

@@ -107,7 +107,9 @@ function migrated(
     }
     const codecs = new Map(flow.body.nodes.flatMap((node) => (node.kind === "step" && node.codec !== undefined ? [[node.name, node.codec] as const] : [])))
     const lost = pending(yield* journal.effects(), "").map(eventPath).find((path) => !undoable.has(writtenPath(path)))
-    if (lost !== undefined) return yield* failed(`'${lost}' has done something that version ${flow.version} does not say how to undo: keep the step and its compensate`)
+    if (lost !== undefined) {
+      return yield* failed(`'${lost}' has done something that version ${flow.version} does not say how to undo: keep the step and its compensate`)
+    }
     const forget: Array<Forgotten> = []
     const bound: Array<readonly [string, string]> = []
     for (const name of new Set([...Object.keys(before), ...Object.keys(state)])) {

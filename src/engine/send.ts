@@ -41,7 +41,9 @@ export function sendSignal(
   return Effect.gen(function*() {
     const waits = signalsOf(flow)
     const wanted = waits.get(name)
-    if (wanted === undefined) return yield* refused(`flow '${flow.name}' waits for ${waits.size === 0 ? "no signal" : [...waits.keys()].map((one) => `'${one}'`).join(", ")}`)
+    if (wanted === undefined) {
+      return yield* refused(`flow '${flow.name}' waits for ${waits.size === 0 ? "no signal" : [...waits.keys()].map((one) => `'${one}'`).join(", ")}`)
+    }
     if (id.length === 0 || id.length > 256) return yield* refused("its id must have 1 to 256 characters")
     const given = wanted.every(({ schema }) => schema === undefined) ? undefined : payload
     // it is for whichever wait comes first: one that it fits is enough

@@ -149,7 +149,7 @@ describe("run", () => {
     const { code, errors: said } = await running
     expect(code).toBe(130)
     expect(said).toContain("go on with: heddle resume three")
-    expect((await on("show", "three")).out).toContain("running")
+    expect((await on("show", "three")).out).toContain("pending")
   })
 
   it("a second Ctrl-C ends the process at once", async () => {

@@ -35,14 +35,21 @@ const inProcess = async (kills: 1 | 2, chosen: ReadonlyArray<string>): Promise<F
 
 const nested = targets().filter((_, i) => !quick || i % 16 === 0)
 const every = (n: number) => (at: number) => at % n === 1
-const killed = sum(await all([
-  ...numberedExamples().filter((_, i) => !quick || i % 5 === 0).map((example) => () => crash(example)),
-  ...names.map((pattern) => () => crash(pattern, quick ? every(4) : undefined)),
-  ...nested.map((target) => () => crash(target, every(quick ? 6 : 4))),
-]))
+const killed = sum(
+  await all([
+    ...numberedExamples().filter((_, i) => !quick || i % 5 === 0).map((example) => () => crash(example)),
+    ...names.map((pattern) => () => crash(pattern, quick ? every(4) : undefined)),
+    ...nested.map((target) => () => crash(target, every(quick ? 6 : 4))),
+  ]),
+)
 const killedTwice = sum(await all(names.map((pattern) => () => crash(pattern, every(quick ? 6 : 2), (at) => 1 + (at * 7) % 5))))
 const simulated = await inProcess(1, nested)
 const simulatedTwice = await inProcess(2, quick ? nested.slice(0, 3) : nested)
-const figures = { ...sum([killed, simulated]), killed, simulated, twice: { ...sum([killedTwice, simulatedTwice]), killed: killedTwice, simulated: simulatedTwice } }
+const figures = {
+  ...sum([killed, simulated]),
+  killed,
+  simulated,
+  twice: { ...sum([killedTwice, simulatedTwice]), killed: killedTwice, simulated: simulatedTwice },
+}
 console.log(json ? JSON.stringify(figures) : figures)
 process.exitCode = figures.wrong + figures.repeated + figures.twice.wrong + figures.twice.repeated === 0 ? 0 : 1

@@ -45,11 +45,14 @@ describe.each(["async", "exit"] as const)("durability %s", (durability) => {
       await sleep(10)
       expect(await failure(heddle.resume(once, "o"))).toMatchObject({ _tag: "StepUncertain" })
       expect(times).toBe(1)
-      const tx = seq("tx").step("a", () => 1).step("t", transaction((sql) => {
-        sql.run("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
-        sql.run("INSERT INTO t VALUES (1)")
-        return sql.all("SELECT count(*) AS n FROM t")[0]!["n"] as number
-      })).step("b", () => (hang ? Effect.never : 1))
+      const tx = seq("tx").step("a", () => 1).step(
+        "t",
+        transaction((sql) => {
+          sql.run("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
+          sql.run("INSERT INTO t VALUES (1)")
+          return sql.all("SELECT count(*) AS n FROM t")[0]!["n"] as number
+        }),
+      ).step("b", () => (hang ? Effect.never : 1))
       const second = Effect.runFork(heddle.run(tx, undefined, { id: "t", durability }))
       await sleep(30)
       second.interruptUnsafe()
@@ -113,7 +116,11 @@ it("what a compensation could not be given is refused before anything is done", 
   }
   let done = 0
   const codec = { encode: (list: ReadonlyArray<Money>) => list.length, decode: (length: number) => Array.from({ length }, () => new Money()) }
-  const flow = seq("o").step("ms", () => [new Money()], { codec }).each("e", ({ ms }) => ms, (b) => b.step("charge", () => ++done, { compensate: () => undefined }))
+  const flow = seq("o").step("ms", () => [new Money()], { codec }).each(
+    "e",
+    ({ ms }) => ms,
+    (b) => b.step("charge", () => ++done, { compensate: () => undefined }),
+  )
   expect((await run(flow))._unsafeUnwrapErr()).toMatchObject({ _tag: "NotStorable", path: "e[0]/charge" })
   expect(done).toBe(0)
 })
@@ -139,7 +146,8 @@ it("migrations keep what has to be undone, see what is really under way, and wri
   expect((await failure(heddle.resume(skip(2, "y") as never, "l"))).reason).toContain("'lp' is under way and has changed")
   const m1 = seq("m").step("m", () => 5).wait("go")
   await failure(heddle.run(m1, undefined, { id: "m", onSuspend: "return" }))
-  const m2 = seq("m", { version: 2, migrations: { 1: (state: any) => ({ ...state, m: new Money(state.m.n + 1) }) } }).step("m", () => new Money(0), { codec }).wait("go")
+  const m2 = seq("m", { version: 2, migrations: { 1: (state: any) => ({ ...state, m: new Money(state.m.n + 1) }) } }).step("m", () => new Money(0), { codec })
+    .wait("go")
     .returns(({ m }) => m.n)
   await go(heddle.signal(m2, "m", "go", undefined))
   expect(await go(heddle.resume(m2, "m"))).toBe(6)
@@ -160,7 +168,9 @@ it("going back is possible where nothing that is kept was undone, with a fresh t
   await sleep(50)
   await go(heddle.rewind(limited, "p", "p/b"))
   expect(await go(heddle.resume(limited, "p"))).toEqual({ p: { a: 1, b: 2 } })
-  const all = seq("w").parallel("p", { a: (b) => b.protect("q", (c) => c.step("s", () => 1, { compensate: () => undefined }).step("x", no), {}) }, { failure: "waitAll" })
+  const all = seq("w").parallel("p", { a: (b) => b.protect("q", (c) => c.step("s", () => 1, { compensate: () => undefined }).step("x", no), {}) }, {
+    failure: "waitAll",
+  })
   await failure(heddle.run(all, undefined, { id: "w" }))
   expect(await status(heddle, "w")).toBe("compensated")
   // a quarantined run that was sent back counts anew
@@ -185,7 +195,10 @@ it("a child run is another one after a rewind or a retry; one that its parent gi
   n = 2
   await go(heddle.rewind(parent, "p", "a"))
   expect(await go(heddle.resume(parent, "p"))).toEqual({ a: 2, c: 20 })
-  const inner = seq("inner").step("a", () => ++n).step("c", nest(child, ({ a }) => ({ n: a }), { as: "run" })).step("x", () => (failed ? Effect.succeed(1) : ((failed = true), no())))
+  const inner = seq("inner").step("a", () => ++n).step("c", nest(child, ({ a }) => ({ n: a }), { as: "run" })).step(
+    "x",
+    () => (failed ? Effect.succeed(1) : ((failed = true), no())),
+  )
   const retried = seq("retried").step("i", nest(inner, () => undefined), { retry: { times: 1, backoff: 1 } })
   expect(await go(heddle.run(retried, undefined))).toMatchObject({ i: { c: 40 } })
 
@@ -226,10 +239,13 @@ it("a child that moves while its parent is being suspended wakes it; a time limi
       ...store.events,
       append: (record, event, ...rest) =>
         event.kind === "run.suspended" && record.flow === "dad" ?
-          Effect.andThen(Effect.promise(async () => {
-            const [kid] = await go(store.runs.list({ parent: "d" }))
-            if (kid!.status === "suspended") await go(store.signals.send(kid!.id, { id: "s", name: "go", data: "7" }, Date.now()))
-          }), store.events.append(record, event, ...rest)) :
+          Effect.andThen(
+            Effect.promise(async () => {
+              const [kid] = await go(store.runs.list({ parent: "d" }))
+              if (kid!.status === "suspended") await go(store.signals.send(kid!.id, { id: "s", name: "go", data: "7" }, Date.now()))
+            }),
+            store.events.append(record, event, ...rest),
+          ) :
           store.events.append(record, event, ...rest),
     },
   }
@@ -254,20 +270,27 @@ it("compaction keeps what is undone, what may be tried again, and what a rewind 
   const store = memoryStore()
   const heddle = makeHeddle(store)
   let [undone, tries, broken] = [0, 0, true]
-  const saga = seq("f").protect("p", (b) => b.step("charge", () => 1, { compensate: () => void undone++ }).step("x", no), { fallback: () => 0 }).wait("go").step("z", no)
+  const saga = seq("f").protect("p", (b) => b.step("charge", () => 1, { compensate: () => void undone++ }).step("x", no), { fallback: () => 0 }).wait("go")
+    .step("z", no)
   await failure(heddle.run(saga, undefined, { id: "s", onSuspend: "return" }))
   await go(heddle.compact("s"))
   await go(heddle.signal(saga, "s", "go", undefined))
   await failure(heddle.resume(saga, "s"))
   expect(undone).toBe(1)
-  const forks = seq("e").each("e", () => [0, 1], (b) => b.step("s", () => ++tries).step("y", ({ item }) => (item === 1 && broken ? no() : Effect.succeed(1))), { failure: "waitAll" })
+  const forks = seq("e").each("e", () => [0, 1], (b) => b.step("s", () => ++tries).step("y", ({ item }) => (item === 1 && broken ? no() : Effect.succeed(1))), {
+    failure: "waitAll",
+  })
   await failure(heddle.run(forks, undefined, { id: "e" }))
   await go(heddle.compact("e"))
   broken = false
   await go(heddle.retry(forks, "e"))
   expect(tries).toBe(2)
   const log: Array<string> = []
-  const loop = seq("l").loop("l", { times: 4 }, (b) => b.step("x", ({ index }) => void log.push(`x${index}`)).wait("go", { signal: "go" }).step("y", ({ index }) => void log.push(`y${index}`)))
+  const loop = seq("l").loop(
+    "l",
+    { times: 4 },
+    (b) => b.step("x", ({ index }) => void log.push(`x${index}`)).wait("go", { signal: "go" }).step("y", ({ index }) => void log.push(`y${index}`)),
+  )
   const signal = (n: number) => go(heddle.signal(loop, "l", "go", undefined, { id: `g${n}` }))
   await failure(heddle.run(loop, undefined, { id: "l", onSuspend: "return" }))
   for (const n of [1, 2, 3, 4]) await signal(n)

@@ -103,11 +103,23 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
       const at = folder()
       const trace = join(at, "trace")
       strace()
-      execFileSync("strace", ["-f", "-qq", "-e", "trace=pwrite64,fdatasync", "-o", trace, node, ...flags, "run", join(at, "whole.db"), join(at, "whole.log")])
-      const calls = { pwrite64: 0, fdatasync: 0 }
-      for (const line of lines(trace)) for (const call of ["pwrite64", "fdatasync"] as const) if (line.includes(`${call}(`)) calls[call]++
+      execFileSync("strace", [
+        "-f",
+        "-qq",
+        "-e",
+        "trace=pwrite64,fdatasync,fsync",
+        "-o",
+        trace,
+        node,
+        ...flags,
+        "run",
+        join(at, "whole.db"),
+        join(at, "whole.log"),
+      ])
+      const calls = { pwrite64: 0, fdatasync: 0, fsync: 0 }
+      for (const line of lines(trace)) for (const call of Object.keys(calls) as ReadonlyArray<keyof typeof calls>) if (line.includes(`${call}(`)) calls[call]++
       let points = 0
-      for (const call of ["pwrite64", "fdatasync"] as const) {
+      for (const call of Object.keys(calls) as ReadonlyArray<keyof typeof calls>) {
         for (let n = 1; n <= calls[call]; n += quick ? Math.ceil(calls[call] / 4) : 1) {
           const [db, log] = [join(at, `${call}${n}.db`), join(at, `${call}${n}.log`)]
           act(strace(`${call}:signal=KILL:when=${n}`), "run", db, log)
@@ -115,7 +127,7 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
           points++
         }
       }
-      return `${points} of ${calls.pwrite64 + calls.fdatasync} calls`
+      return `${points} of ${calls.pwrite64 + calls.fdatasync + calls.fsync} calls`
     },
   },
   2: {
@@ -131,12 +143,19 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
     async run({ quick, seed }) {
       let rounds = 0
       await fc.assert(
-        fc.asyncProperty(fc.array(fc.constantFrom("steps", "when", "match", "loop", "each", "parallel", "protect", "compensate", "nested", "retry"), { minLength: 1, maxLength: 3 }), fc.boolean(), async (path, twice) => {
-          const { flow } = flowOf(path.join("/"))
-          const report = await crashEverywhere(flow, undefined as never, { kills: twice && path.length < 3 ? 2 : 1 })
-          rounds += report.points
-          must(report.wrong.length + report.repeated.length === 0, path.join("/"), report)
-        }),
+        fc.asyncProperty(
+          fc.array(fc.constantFrom("steps", "when", "match", "loop", "each", "parallel", "protect", "compensate", "nested", "retry"), {
+            minLength: 1,
+            maxLength: 3,
+          }),
+          fc.boolean(),
+          async (path, twice) => {
+            const { flow } = flowOf(path.join("/"))
+            const report = await crashEverywhere(flow, undefined as never, { kills: twice && path.length < 3 ? 2 : 1 })
+            rounds += report.points
+            must(report.wrong.length + report.repeated.length === 0, path.join("/"), report)
+          },
+        ),
         { numRuns: quick ? 10 : 500, seed },
       )
       return `${rounds} kills, seed ${seed}`
@@ -178,7 +197,8 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
             truncateSync(`${cut}-wal`, Math.floor(size * part))
           }
           const opened = openDatabase(cut)
-          const gaps = opened.prepare("SELECT count(*) AS n FROM (SELECT run, count(*) AS c, max(id) % 16777216 AS m FROM events GROUP BY run) WHERE c <> m").get()
+          const gaps = opened.prepare("SELECT count(*) AS n FROM (SELECT run, count(*) AS c, max(id) % 16777216 AS m FROM events GROUP BY run) WHERE c <> m")
+            .get()
           opened.close()
           must(gaps?.["n"] === 0 && intact(cut), "a prefix without gaps", gaps)
           cuts++
@@ -191,9 +211,17 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
     fault: "SIGTERM and Ctrl-C",
     async run() {
       const at = folder()
-      writeFileSync(join(at, "flow.ts"), `import { seq } from ${JSON.stringify(join(process.cwd(), "src/index.ts"))}\nexport const flow = seq("f").step("a", () => 1).step("b", () => new Promise(() => {}))\n`)
+      writeFileSync(
+        join(at, "flow.ts"),
+        `import { seq } from ${
+          JSON.stringify(join(process.cwd(), "src/index.ts"))
+        }\nexport const flow = seq("f").step("a", () => 1).step("b", () => new Promise(() => {}))\n`,
+      )
       const cli = `import { main } from ${JSON.stringify(join(process.cwd(), "src/cli/main.ts"))}; await main(process.argv)`
-      const heddle = (...args: ReadonlyArray<string>) => spawn(node, ["--conditions=source", "--input-type=module", "-e", cli, "heddle", ...args, "--store", join(at, "h.db")], { stdio: ["ignore", "pipe", "pipe"] })
+      const heddle = (...args: ReadonlyArray<string>) =>
+        spawn(node, ["--conditions=source", "--input-type=module", "-e", cli, "heddle", ...args, "--store", join(at, "h.db")], {
+          stdio: ["ignore", "pipe", "pipe"],
+        })
       await ended(heddle("start", join(at, "flow.ts"), "--id", "r"))
       const worker = heddle("worker", join(at, "flow.ts"), "--grace", "1")
       await sleep(2500)
@@ -345,7 +373,10 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
       const first = join(at, "one.db")
       old(first)
       const heddle = (await openHeddle({ store: first }))._unsafeUnwrap()
-      const result = await heddle.resume(seq("add", { input: z.object({ n: z.number() }) }).step("m", ({ input }) => input.n + 1).step("k", ({ m }) => m + 1).returns(({ k }) => k), "old")
+      const result = await heddle.resume(
+        seq("add", { input: z.object({ n: z.number() }) }).step("m", ({ input }) => input.n + 1).step("k", ({ m }) => m + 1).returns(({ k }) => k),
+        "old",
+      )
       await heddle.close()
       must(result._unsafeUnwrap() === 3, "a run of the old format goes on", result)
       const killed = join(at, "killed.db")
@@ -371,7 +402,13 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
       const at = folder()
       const [db, log] = [join(at, "run.db"), join(at, "run.log")]
       const heddle = (await openHeddle({ store: db }))._unsafeUnwrap()
-      await heddle.start(seq<{ readonly n: number; readonly ms: number }>("slow").step("a", () => 0).loop("l", { times: 3 }, (b) => b.step("b", () => 0)).returns(({ input }) => input.n), { n: 7, ms: 150 }, { id: "one" })
+      await heddle.start(
+        seq<{ readonly n: number; readonly ms: number }>("slow").step("a", () => 0).loop("l", { times: 3 }, (b) => b.step("b", () => 0)).returns(({ input }) =>
+          input.n
+        ),
+        { n: 7, ms: 150 },
+        { id: "one" },
+      )
       await heddle.close()
       const all = await Promise.all(Array.from({ length: 8 }, () => ended(begin("resume", db, log, "one"))))
       const won = all.filter(({ out }) => out.ok)
@@ -387,7 +424,13 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
       const at = folder()
       const [db, log] = [join(at, "run.db"), join(at, "run.log")]
       const heddle = (await openHeddle({ store: db }))._unsafeUnwrap()
-      await heddle.start(seq<{ readonly n: number; readonly ms: number }>("slow").step("a", () => 0).loop("l", { times: 3 }, (b) => b.step("b", () => 0)).returns(({ input }) => input.n), { n: 7, ms: 400 }, { id: "one" })
+      await heddle.start(
+        seq<{ readonly n: number; readonly ms: number }>("slow").step("a", () => 0).loop("l", { times: 3 }, (b) => b.step("b", () => 0)).returns(({ input }) =>
+          input.n
+        ),
+        { n: 7, ms: 400 },
+        { id: "one" },
+      )
       const first = begin("resume", db, log, "one")
       const firstEnd = ended(first)
       while (lines(log).length < 2) await sleep(20)
@@ -409,7 +452,11 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
       const [db, log] = [join(at, "run.db"), join(at, "run.log")]
       const all = await Promise.all([1, 1, 2].map((n) => ended(begin("start", db, log, "20", String(n)))))
       const outputs = all.flatMap(({ out }) => out.output as Array<unknown>)
-      must(outputs.every((one) => one === 1 || one === 2 || one === "RunConflict" || one === "RunOwned" || one === "RunTakenOver"), "the same, or a typed conflict", outputs)
+      must(
+        outputs.every((one) => one === 1 || one === 2 || one === "RunConflict" || one === "RunOwned" || one === "RunTakenOver"),
+        "the same, or a typed conflict",
+        outputs,
+      )
       must(new Set(lines(log)).size === lines(log).length && lines(log).length === 4, "every step worked once", lines(log))
       return `${outputs.length} starts, ${outputs.filter((one) => one === "RunConflict").length} conflicts`
     },
@@ -417,7 +464,9 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
   19: {
     fault: "duplicate, early, late and reordered signals",
     async run({ quick, seed }) {
-      const flow = seq("s").wait("a", { schema: z.number() }).wait("b", { schema: z.number() }).wait("a2", { signal: "a", schema: z.number() }).returns((s) => [s.a, s.b, s.a2])
+      const flow = seq("s").wait("a", { schema: z.number() }).wait("b", { schema: z.number() }).wait("a2", { signal: "a", schema: z.number() }).returns((
+        s,
+      ) => [s.a, s.b, s.a2])
       await fc.assert(
         fc.asyncProperty(fc.shuffledSubarray(["a1", "a2", "b1", "a1", "b1", "a2"], { minLength: 6 }), async (order) => {
           const heddle = makeHeddle(memoryStore())
@@ -445,7 +494,8 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
     async run() {
       const flow = seq("c").wait({ for: "1 hour" }).returns(() => "done")
       const store = memoryStore()
-      const at = (time: string) => (effect: Effect.Effect<unknown, unknown>) => Effect.runPromiseExit(Effect.provideService(effect, Clock, jumpingClock(Date.parse(time))))
+      const at = (time: string) => (effect: Effect.Effect<unknown, unknown>) =>
+        Effect.runPromiseExit(Effect.provideService(effect, Clock, jumpingClock(Date.parse(time))))
       const heddle = makeHeddle(store)
       const suspended = await at("2030-06-01T00:00:00Z")(heddle.run(flow, undefined, { id: "c", onSuspend: "return" }))
       const back = await at("2030-05-01T00:00:00Z")(heddle.resume(flow, "c", { onSuspend: "return" }))
@@ -500,7 +550,10 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
       const at = folder()
       const runs = quick ? 4000 : 20_000
       const { code, signal, out } = (() => {
-        const found = spawnSync(node, ["--max-old-space-size=48", ...flags, "many", join(at, "run.db"), "", String(runs)], { encoding: "utf8", timeout: 280_000 })
+        const found = spawnSync(node, ["--max-old-space-size=48", ...flags, "many", join(at, "run.db"), "", String(runs)], {
+          encoding: "utf8",
+          timeout: 280_000,
+        })
         return { code: found.status, signal: found.signal, out: parsed(found.stdout) as any }
       })()
       must(code === 0, "it does not run out of memory", { code, signal })
@@ -531,14 +584,21 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
       while ((await heddle.get("bad"))._unsafeUnwrap().status !== "quarantined" && deaths < 12) {
         const worker = begin("worker", db, log)
         const end = ended(worker)
-        await Promise.race([end, (async () => {
-          while ((await heddle.get("bad"))._unsafeUnwrap().status !== "quarantined") await sleep(50)
-          worker.kill("SIGTERM")
-        })()])
+        await Promise.race([
+          end,
+          (async () => {
+            while ((await heddle.get("bad"))._unsafeUnwrap().status !== "quarantined") await sleep(50)
+            worker.kill("SIGTERM")
+          })(),
+        ])
         if ((await end).signal === "SIGABRT") deaths++
       }
       const worker = begin("worker", db, log)
-      await heddle.start(seq<{ readonly n: number; readonly ms: number }>("slow").step("a", () => 0).loop("l", { times: 3 }, (b) => b.step("b", () => 0)), { n: 1, ms: 1 } as never, { id: "good" })
+      await heddle.start(
+        seq<{ readonly n: number; readonly ms: number }>("slow").step("a", () => 0).loop("l", { times: 3 }, (b) => b.step("b", () => 0)),
+        { n: 1, ms: 1 } as never,
+        { id: "good" },
+      )
       for (let i = 0; i < 100 && (await heddle.get("good"))._unsafeUnwrap().status !== "completed"; i++) await sleep(100)
       const end = ended(worker)
       worker.kill("SIGTERM")
@@ -557,15 +617,19 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
       const opened = openDatabase(db)
       const [runs, events] = quick ? [20_000, 5000] : [1_000_000, 50_000]
       opened.exec("BEGIN")
-      const insert = opened.prepare("INSERT INTO runs (id, flow, version, fingerprint, status, input, owner, fence, due, created_at, updated_at) VALUES (?, ?, 1, 'x', ?, 'null', '', 1, NULL, 1, 1)")
+      const insert = opened.prepare(
+        "INSERT INTO runs (id, flow, version, fingerprint, status, input, owner, fence, due, created_at, updated_at) VALUES (?, ?, 1, 'x', ?, 'null', '', 1, NULL, 1, 1)",
+      )
       for (let i = 0; i < runs; i++) insert.run(`r${i}`, `f${i % 7}`, i % 100 === 0 ? "failed" : "completed")
       opened.exec("COMMIT")
-      for (const [query, index] of [
-        ["SELECT * FROM events WHERE run = 1 AND parent = ''", "events_by_parent"],
-        ["SELECT * FROM runs WHERE due <= 1 AND flow IN (SELECT value FROM json_each('[]')) ORDER BY due LIMIT 1", "runs_due"],
-        ["SELECT * FROM runs WHERE parent = 'x' ORDER BY nr DESC LIMIT 1", "runs_by_parent"],
-        ["SELECT * FROM signals WHERE run = 1 AND name = 'x' AND taken IS NULL AND late = 0 ORDER BY nr", "signals_waiting"],
-      ] as const) {
+      for (
+        const [query, index] of [
+          ["SELECT * FROM events WHERE run = 1 AND parent = ''", "events_by_parent"],
+          ["SELECT * FROM runs WHERE due <= 1 AND flow IN (SELECT value FROM json_each('[]')) ORDER BY due LIMIT 1", "runs_due"],
+          ["SELECT * FROM runs WHERE parent = 'x' ORDER BY nr DESC LIMIT 1", "runs_by_parent"],
+          ["SELECT * FROM signals WHERE run = 1 AND name = 'x' AND taken IS NULL AND late = 0 ORDER BY nr", "signals_waiting"],
+        ] as const
+      ) {
         const plan = JSON.stringify(opened.prepare(`EXPLAIN QUERY PLAN ${query}`).all())
         must(plan.includes(index), `${query} uses ${index}`, plan)
       }

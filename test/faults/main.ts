@@ -1,5 +1,5 @@
 /** `npm run test:faults [-- --json] [-- --quick] [-- --only 7,9]`: one row a fault; exits with 1 if one did not come out as it must. */
-import { faults, suffer, type Outcome } from "./faults.ts"
+import { faults, type Outcome, suffer } from "./faults.ts"
 
 const flag = (name: string): boolean => process.argv.includes(`--${name}`)
 const only = process.argv[process.argv.indexOf("--only") + 1]

@@ -11,20 +11,34 @@ const note = (line: string): void => appendFileSync(log, `${line}\n`)
 
 /** Twelve steps of 2 KB, each noted before it works. */
 export const ledger = seq("ledger").step("start", () => 0)
-  .loop("l", { times: 10, collect: "all" }, (b) => b.step("work", ({ index }, { path }) => (note(path), `${index}${"x".repeat(2000)}`)).returns(({ work }) => work.length))
+  .loop(
+    "l",
+    { times: 10, collect: "all" },
+    (b) => b.step("work", ({ index }, { path }) => (note(path), `${index}${"x".repeat(2000)}`)).returns(({ work }) => work.length),
+  )
   .step("end", ({ l }, { path }) => (note(path), l.length))
   .returns(({ end }) => end)
 /** Steps that take a moment. */
 export const slow = seq<{ readonly n: number; readonly ms: number }>("slow")
   .step("a", ({ input }, { run: id }) => Effect.andThen(Effect.sync(() => note(`${id} a`)), Effect.sleep(input.ms)))
-  .loop("l", { times: 3 }, (b) => b.step("b", ({ input, index }, { run: id }) => Effect.andThen(Effect.sync(() => note(`${id} b${index}`)), Effect.sleep(input.ms))))
+  .loop(
+    "l",
+    { times: 3 },
+    (b) => b.step("b", ({ input, index }, { run: id }) => Effect.andThen(Effect.sync(() => note(`${id} b${index}`)), Effect.sleep(input.ms))),
+  )
   .returns(({ input }) => input.n)
 export const poison = seq("poison").step("dies", () => process.abort())
 
 const tasks: Readonly<Record<string, () => Promise<unknown>>> = {
-  run: async () => (await run(ledger, undefined, { store: file, id: more[0] ?? "run" })).match((output) => ({ ok: true, output }), (error) => ({ ok: false, tag: tagOf(error), message: error.message })),
+  run: async () =>
+    (await run(ledger, undefined, { store: file, id: more[0] ?? "run" })).match(
+      (output) => ({ ok: true, output }),
+      (error) => ({ ok: false, tag: tagOf(error), message: error.message }),
+    ),
   async resume() {
-    const exit = await Effect.runPromiseExit(Effect.scoped(Effect.flatMap(openSqlite(file), (store) => makeHeddle(store, { lease: 400 }).resume(slow, more[0]!))))
+    const exit = await Effect.runPromiseExit(
+      Effect.scoped(Effect.flatMap(openSqlite(file), (store) => makeHeddle(store, { lease: 400 }).resume(slow, more[0]!))),
+    )
     return Exit.isSuccess(exit) ? { ok: true, output: exit.value } : { ok: false, exit: JSON.stringify(exit.cause) }
   },
   async start() {

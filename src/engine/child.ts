@@ -1,0 +1,49 @@
+/** A flow as a run of its own, started by a step of another run: it suspends, fails and ends with it. */
+import { createHash } from "node:crypto"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { FlowIR } from "../../dsl/ir/node.ts"
+import { RunOwned, RunPaused, RunSuspended, RunTakenOver } from "../model/error.ts"
+import { isRunId } from "../model/run.ts"
+import type { Conductor, Settling } from "./conduct.ts"
+import type { Live } from "./live.ts"
+
+/** Runs `flow` for the step at `place` of the run that goes on here; gives its output. */
+export function runChild(
+  conductor: Conductor,
+  here: Live,
+  flow: FlowIR,
+  input: unknown,
+  place: string,
+  { durability, retries, unpauses }: Settling,
+): Effect.Effect<any, any, any> {
+  const id = childId(here.run.id, flow.name, place)
+  const how: Settling = { durability, onSuspend: "return", retries, unpauses }
+  const seen = Effect.gen(function*() {
+    const { created, run, parsed } = yield* conductor.create(flow, input, { id, source: undefined, parent: here.run.id, origin: undefined })
+    let next = created ? conductor.begin(flow, run, parsed, how) : conductor.settle(flow, id, how)
+    while (true) {
+      const exit = yield* Effect.exit(next)
+      const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      const waits = error instanceof RunSuspended || error instanceof RunPaused || error instanceof RunOwned || error instanceof RunTakenOver
+      if (!waits) return yield* exit
+      // it waits, or is driven elsewhere: so does this part of its parent
+      const { due } = yield* conductor.keeping.store.runs.get(id)
+      yield* here.waiting!.block({ until: due, child: id })
+      next = conductor.settle(flow, id, { ...how, retries: false, unpauses: false })
+    }
+  })
+  return Effect.onInterrupt(seen, () => {
+    const resting = here.leaving || here.stopping !== undefined || here.waiting?.isIdle === true
+    // its parent goes on without it: a timeout, a lost race, a fork that failed
+    return resting ? Effect.void : Effect.ignore(conductor.giveUp(id, flow))
+  })
+}
+
+/** The same child for the same step, whoever asks. */
+const childId = (parent: string, name: string, path: string): string => {
+  const hash = createHash("sha256").update(`${parent}/${path}`).digest("hex").slice(0, 20)
+  const id = `${name.replaceAll(/[^A-Za-z0-9._:-]/g, "-").slice(0, 200)}-${hash}`
+  return isRunId(id) ? id : `child-${hash}`
+}
