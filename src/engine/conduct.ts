@@ -268,7 +268,7 @@ export class Conductor {
   }
 
   /** Cancels a child that its parent has given up. */
-  giveUp: (id: string, flow: FlowIR) => Effect.Effect<unknown, unknown> = () => Effect.void
+  giveUp!: (id: string, flow: FlowIR) => Effect.Effect<unknown, unknown>
 }
 
 /** How often its owners died in a row without getting on. */

@@ -158,6 +158,6 @@ export const ending = (flow: FlowIR, keeping: Keeping, run: RunRecord): Run<unkn
       return yield* new StoreFailed({ store: keeping.store.name, operation: "read", reason, cause: undefined })
     }
     if (run.status === "completed") return yield* journal.output(event)
-    if (run.status === "cancelled") return yield* new RunCancelled({ run: run.id, reason: dataOf(event).reason ?? "" })
+    if (run.status === "cancelled") return yield* new RunCancelled({ run: run.id, reason: dataOf(event).reason! })
     return yield* Effect.fail(errorOf(event))
   })

@@ -65,9 +65,8 @@ export function sendSignal(
 }
 
 /** Whoever drives the run looks again, and so do the runs that wait for it. */
-const wake = (conductor: Conductor, id: string, now: number): Effect.Effect<void, StoreFailed> =>
-  Effect.flatMap(Effect.option(conductor.keeping.store.runs.get(id)), (found) => {
+const wake = (conductor: Conductor, id: string, now: number): Effect.Effect<void, StoreFailed | RunNotFound> =>
+  Effect.flatMap(conductor.keeping.store.runs.get(id), ({ parent }) => {
     conductor.news(id)
-    const parent = found._tag === "Some" ? found.value.parent : undefined
     return parent === undefined ? Effect.void : Effect.andThen(conductor.keeping.store.runs.nudge(parent, now), wake(conductor, parent, now))
   })

@@ -4,8 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { FlowIR } from "../../dsl/ir/node.ts"
-import { isAlive, owner } from "./owner.ts"
-import { isDriven, type RunRecord } from "../model/run.ts"
+import type { RunRecord } from "../model/run.ts"
 import type { Conductor } from "./conduct.ts"
 import { served } from "./served.ts"
 import { RunSuspended, type StoreFailed } from "../model/error.ts"
@@ -53,9 +52,7 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
     )
   }
 
-  const isFree = (run: RunRecord, now: number): boolean =>
-    !fibers.has(run.id) && conductor.live.get(run.id) === undefined && (later.get(run.id) ?? 0) <= now &&
-    !(isDriven(run.status) && run.owner !== owner && run.owner !== "" && run.due! > now && isAlive(run.owner))
+  const isFree = (run: RunRecord, now: number): boolean => !fibers.has(run.id) && conductor.live.get(run.id) === undefined && (later.get(run.id) ?? 0) <= now
 
   const look = Effect.gen(function*() {
     const free = concurrency - fibers.size

@@ -89,7 +89,7 @@ export const memoryStore = (): Store["Service"] => {
       release: ({ id, fence }, due) =>
         Effect.sync(() => {
           const found = kept.get(id)
-          if (found?.run.fence !== fence) return
+          if (found?.run.fence !== fence || found.run.due === undefined) return
           const status = found.run.status === "running" ? "pending" : found.run.status
           found.run = { ...found.run, status, owner: "", due, updatedAt: Date.now() }
         }),

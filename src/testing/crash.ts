@@ -161,5 +161,5 @@ const endOf = (exit: Exit.Exit<unknown, unknown>): string => {
   if (Exit.isSuccess(exit)) return `output ${encodeValue(exit.value)}`
   const [reason] = exit.cause.reasons
   // stacks differ from one run to the next
-  return `error ${(reason?._tag === "Fail" ? encodeError(reason.error) : String(exit.cause)).replaceAll(/"stack":(null|"(?:[^"\\]|\\.)*")/g, "")}`
+  return `error ${(reason!._tag === "Fail" ? encodeError(reason!.error) : String(exit.cause)).replaceAll(/"stack":(null|"(?:[^"\\]|\\.)*")/g, "")}`
 }

@@ -70,7 +70,8 @@ export async function testFlow<F extends AnyFlow>(flow: F, input: InputOf<F>, op
   const served = layer === undefined ? ran : Effect.provide(ran, layer as Layer<any>)
   const exit = await Effect.runPromiseExit(clock === "real" ? served : Effect.provideService(served, Clock, jumpingClock(clock.getTime())))
   const run = await Effect.runPromise(Effect.orElseSucceed(store.runs.get(id), () => undefined))
-  if (run === undefined) throw Exit.isFailure(exit) ? Cause.squash(exit.cause) : new Error("the run was not created")
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a run that was not created has not succeeded
+  if (run === undefined) throw Cause.squash((exit as Exit.Failure<never, unknown>).cause)
   const events = await Effect.runPromise(store.events.since(run, 0))
   return {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the error is what the flow's type says

@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
 import { RunNotFound, RunTakenOver, type StoreFailed } from "../../model/error.ts"
 import { hasEnded, type RunRecord } from "../../model/run.ts"
-import { pendingSignals } from "../../model/signal.ts"
+import { pendingSignals, type Sending } from "../../model/signal.ts"
 import { Store } from "../store.ts"
 import { openDatabase, type SqliteOptions, storeFailure } from "./database.ts"
 import { toEvent, toRun, toSignal } from "./rows.ts"
@@ -74,15 +74,7 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
     })
   const together = <A>(work: () => A): A => {
     writer.flush()
-    db.exec("BEGIN IMMEDIATE")
-    try {
-      const result = work()
-      db.exec("COMMIT")
-      return result
-    } catch (cause) {
-      if (db.isTransaction) db.exec("ROLLBACK")
-      throw cause
-    }
+    return writer.inTransaction(work)
   }
   const numbers = new Map<string, number>()
   const numberOf = (id: string): number => {
@@ -203,18 +195,22 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       },
       signals: {
         send: (id, signal, now) =>
-          Effect.flatMap(known("signal", id), (run) =>
+          Effect.flatMap(
             attempt("signal", () =>
-              together(() => {
+              together((): Sending | undefined => {
+                const run = find(id)
+                if (run === undefined) return undefined
                 const nr = numberOf(id)
                 if (sql.sent.get(nr, signal.id)?.["n"] !== 0) return "duplicate"
-                const late = hasEnded(find(id)?.status ?? run.status)
+                const late = hasEnded(run.status)
                 if (!late && Number(sql.pending.get(nr)?.["n"]) >= pendingSignals) return "full"
                 sql.send.run(nr, signal.id, signal.name, signal.data, now, late ? 1 : 0)
                 if (late) return "late"
                 sql.wake.run(nr, now, signal.name)
                 return "accepted"
-              }))),
+              })),
+            (sent) => sent === undefined ? Effect.fail(new RunNotFound({ run: id })) : Effect.succeed(sent),
+          ),
         waiting: ({ id }, name) => attempt("signal", () => sql.waiting.all(numberOf(id), name).map(toSignal)),
         list: ({ id }) => attempt("signal", () => sql.signals.all(numberOf(id)).map(toSignal)),
       },

@@ -120,7 +120,7 @@ export class Writer {
       },
       all: (text, ...values) => this.#db.prepare(text).all(...values),
     }
-    return this.#inTransaction(() => {
+    return this.inTransaction(() => {
       const data = work(sql)
       const written = this.#write({ run, event: { ...event, data }, change: undefined, written: () => undefined }, Date.now())
       // somebody else has the run: what the work did must not stay
@@ -131,10 +131,11 @@ export class Writer {
 
   #together(entries: ReadonlyArray<Entry>): ReadonlyArray<Effect.Effect<void, Failure>> {
     const now = Date.now()
-    return this.#inTransaction(() => entries.map((entry) => this.#write(entry, now)))
+    return this.inTransaction(() => entries.map((entry) => this.#write(entry, now)))
   }
 
-  #inTransaction<A>(work: () => A): A {
+  /** All of it or nothing. */
+  inTransaction<A>(work: () => A): A {
     this.#db.exec("BEGIN IMMEDIATE")
     try {
       const result = work()

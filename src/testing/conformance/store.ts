@@ -141,4 +141,112 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     yield* events.append(run, { ...event(1), data }, "sync")
     yield* same((yield* events.at(run, 1))?.data, data)
   }),
+  "a run that is given up is pending for whoever comes, unless it belongs to another by now": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    const { run } = yield* runs.create(newRun("release", { due: 99 }))
+    const claimed = yield* runs.claim(run, me)
+    yield* runs.release(run, 5)
+    yield* same([(yield* runs.get("release")).status, (yield* runs.get("release")).owner], ["running", "me:1"])
+    yield* runs.release(claimed, 5)
+    const { status, owner, due } = yield* runs.get("release")
+    yield* same([status, owner, due], ["pending", "", 5])
+    const again = yield* runs.claim(yield* runs.get("release"), { ...me, status: "compensating" })
+    yield* runs.release(again, 6)
+    yield* same((yield* runs.get("release")).status, "compensating")
+    yield* events.append(again, event(1), "sync", { status: "cancelled" })
+    yield* runs.release(again, 7)
+    yield* same((yield* runs.get("release")).due, undefined)
+    yield* runs.release({ ...again, id: "nobody" }, 7)
+  }),
+  "leases are lengthened, and what is due is found by flow and time": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    for (const [id, due] of [["due-b", 20], ["due-a", 10], ["due-c", undefined]] as const) {
+      yield* runs.create(newRun(id, { flow: "dues", due, owner: "lease:1" }))
+    }
+    const ids = (now: number, limit = 9) => Effect.map(runs.due(["dues", "other"], now, limit), (found) => found.map(({ id }) => id))
+    yield* same([yield* ids(5), yield* ids(10), yield* ids(20), yield* ids(20, 1)], [[], ["due-a"], ["due-a", "due-b"], ["due-a"]])
+    yield* same([yield* runs.nextDue(["dues"]), yield* runs.nextDue(["nothing"])], [10, undefined])
+    yield* events.append(yield* runs.get("due-c"), event(1), "sync", { status: "failed", due: undefined })
+    yield* runs.renew("lease:1", 50)
+    yield* same([(yield* runs.get("due-a")).due, (yield* runs.get("due-b")).due, (yield* runs.get("due-c")).due], [50, 50, undefined])
+  }),
+  "a suspended run is nudged, others are not": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    const { run } = yield* runs.create(newRun("nudge"))
+    yield* runs.nudge("nudge", 3)
+    yield* same((yield* runs.get("nudge")).due, undefined)
+    yield* events.append(run, event(1), "sync", { status: "suspended", due: undefined, waits: ["go"] })
+    yield* runs.nudge("nudge", 8)
+    yield* runs.nudge("nudge", 9)
+    yield* same([(yield* runs.get("nudge")).due, (yield* runs.get("nudge")).waits], [8, ["go"]])
+    yield* runs.nudge("nobody", 1)
+    const seen = yield* runs.look(["nudge", "nobody"])
+    yield* same(seen.every(({ id }) => id === "nudge"), true)
+  }),
+  "a child's end makes its parent due": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    const { run } = yield* runs.create(newRun("parent"))
+    yield* events.append(run, event(1), "sync", { status: "suspended" })
+    const { run: child } = yield* runs.create(newRun("child", { parent: "parent" }))
+    yield* events.append(child, event(1), "sync", { status: "failed", due: undefined })
+    yield* same([(yield* runs.get("parent")).due !== undefined, (yield* runs.list({ parent: "parent" })).map(({ id }) => id)], [true, ["child"]])
+    yield* same(yield* runs.list({ parent: "child" }), [])
+    yield* same((yield* runs.list({ flow: "flow", before: 0 })).length, 0)
+  }),
+  "signals are kept once, received in order, and refused when the run has ended": Effect.gen(function*() {
+    const { runs, events, signals } = yield* Store
+    const { run } = yield* runs.create(newRun("signals"))
+    const send = (id: string, name = "go") => signals.send("signals", { id, name, data: "1" }, 4)
+    yield* same([yield* send("a"), yield* send("b"), yield* send("a"), yield* send("c", "other")], ["accepted", "accepted", "duplicate", "accepted"])
+    yield* events.append(run, event(1), "sync", { takes: "a" })
+    yield* same((yield* signals.waiting(run, "go")).map(({ id }) => id), ["b"])
+    yield* events.append(run, event(2), "sync", { status: "suspended", due: undefined, waits: ["go"] })
+    yield* same((yield* runs.get("signals")).due !== undefined, true)
+    yield* events.append(run, event(3), "sync", { status: "suspended", due: undefined, waits: ["third"] })
+    yield* send("d", "third")
+    yield* same((yield* runs.get("signals")).due, 4)
+    yield* events.append(run, event(4), "sync", { status: "completed", version: 2, fingerprint: "new" })
+    yield* same([yield* send("late"), (yield* runs.get("signals")).version, (yield* runs.get("signals")).fingerprint], ["late", 2, "new"])
+    yield* same((yield* signals.list(run)).map(({ id, taken, late }) => [id, taken ?? 0, late]), [["a", 1, false], ["b", 0, false], ["c", 0, false], [
+      "d",
+      0,
+      false,
+    ], [
+      "late",
+      0,
+      true,
+    ]])
+    yield* same(tagOfFailure(yield* Effect.exit(signals.send("nobody", { id: "x", name: "go", data: "1" }, 4))), "RunNotFound")
+  }),
+  "a journal is copied, thinned out and removed": Effect.gen(function*() {
+    const { runs, events, signals } = yield* Store
+    const { run } = yield* runs.create(newRun("copied"))
+    for (const seq of [1, 2, 3]) yield* events.append(run, event(seq), "sync")
+    yield* signals.send("copied", { id: "s", name: "go", data: "1" }, 1)
+    const { run: copy } = yield* runs.create(newRun("copy"))
+    yield* runs.copy(run, copy, 2)
+    yield* same((yield* events.since(copy, 0)).map(({ seq }) => seq), [1, 2])
+    yield* events.remove(run, [2])
+    yield* same([
+      (yield* events.since(run, 0)).map(({ seq }) => seq),
+      (yield* events.under(run, "")).length,
+      yield* events.at(run, 2),
+      (yield* events.at(run, 3))?.seq,
+    ], [
+      [1, 3],
+      2,
+      undefined,
+      3,
+    ])
+    yield* runs.remove(["copied", "copy"])
+    yield* same(tagOfFailure(yield* Effect.exit(runs.get("copied"))), "RunNotFound")
+    yield* same([yield* events.since(run, 0), yield* events.head(run), yield* signals.list(run), yield* signals.waiting(run, "go")], [[], 0, [], []])
+    yield* events.remove(run, [1])
+  }),
+  "structures of flows are kept by their fingerprint": Effect.gen(function*() {
+    const { flows } = yield* Store
+    yield* flows.save("print", "{\"n\":1}")
+    yield* flows.save("print", "{\"n\":1}")
+    yield* same([yield* flows.get("print"), yield* flows.get("none")], ["{\"n\":1}", undefined])
+  }),
 }
