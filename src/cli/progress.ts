@@ -24,7 +24,7 @@ export class Progress {
     else if (verb === "completed") {
       this.#done++
       if (path.split("/").length <= listedDepth && !path.endsWith("]")) {
-        this.#line(`${style.err("green", "✓")} ${short(path, 60)} ${style.err("dim", summary(data))}`)
+        this.#line(`${style.err("green", "✓")} ${short(path, 60)} ${style.err("dim", summary(data!))}`)
       }
     } else if (verb === "failed") this.#line(`${style.err("red", "✗")} ${short(path, 60)}`)
     else if (verb === "retried") this.#line(`${style.err("yellow", "↻")} ${short(path, 60)} ${style.err("dim", "tries again")}`)
@@ -51,7 +51,7 @@ export class Progress {
   }
 }
 
-const summary = (data: string | undefined): string => {
-  const { output } = data === undefined ? {} : dataOf({ data })
+const summary = (data: string): string => {
+  const { output } = dataOf({ data })
   return output === undefined ? "" : short(JSON.stringify(output), 60)
 }

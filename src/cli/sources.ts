@@ -76,8 +76,9 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
       // `.returns` erases the scope: what stands before it still has it
       const called = Node.isCallExpression(written) ? written.getExpression() : undefined
       const open = Node.isPropertyAccessExpression(called) && called.getName() === "returns" ? called.getExpression() : declaration
-      const type = open.getType().getProperty("~types")?.getTypeAtLocation(open).getProperty("output")?.getTypeAtLocation(open)
-      return type === undefined || open.getType().getProperty("~scope") === undefined ? undefined : shapeOf(type, open)
+      if (open.getType().getProperty("~scope") === undefined) return undefined
+      const types = open.getType().getPropertyOrThrow("~types").getTypeAtLocation(open)
+      return shapeOf(types.getPropertyOrThrow("output").getTypeAtLocation(open), open)
     },
   }
 }

@@ -94,7 +94,8 @@ export class Frame {
     const own = Object.hasOwn(this.#refs, name) ? this.#refs[name] : (this.updates?.get(name) ?? this.#before?.get(name))?.ref
     if (own !== undefined) return own
     const outer = this.#outer
-    if (outer === undefined) return name === "input" ? 0 : inlineRef(this.scope[name])
+    // everything else there is bound by a node
+    if (outer === undefined) return 0
     // what the node binds inside (item, index, matched, a nested flow's input) is recorded nowhere else
     return name in outer.scope && Object.is(outer.scope[name], this.scope[name]) ? outer.#refOf(name) : inlineRef(this.scope[name])
   }

@@ -21,7 +21,7 @@ export function ask<A>(path: string, question: () => A): Effect.Effect<A, Condit
 export function instrument(node: Node, body: Body): Program {
   const kind = `${node.kind}.completed` as const
   const updated = node.kind === "step" ? node.updates : undefined
-  const keepsOutput = node.binds || updated !== undefined || (node.kind === "step" && typeof node.compensate === "object")
+  const keepsOutput = node.binds || updated !== undefined
   const codec = node.kind === "step" ? node.codec : undefined
 
   const bind = (frame: Frame, outcome: Outcome, seq: number): Jump => {

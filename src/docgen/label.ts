@@ -57,7 +57,8 @@ const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => strin
       settings({ timeout: shape["timeout"] }, {}),
     ].filter(Boolean).join(" · "),
 }
-const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value))
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `encode` writes these as text
+const text = (value: unknown): string => value as string
 /** `for 2 days`, or what is asked of the scope. */
 const timed = (by: string, shape: EncodedNode["shape"], source: EncodedNode["text"]): string =>
   `${by} ${shape[by] === undefined ? body(source[by]) : text(shape[by])}`

@@ -1,4 +1,5 @@
 /** Killing a run at every point at which it writes, and resuming it. */
+import * as Cause from "effect/Cause"
 import { Clock } from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -27,6 +28,8 @@ export interface CrashOptions<F extends AnyFlow> {
   readonly layer?: Layer<ServicesOf<F>>
   /** Kill the resumed run once more, at each of its own points; default 1. */
   readonly kills?: 1 | 2
+  /** Makes the store of each run; default: in memory. */
+  readonly store?: () => Store["Service"]
   /** Called before every undisturbed or killed run, to put the outside world back. */
   readonly reset?: () => void
 }
@@ -84,7 +87,7 @@ export function mortalStore(
  * expect(report).toMatchObject({ wrong: [], repeated: [] })
  */
 export async function crashEverywhere<F extends AnyFlow>(flow: F, input: InputOf<F>, options: CrashOptions<F> = {}): Promise<CrashReport> {
-  const { mocks, signals = [], layer, kills = 1, reset = () => undefined } = options
+  const { mocks, signals = [], layer, kills = 1, store: made = memoryStore, reset = () => undefined } = options
   let worked: Array<string> = []
   const prepared = watched(mocks === undefined ? flow : mocked(flow, mocks), ({ path }) => void worked.push(path))
 
@@ -114,7 +117,7 @@ export async function crashEverywhere<F extends AnyFlow>(flow: F, input: InputOf
   }
 
   reset()
-  const expected = await Effect.runPromise(attempt(memoryStore()))
+  const expected = await Effect.runPromise(attempt(made()))
   const report = { points: 0, wrong: [] as Array<Harm>, repeated: [] as Array<Harm>, again: 0 }
   /** Resumes what is left in `store` and compares. */
   const check = async (store: Store["Service"], at: string, done: ReadonlySet<string>): Promise<void> => {
@@ -136,7 +139,7 @@ export async function crashEverywhere<F extends AnyFlow>(flow: F, input: InputOf
   await each(async (first, fate) => {
     reset()
     worked = []
-    const store = memoryStore()
+    const store = made()
     const at = await killed(store, first, fate)
     if (at === undefined) return false
     await check(store, `${at} ${first}`, await recorded(store))
@@ -144,7 +147,7 @@ export async function crashEverywhere<F extends AnyFlow>(flow: F, input: InputOf
     await each(async (second, secondFate) => {
       reset()
       worked = []
-      const twice = memoryStore()
+      const twice = made()
       await killed(twice, first, fate)
       const then = await killed(twice, second, secondFate)
       if (then === undefined) return false
@@ -159,7 +162,6 @@ export async function crashEverywhere<F extends AnyFlow>(flow: F, input: InputOf
 /** How a run ended, as text that can be compared. */
 const endOf = (exit: Exit.Exit<unknown, unknown>): string => {
   if (Exit.isSuccess(exit)) return `output ${encodeValue(exit.value)}`
-  const [reason] = exit.cause.reasons
   // stacks differ from one run to the next
-  return `error ${(reason!._tag === "Fail" ? encodeError(reason!.error) : String(exit.cause)).replaceAll(/"stack":(null|"(?:[^"\\]|\\.)*")/g, "")}`
+  return `error ${encodeError(Cause.squash(exit.cause)).replaceAll(/"stack":(null|"(?:[^"\\]|\\.)*")/g, "")}`
 }

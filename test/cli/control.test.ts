@@ -13,6 +13,7 @@ const file = (name: string, text: string): string => {
   writeFileSync(at(name), text)
   return at(name)
 }
+const light = `import { seq } from ${JSON.stringify(new URL("../../dsl/index.ts", import.meta.url).pathname)}\n`
 const head = `import { seq, nest } from ${index}\nimport { z } from ${zod}\n`
 const order = file(
   "order.ts",
@@ -29,7 +30,7 @@ export const order = seq("order", { input: z.object({ n: z.number() }) })
 )
 const quick = file(
   "quick.ts",
-  `${head}export const quick = seq("quick").step("a", () => 1)\nexport const fails = seq("fails").step("a", () => { throw new Error("always") })\n`,
+  `${head}export const quick = seq("quick").step("a", () => 1)\nexport const long = seq("long").loop("l", { times: 25 }, (b) => b.step("s", () => 1))\nexport const slow = seq("slow").step("a", () => new Promise((resolve) => setTimeout(resolve, 700, 1)))\nexport const fails = seq("fails").step("a", () => { throw new Error("always") })\n`,
 )
 const child = seqChild()
 function seqChild(): string {
@@ -117,6 +118,8 @@ it("pause, resume, cancel, retry, rerun, fork and rewind, each checked against t
   expect((await on("rewind", "one", "--to", "pay")).out).toBe("Ada\n")
   expect((await on("fork", "one", "--from", "pay", "--as", "fork")).out).toBe("Ada\n")
   expect((await on("fork", "one", "--from", "pay", "--json")).code).toBe(0)
+  await on("run", `${quick}#long`, "--id", "long")
+  expect((await on("rewind", "long", "--to", "l[0]/s", "--dry-run")).errors).toContain("… 5 more")
   const many = await on("rewind", "one", "--to", "nothing")
   expect([many.code, many.errors]).toEqual([2, expect.stringContaining("the flow has no step 'nothing'")])
 })
@@ -126,6 +129,7 @@ it("a run whose flow is not to be found is cancelled all the same, and says what
   await on("run", moved, "--input", "{\"n\":4}", "--id", "four")
   rmSync(moved)
   expect((await on("cancel", "four", "--json")).out).toContain("\"status\":\"compensating\"")
+  expect((await on("runs")).out).toContain("compensating")
   expect((await on("cancel", "four")).out).toContain("is being undone; finish with: heddle resume four --flow file.ts#flow")
   expect((await on("resume", "four", "--flow", order)).code).toBe(1)
 })
@@ -134,6 +138,7 @@ it("start leaves a run for a worker; the worker drives what is due and stops", a
   expect((await on("start", `${quick}#quick`, "--id", "q")).out).toContain("run q waits for a worker: heddle worker")
   expect((await on("start", `${quick}#quick`, "--at", "yesterday")).errors).toContain("--at yesterday is no date")
   await on("start", order, "--input", "{\"n\":5}", "--id", "five")
+  await on("start", `${quick}#slow`, "--id", "slow")
   const worked = await on("worker", `${quick}#quick`, order, "--until-idle")
   expect(worked.out).toContain("q  quick  completed")
   expect(worked.out).toContain("five  order  suspended")
@@ -176,22 +181,25 @@ it("prune, compact, export and import", async () => {
 
 it("diff says what a change means, also between revisions; lock keeps released shapes", async () => {
   const [one, two] = [
-    file("v1.ts", `${head}export const f = seq("f").step("a", () => 1)\n`),
-    file("v2.ts", `${head}export const f = seq("f").step("b", () => 1)\n`),
+    file("v1.ts", `${light}export const f = seq("f").step("a", () => 1)\n`),
+    file("v2.ts", `${light}export const f = seq("f").step("b", () => 1)\n`),
   ]
   const changed = await heddle("diff", one, two)
   expect([changed.code, changed.out]).toEqual([3, expect.stringContaining("- step 'a'\n+ step 'b' at the beginning\nneeds migration: ")])
   expect((await heddle("diff", one, one)).code).toBe(0)
   expect(JSON.parse((await heddle("diff", one, one, "--json")).out)).toMatchObject({ ok: true, verdict: "compatible", changes: [] })
+  const moved = file("v4.ts", `${light}export const f = seq("f", { version: 2, migrations: { 1: (state: any) => state } }).step("b", () => 1)\n`)
+  expect(JSON.parse((await heddle("diff", one, moved, "--json")).out)).toMatchObject({ ok: true, verdict: "migrates" })
+  expect(JSON.parse((await heddle("diff", one, two, "--json")).out)).toMatchObject({ ok: false })
   expect((await heddle("diff", one)).errors).toContain("diff needs a second flow")
   expect((await heddle("diff", one, "--from", "HEAD")).errors).toContain("is it a git repository")
   const git = (...args: ReadonlyArray<string>) => execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@t", ...args], { cwd: folder })
   git("init", "-q")
-  const three = file("v3.ts", `${head}export const f = seq("f").step("a", () => 1)\n`)
+  const three = file("v3.ts", `${light}export const f = seq("f").step("a", () => 1)\n`)
   git("add", "v3.ts")
   git("commit", "-qm", "one")
   execFileSync("mkdir", ["-p", at("node_modules")])
-  writeFileSync(three, `${head}export const f = seq("f").step("a", () => 1).step("end", () => 2)\n`)
+  writeFileSync(three, `${light}export const f = seq("f").step("a", () => 1).step("end", () => 2)\n`)
   expect((await heddle("diff", three, "--from", "HEAD")).out).toContain("+ step 'end' behind 'a'\ncompatible: ")
   expect((await heddle("diff", `${three}#f`, "--from", "HEAD")).code).toBe(0)
   expect((await heddle("diff", `${three}#nope`, "--from", "HEAD")).errors).toContain("exports no flow 'nope'")
@@ -199,21 +207,22 @@ it("diff says what a change means, also between revisions; lock keeps released s
   const lock = ["--output", at("heddle.lock.d.ts")]
   const released = file(
     "released.ts",
-    `${head}
-interface Deep { readonly d: Date; readonly m: Map<string, number>; readonly s: ReadonlySet<"a" | "b">; readonly l: ReadonlyArray<boolean>; readonly t: readonly [1, "x"]; o?: Error; u: Uint8Array; r: Record<string, number> }
+    `${light}
+interface Deep { readonly d: Date; readonly m: Map<string, number>; readonly s: ReadonlySet<"a" | "b">; readonly l: ReadonlyArray<boolean>; readonly t: readonly [1, "x"]; mt: [1]; o?: Error; u: Uint8Array; r: Record<string, number> }
 type Tree = { readonly left?: Tree; readonly n: number | undefined | null }
 export const done = seq("done").step("a", (): Deep => null as never).step("t", (): Tree => ({ n: 1 })).step("list", () => [true, 1n]).returns(() => 1)
 export const open = seq("open", { version: 2 }).step("x", () => "text" as const)
+export default seq("dflt").step("a", () => 1)
 `,
   )
-  expect((await heddle("lock", released, "--check", ...lock)).errors).toContain("lacks done 1, open 2")
-  expect((await heddle("lock", released, ...lock)).out).toContain("done 1, open 2")
-  expect((await heddle("lock", released, ...lock, "--json")).out).toContain("\"added\":[]")
+  writeFileSync(at("heddle.lock.d.ts"), "interface HeddleLock {\n  \"open\": {\n    3: { \"x\": number }\n    1: { \"x\": number }\n  }\n}\n")
+  expect((await heddle("lock", released, "--check", ...lock)).errors).toMatch(/lacks .*dflt 1.*/)
+  expect((await heddle("lock", released, ...lock, "--json")).out).toContain("open 2")
   expect((await heddle("lock", released, ...lock)).out).toContain("is up to date")
   const text = readFileSync(at("heddle.lock.d.ts"), "utf8")
   expect(text).toContain("2: { \"x\": \"text\" }")
   expect(text).toContain(
-    "\"l\": ReadonlyArray<boolean>; \"m\": Map<string, number>; \"o\"?: Error | undefined; \"r\": { [key: string]: number }; \"s\": ReadonlySet<\"a\" | \"b\">; \"t\": readonly [1, \"x\"]; \"u\": Uint8Array",
+    "\"l\": ReadonlyArray<boolean>; \"m\": Map<string, number>; \"mt\": [1]; \"o\"?: Error | undefined; \"r\": { [key: string]: number }; \"s\": ReadonlySet<\"a\" | \"b\">; \"t\": readonly [1, \"x\"]; \"u\": Uint8Array",
   )
   expect(text).toContain("\"list\": Array<bigint | boolean>")
   expect(text).toContain("unknown")
@@ -222,7 +231,7 @@ export const open = seq("open", { version: 2 }).step("x", () => "text" as const)
   expect(
     (await heddle(
       "lock",
-      file("hidden.ts", `${head}const f = { made: seq("h").step("a", () => 1).returns(({ a }) => a) }\nexport const hidden = f.made\n`),
+      file("hidden.ts", `${light}const f = { made: seq("h").step("a", () => 1).returns(({ a }) => a) }\nexport const hidden = f.made\n`),
       ...lock,
     )).errors,
   ).toContain(

@@ -39,7 +39,7 @@ const killed = sum(
   await all([
     ...numberedExamples().filter((_, i) => !quick || i % 5 === 0).map((example) => () => crash(example)),
     ...names.map((pattern) => () => crash(pattern, quick ? every(4) : undefined)),
-    ...nested.map((target) => () => crash(target, every(quick ? 6 : 4))),
+    ...nested.map((target) => () => crash(target, every(quick ? 9 : 8))),
   ]),
 )
 const killedTwice = sum(await all(names.map((pattern) => () => crash(pattern, every(quick ? 6 : 2), (at) => 1 + (at * 7) % 5))))

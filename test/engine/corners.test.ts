@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect } from "effect"
 import { err } from "neverthrow"
-import { check, encode, type Heddle, nest, run, seq, step, transaction } from "heddle"
+import { changes, check, encode, type Heddle, nest, run, seq, step, transaction } from "heddle"
 import { expect, it } from "vitest"
 import { unicode } from "../../src/docgen/unicode.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
@@ -288,4 +288,57 @@ it("listeners hear of transactions; a nested flow that was retried is compacted 
     .loop({ times: 1 }, (b) => b.step("s", () => 1)).wait("go").step("z", () => 1, { compensate: () => undefined })
   await go(heddle.signal(v2, "r", "go", undefined))
   expect(await go(heddle.resume(v2, "r"))).toMatchObject({ i: { a: 2, b: 1 }, z: 1 })
+})
+
+it("a child that waits beside work goes on while its parent is at work; pausing leaves children that are over", async () => {
+  const heddle = makeHeddle(memoryStore())
+  const child = seq("kid").wait("go").returns(() => 1)
+  const done = seq("done").step("a", () => 1)
+  const parent = seq("dad").step("d", nest(done, () => undefined, { as: "run" }))
+    .parallel("p", { kid: (b) => b.step("c", nest(child, () => undefined, { as: "run" })), work: (b) => b.step("s", () => Effect.sleep(80)) }).wait("end")
+  const running = Effect.runFork(Effect.exit(heddle.run(parent, undefined, { id: "d", onSuspend: "return" })))
+  await sleep(20)
+  const [leaf] = await go(heddle.list({ flow: "kid" }))
+  await go(heddle.signal(child, leaf!.id, "go", undefined))
+  await sleep(20)
+  expect(await status(heddle, leaf!.id)).toBe("completed")
+  await sleep(100)
+  await go(heddle.pause("d"))
+  expect([await status(heddle, "d"), running.pollUnsafe() !== undefined]).toEqual(["paused", true])
+})
+
+it("whoever waits for a run that another has taken goes on waiting, and takes it when its lease is over", async () => {
+  const store = memoryStore()
+  let races = 0
+  const racing: Store["Service"] = {
+    ...store,
+    runs: { ...store.runs, claim: (seen, claim) => (races-- > 0 ? Effect.fail(new RunTakenOver({ run: seen.id })) : store.runs.claim(seen, claim)) },
+  }
+  const heddle = makeHeddle(racing)
+  const flow = seq("w").wait("go").returns(() => 1)
+  const waiting = Effect.runPromise(heddle.run(flow, undefined, { id: "w" }))
+  await sleep(10)
+  const suspended = await go(store.runs.get("w"))
+  await go(store.signals.send("w", { id: "s", name: "go", data: "1" }, Date.now()))
+  await go(store.runs.claim(suspended, { owner: "elsewhere:1:x", lease: Date.now() + 150, status: "running" }))
+  races = 1
+  await go(heddle.signal(flow, "w", "go", undefined))
+  expect(await waiting).toBe(1)
+})
+
+it("what stands is undone also after a rewind; what is under way in a case may change behind it", async () => {
+  const heddle = makeHeddle(memoryStore())
+  let [undone, broken] = [0, false]
+  const flow = seq("r").step("a", () => 1, { compensate: () => void undone++ }).step("b", () => (broken ? no() : Effect.succeed(1)))
+  await go(heddle.run(flow, undefined, { id: "r" }))
+  await go(heddle.rewind(flow, "r", "b"))
+  broken = true
+  await failure(heddle.resume(flow, "r"))
+  expect(undone).toBe(1)
+  const open = (last: string) => seq("o").when("w", () => true, (b) => (b.wait("go") as any).step(last, () => last)) as any
+  await failure(heddle.run(open("x"), undefined, { id: "o", onSuspend: "return" }))
+  await go(heddle.signal(open("x"), "o", "go" as never, undefined as never))
+  expect(await go(heddle.resume(open("y"), "o"))).toMatchObject({ w: { y: "y" } })
+  const tuned = (options: object) => encode(seq("t").step("s", () => 1, options).ir)
+  expect(changes(tuned({ delivery: "atMostOnce" }), tuned({})).map(({ text }) => text)).toEqual(["\u00b7 step 's': delivery \"atMostOnce\" \u2192 none"])
 })

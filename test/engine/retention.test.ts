@@ -115,9 +115,11 @@ it("a bundle is not trusted", async () => {
     ["events[1].data: a marker 'evil' this version of Heddle does not know", (c) => (c.events[1].data = "{\"output\":{\"$\":\"evil\"}}")],
     ["events[1].data: nested too deep", (c) => (c.events[1].data = "[".repeat(300) + "]".repeat(300))],
     ["events[1].data: too large", (c) => (c.events[1].data = JSON.stringify("x".repeat(33 * 1024 * 1024)))],
+    ["signals: more than 1000000", (c) => (c.signals = Array.from({ length: 1_000_001 }, () => 0))],
     ["signals[0].id: not a string", (c) => (c.signals = [{ id: 1 }])],
   ]
   for (const [message, change] of wrong) expect(await at(signed(change))).toBe(`BundleInvalid ${message}`)
+  expect(await go(heddle.import(signed((c) => delete c.structure), "bare"))).toMatchObject({ id: "bare", status: "completed" })
   expect((await failure(heddle.import(signed((c) => (c.run.id = "../etc"))))).message).toBe("the bundle cannot be imported: run.id: not a run id")
   // whatever is changed, it is refused or comes in: nothing else happens
   await fc.assert(

@@ -87,7 +87,7 @@ it("runs that fail, or that cannot be driven with this code, do not keep a worke
     yield* heddle.start(fails, undefined, { id: "f" })
     yield* Effect.promise(() => isAt(heddle, "f", "failed"))
     yield* heddle.signal(seq("changed").wait("go"), "changed", "go", undefined)
-    yield* Effect.sleep(50)
+    yield* Effect.sleep(1200)
     expect(worker.running()).toBe(0)
     yield* heddle.cancel("changed")
   })))

@@ -1,3 +1,6 @@
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { Context, Effect, Layer } from "effect"
 import * as fc from "fast-check"
 import { err } from "neverthrow"
@@ -20,6 +23,7 @@ import {
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
+import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 
 class Db extends Context.Service<Db, { readonly n: number }>()("kit/Db") {}
@@ -55,9 +59,13 @@ it("crashes are found to do harm where they do", async () => {
   const bad = seq("bad").step("a", () => ++n).step("b", ({ a }) => a)
   const report = await crashEverywhere(bad, undefined)
   expect(report.wrong.length).toBeGreaterThan(0)
-  const store = memoryStore()
-  const forgetful = { ...store, events: { ...store.events, under: () => Effect.succeed([]) } }
-  expect(mortalStore(forgetful, 0, "lost", () => Effect.void).writes()).toBe(0)
+  const forgetful = () => {
+    const store = memoryStore()
+    return { ...store, events: { ...store.events, under: () => Effect.succeed([]) } }
+  }
+  const again = await crashEverywhere(seq("g").step("a", () => 1).step("b", () => 2), undefined, { store: forgetful })
+  expect(again.repeated.length).toBeGreaterThan(0)
+  expect(mortalStore(forgetful(), 0, "lost", () => Effect.void).writes()).toBe(0)
   const fails = await crashEverywhere(seq("e").step("a", () => err({ _tag: "No" } as const)), undefined, { mocks: { a: () => err({ _tag: "Other" }) } })
   expect(fails).toMatchObject({ wrong: [], repeated: [] })
   const dies = await crashEverywhere(seq("d").step("a", () => Db.use((db) => Effect.succeed(db.n))) as never, undefined as never)
@@ -67,6 +75,14 @@ it("crashes are found to do harm where they do", async () => {
     signals: [],
   })
   expect(served).toMatchObject({ wrong: [], repeated: [] })
+})
+
+it("transactions are watched on a store that has them", async () => {
+  await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
+    const store = yield* openSqlite(join(mkdtempSync(join(tmpdir(), "heddle-kit-")), "h.db"))
+    const tested = yield* Effect.promise(() => testFlow(seq("t").step("x", transaction(() => 1)), undefined, { store }))
+    expect(tested.calls.map(({ path }) => path)).toEqual(["x"])
+  })))
 })
 
 it("a recorded run becomes a regression test", async () => {

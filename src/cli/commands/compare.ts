@@ -74,8 +74,8 @@ export async function lockCommand(
   files: ReadonlyArray<string>,
   { json, output = "heddle.lock.d.ts", tsconfig, check }: Shown & { readonly output?: string; readonly tsconfig?: string; readonly check?: boolean },
 ): Promise<ExitCode> {
-  const sources = await openSources(files, tsconfig)
   const locked = readLock(output)
+  const sources = await openSources(files, tsconfig)
   const added: Array<string> = []
   for (const file of files) {
     for (const { flow, exports: [name] } of await loadFlows(file)) {
@@ -109,7 +109,7 @@ export async function lockCommand(
 }
 
 const written = (locked: ReadonlyMap<string, Versions>): string => {
-  const flows = [...locked].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, versions]) => {
+  const flows = [...locked].sort(([a], [b]) => a.localeCompare(b)).map(([name, versions]) => {
     const lines = [...versions].sort(([a], [b]) => Number(a) - Number(b)).map(([version, shape]) => `    ${version}: ${shape}\n`)
     return `  ${JSON.stringify(name)}: {\n${lines.join("")}  }\n`
   })

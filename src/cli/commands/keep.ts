@@ -56,7 +56,7 @@ export async function exportCommand(id: string, flags: Flags & { readonly output
 export async function importCommand(file: string, flags: Flags & { readonly as?: string }): Promise<ExitCode> {
   let text: string
   try {
-    text = readFileSync(file === "-" ? 0 : file, "utf8")
+    text = readFileSync(file, "utf8")
   } catch (cause) {
     throw new CliError(exitCode.usage, `cannot read ${file}: ${messageOf(cause)}`)
   }

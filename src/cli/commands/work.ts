@@ -26,7 +26,7 @@ export async function workerCommand(files: ReadonlyArray<string>, { store, json,
         if (json) printJson({ run, flow, event: kind })
         else print(`${run}  ${clean(flow)}  ${kind.slice(4)}`)
       })
-      const worker = yield* heddle.worker(loaded.map(({ flow }) => flow), { concurrency, grace: grace === undefined ? undefined : grace * 1000 })
+      const worker = yield* heddle.worker(loaded.map(({ flow }) => flow), { concurrency, grace: grace! * 1000 })
       const idle = Effect.gen(function*() {
         // twice in a row, so that what is just being woken is not missed
         for (let quiet = 0; quiet < 2; quiet = worker.running() === 0 ? quiet + 1 : 0) yield* Effect.sleep(300)

@@ -87,15 +87,10 @@ function migrate(db: DatabaseSync): void {
   }
   const tables = Number(db.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"])
   if (ownerId(db) !== applicationId && (found !== 0 || tables > 0)) throw new Refused("it is a database of another program. Use another file")
+  // whoever opened it closes it if this fails, which takes everything back
   db.exec("BEGIN IMMEDIATE")
-  try {
-    for (let next = version(); next < schemaVersion; next++) db.exec(migrations[next]!)
-    db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}; COMMIT`)
-  } catch (cause) {
-    // an I/O error has rolled back by itself, and must not be hidden by a second one
-    if (db.isTransaction) db.exec("ROLLBACK")
-    throw cause
-  }
+  for (let next = version(); next < schemaVersion; next++) db.exec(migrations[next]!)
+  db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}; COMMIT`)
 }
 const ownerId = (db: DatabaseSync): number => Number(db.prepare("PRAGMA application_id").get()?.["application_id"])
 

@@ -122,7 +122,7 @@ export class Writer {
     }
     return this.inTransaction(() => {
       const data = work(sql)
-      const written = this.#write({ run, event: { ...event, data }, change: undefined, written: () => undefined }, Date.now())
+      const written = this.#write({ run, event: { ...event, data }, change: undefined }, Date.now())
       // somebody else has the run: what the work did must not stay
       if (written !== Effect.void) this.#db.exec("ROLLBACK")
       return written
@@ -147,7 +147,7 @@ export class Writer {
     }
   }
 
-  #write({ run, event, change }: Entry, now: number): Effect.Effect<void, Failure> {
+  #write({ run, event, change }: Omit<Entry, "written">, now: number): Effect.Effect<void, Failure> {
     const nr = this.#numbers(run.id)
     const { changes } = this.#insert.run(nr * span + event.seq, nr, now, event.kind, event.parent, event.name, event.data, run.fence, run.id)
     if (changes === 0) return Effect.fail(new RunTakenOver({ run: run.id }))

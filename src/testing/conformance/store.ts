@@ -225,6 +225,8 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     yield* signals.send("copied", { id: "s", name: "go", data: "1" }, 1)
     const { run: copy } = yield* runs.create(newRun("copy"))
     yield* runs.copy(run, copy, 2)
+    yield* runs.copy({ ...run, id: "nobody" }, copy, 2)
+    yield* runs.copy(run, { ...copy, id: "nobody" }, 0)
     yield* same((yield* events.since(copy, 0)).map(({ seq }) => seq), [1, 2])
     yield* events.remove(run, [2])
     yield* same([
