@@ -216,6 +216,7 @@ export default seq("dflt").step("a", () => 1)
 `,
   )
   writeFileSync(at("heddle.lock.d.ts"), "interface HeddleLock {\n  \"open\": {\n    3: { \"x\": number }\n    1: { \"x\": number }\n  }\n}\n")
+  expect((await heddle("lock", one, "--output", at("fresh.lock.d.ts"))).out).toContain("fresh.lock.d.ts: f 1")
   expect((await heddle("lock", released, "--check", ...lock)).errors).toMatch(/lacks .*dflt 1.*/)
   expect((await heddle("lock", released, ...lock, "--json")).out).toContain("open 2")
   expect((await heddle("lock", released, ...lock)).out).toContain("is up to date")
@@ -232,7 +233,8 @@ export default seq("dflt").step("a", () => 1)
     (await heddle(
       "lock",
       file("hidden.ts", `${light}const f = { made: seq("h").step("a", () => 1).returns(({ a }) => a) }\nexport const hidden = f.made\n`),
-      ...lock,
+      "--output",
+      at("fresh.lock.d.ts"),
     )).errors,
   ).toContain(
     "the shape of 'h' in",

@@ -340,5 +340,6 @@ it("what stands is undone also after a rewind; what is under way in a case may c
   await go(heddle.signal(open("x"), "o", "go" as never, undefined as never))
   expect(await go(heddle.resume(open("y"), "o"))).toMatchObject({ w: { y: "y" } })
   const tuned = (options: object) => encode(seq("t").step("s", () => 1, options).ir)
+  expect(changes(tuned({}), tuned({ delivery: "atMostOnce" })).map(({ text }) => text)).toEqual(["\u00b7 step 's': delivery none \u2192 \"atMostOnce\""])
   expect(changes(tuned({ delivery: "atMostOnce" }), tuned({})).map(({ text }) => text)).toEqual(["\u00b7 step 's': delivery \"atMostOnce\" \u2192 none"])
 })
