@@ -67,7 +67,7 @@ export class Conductor {
     const print = fingerprint(flow)
     if (this.#saved.has(print)) return Effect.succeed(print)
     this.#saved.add(print)
-    return Effect.as(this.#store.flows.save(print, JSON.stringify(encode(flow))), print)
+    return Effect.as(this.#store.flows.save(print, encoded(flow)), print)
   }
 
   /** Drives a run that is ours in a fiber of its own; everybody who asks for it meanwhile waits for the same end. */
@@ -269,6 +269,14 @@ export class Conductor {
 
   /** Cancels a child that its parent has given up. */
   giveUp!: (id: string, flow: FlowIR) => Effect.Effect<unknown, unknown>
+}
+
+const known = new WeakMap<FlowIR, string>()
+/** The structure of a flow as JSON, made once: a program may run one flow many times, each on a store of its own. */
+const encoded = (flow: FlowIR): string => {
+  const text = known.get(flow) ?? JSON.stringify(encode(flow))
+  known.set(flow, text)
+  return text
 }
 
 /** How often its owners died in a row without getting on. */
