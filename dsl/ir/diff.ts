@@ -48,16 +48,18 @@ function* within(was: EncodedNode, node: EncodedNode, path: string): Generator<C
     yield { path, what: "changed", text: `~ ${label(node)} '${path}': ${told(shallowWas, shallowNow)}` }
   } else if (!same(shallowWas.shape, shallowNow.shape)) yield { path, what: "retuned", text: `· ${label(node)} '${path}': ${told(shallowWas, shallowNow)}` }
   const blocks = new Map(was.blocks.map((inner) => [inner.label, inner]))
-  const labelled = node.kind === "when" || node.kind === "parallel"
   for (const { label: name, block } of node.blocks) {
     const inner = blocks.get(name)
-    const at = labelled ? `${path}/${name}` : path
+    const at = insideOf(node, path, name)
     blocks.delete(name)
     if (inner === undefined) yield { path: at, what: "added", text: `+ '${at}'` }
     else yield* between(inner.block, block, `${at}/`)
   }
   for (const name of blocks.keys()) yield { path: `${path}/${name}`, what: "removed", text: `- '${path}/${name}'` }
 }
+
+/** The path of a block inside a node: only cases and forks have a part of it to themselves. */
+const insideOf = (node: EncodedNode, path: string, name: string): string => (node.kind === "when" || node.kind === "parallel" ? `${path}/${name}` : path)
 
 /** A node without its blocks; only which there are. */
 const own = (node: EncodedNode): EncodedNode => ({ ...node, blocks: node.blocks.map(({ label: name, returns }) => ({ label: name, returns, block: [] })) })
@@ -83,11 +85,15 @@ export function verdict(before: EncodedFlow, now: EncodedFlow, migrations: Reado
   if (before.name !== now.name || now.version < before.version) return "breaking"
   const different = changes(before, now).some(({ what }) => what !== "retuned")
   if (now.version > before.version) {
-    const chain = Array.from({ length: now.version - before.version }, (_, i) => before.version + i)
-    return chain.every((version) => migrations[version] !== undefined) ? "migrates" : "needs migration"
+    return leads(migrations, before.version, now.version) ? "migrates" : "needs migration"
   }
   return different && !onlyAppended(before, now) ? "needs migration" : "compatible"
 }
+
+/** There is a migration from every version to the next. */
+export const leads = (migrations: Readonly<Record<number, unknown>>, from: number, to: number): boolean =>
+  Array.from({ length: to - from }, (_, i) => from + i).every((version) => migrations[version] !== undefined)
+
 /** Everything new stands at the end: no run can be past it. */
 const onlyAppended = (before: EncodedFlow, now: EncodedFlow): boolean =>
   !before.returns && same(structure(before.body), structure(now.body.slice(0, before.body.length))) && before.returns === now.returns
@@ -110,8 +116,7 @@ export function fits(before: EncodedFlow, now: EncodedFlow, recorded: ReadonlyMa
       if (finished(path) || !touched(path)) return same(structure([node]), structure([other]))
       if (!same(structure([own(node)]), structure([own(other)]))) return false
       return node.blocks.every((inner, j) => {
-        const labelled = node.kind === "when" || node.kind === "parallel"
-        return block(inner.block, other.blocks[j]!.block, labelled ? `${path}/${inner.label}/` : `${path}/`)
+        return block(inner.block, other.blocks[j]!.block, `${insideOf(node, path, inner.label)}/`)
       })
     })
   }

@@ -1,5 +1,5 @@
 /** Going through a flow's nodes. */
-import type { Block, FlowIR, Node, NodeKind, NodeOf } from "./node.ts"
+import type { Block, Compensation, FlowIR, Node, NodeKind, NodeOf } from "./node.ts"
 
 /** One handler per node kind; leaving one out does not compile. */
 export type Handlers<Result> = { readonly [Kind in NodeKind]: (node: NodeOf<Kind>) => Result }
@@ -50,6 +50,14 @@ export function* walkBlock(block: Block, prefix: string): Generator<Placed> {
 
 /** What the paths inside a node begin with. */
 export const childPrefix = (path: string, label: string | undefined): string => (label === undefined ? `${path}/` : `${path}/${label}/`)
+
+/** How the effect of a node is undone, if it can be. */
+export const compensationOf = (node: Node | undefined): Compensation | undefined =>
+  node?.kind === "step" && typeof node.compensate === "object" ? node.compensate : undefined
+
+/** The flow that a node runs as a run of its own. */
+export const childOf = (node: Node): FlowIR | undefined =>
+  node.kind === "step" && node.work.from === "flow" && node.work.as === "run" ? node.work.flow : undefined
 
 /** The names a block gives back when it has no `returns`. */
 export const ownNames = (block: Block): ReadonlyArray<string> => block.nodes.filter((node) => node.binds).map((node) => node.name)

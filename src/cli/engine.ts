@@ -8,50 +8,45 @@ import { existsSync } from "node:fs"
 import { Heddle } from "../engine/heddle.ts"
 import { CliError, exitCode } from "./exit-codes.ts"
 
-/** Runs `use` on the store; Ctrl-C interrupts it and leaves the run to be resumed, a second one ends the process at once. */
-export async function withEngine<A>(store: string, use: (heddle: Heddle["Service"]) => Effect.Effect<A, unknown, any>): Promise<A> {
+type Use<A> = (heddle: Heddle["Service"]) => Effect.Effect<A, unknown, any>
+
+/** Runs `use` on the store; the first SIGINT or SIGTERM calls `stop`, a second one ends the process at once. */
+async function ended<A>(store: string, use: Use<A>, stop: (fiber: Fiber.Fiber<A, unknown>) => void): Promise<Exit.Exit<A, unknown>> {
+  const layer = store === "memory" ? Heddle.layerMemory : Heddle.layerSqlite(store)
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a flow that needs services dies here with Effect's own sentence
-  const program = Effect.provide(Heddle.use(use), store === "memory" ? Heddle.layerMemory : Heddle.layerSqlite(store)) as Effect.Effect<A, unknown>
-  const fiber = Effect.runFork(program)
-  let interrupted = false
-  const stop = () => {
-    if (interrupted) process.exit(exitCode.interrupted)
-    interrupted = true
-    fiber.interruptUnsafe()
+  const fiber = Effect.runFork(Effect.provide(Heddle.use(use), layer) as Effect.Effect<A, unknown>)
+  let asked = false
+  const asks = () => {
+    if (asked) process.exit(exitCode.interrupted)
+    asked = true
+    stop(fiber)
   }
-  process.on("SIGINT", stop).on("SIGTERM", stop)
+  process.on("SIGINT", asks).on("SIGTERM", asks)
   try {
-    const exit = await Effect.runPromise(Fiber.await(fiber))
-    if (Exit.isSuccess(exit)) return exit.value
-    if (interrupted) throw new CliError(exitCode.interrupted, "interrupted: what is recorded stays", "go on with: heddle resume")
-    throw Cause.squash(exit.cause)
+    return await Effect.runPromise(Fiber.await(fiber))
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop)
+    process.off("SIGINT", asks).off("SIGTERM", asks)
   }
 }
 
-/** The same for commands that end by themselves when they are asked to: the first signal tells `stopped`, a second one ends the process at once. */
-export async function withStopping<A>(
-  store: string,
-  use: (heddle: Heddle["Service"], stopped: Deferred.Deferred<void>) => Effect.Effect<A, unknown, any>,
-): Promise<A> {
+/** Runs `use` on the store; Ctrl-C interrupts it and leaves the run to be resumed. */
+export async function withEngine<A>(store: string, use: Use<A>): Promise<A> {
+  let interrupted = false
+  const exit = await ended(store, use, (fiber) => {
+    interrupted = true
+    fiber.interruptUnsafe()
+  })
+  if (Exit.isSuccess(exit)) return exit.value
+  if (interrupted) throw new CliError(exitCode.interrupted, "interrupted: what is recorded stays", "go on with: heddle resume")
+  throw Cause.squash(exit.cause)
+}
+
+/** The same for commands that end by themselves when they are asked to, which `stopped` tells them. */
+export async function withStopping<A>(store: string, use: (heddle: Heddle["Service"], stopped: Deferred.Deferred<void>) => ReturnType<Use<A>>): Promise<A> {
   const stopped = Deferred.makeUnsafe<void>()
-  let asked = false
-  const stop = () => {
-    if (asked) process.exit(exitCode.interrupted)
-    asked = true
-    Deferred.doneUnsafe(stopped, Effect.void)
-  }
-  process.on("SIGINT", stop).on("SIGTERM", stop)
-  try {
-    const layer = store === "memory" ? Heddle.layerMemory : Heddle.layerSqlite(store)
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a flow that needs services dies here with Effect's own sentence
-    const exit = await Effect.runPromiseExit(Effect.provide(Heddle.use((heddle) => use(heddle, stopped)), layer) as Effect.Effect<A, unknown>)
-    if (Exit.isSuccess(exit)) return exit.value
-    throw Cause.squash(exit.cause)
-  } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop)
-  }
+  const exit = await ended(store, (heddle) => use(heddle, stopped), () => Deferred.doneUnsafe(stopped, Effect.void))
+  if (Exit.isSuccess(exit)) return exit.value
+  throw Cause.squash(exit.cause)
 }
 
 /** The same for commands that only look: a missing file is not created. */

@@ -45,7 +45,7 @@ export type Policy = Pick<StepNode, "retry" | "timeout">
 
 /** `once` with a retry and a timeout around every attempt; it is told the number of the attempt, from 1. */
 export function repeated<A>(path: string, { retry, timeout }: Policy, once: (tries: number) => Run<A>): Run<A> {
-  const limit = timeout === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(timeout))
+  const limit = timeout === undefined ? undefined : Duration.toMillis(timeout)
   return Effect.suspend(() => {
     let tries = 0
     const tried = Effect.suspend(() => once(++tries))

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { Block, Compensation, StepNode } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
-import { walkBlock } from "../../dsl/ir/walk.ts"
+import { compensationOf, walkBlock } from "../../dsl/ir/walk.ts"
 import { isStoreError } from "../model/error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
 import { dataOf } from "../services/journal.ts"
@@ -18,7 +18,7 @@ const known = new WeakMap<Block, boolean>()
 export function isUndoable(block: Block): boolean {
   let found = known.get(block)
   if (found === undefined) {
-    found = [...walkBlock(block, "")].some(({ node }) => node.kind === "step" && typeof node.compensate === "object")
+    found = [...walkBlock(block, "")].some(({ node }) => compensationOf(node) !== undefined)
     known.set(block, found)
   }
   return found
@@ -50,7 +50,7 @@ export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<U
     for (const event of yield* standing(run, prefix)) {
       const path = eventPath(event)
       const node = run.node(writtenPath(path))
-      const policy = node?.kind === "step" && typeof node.compensate === "object" ? node.compensate : undefined
+      const policy = compensationOf(node)
       const work = policy === undefined ?
         Effect.fail(new Error("the flow no longer says how to undo this step")) :
         Effect.catchDefect(undo(run, event, path, node as StepNode, policy), (defect) => Effect.fail(defect))

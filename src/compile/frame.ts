@@ -1,6 +1,5 @@
 /** One block of one run while it is going: what it can read, what it changed, what is recorded of it. */
-import type { Node } from "../../dsl/ir/node.ts"
-import type { FlowIR } from "../../dsl/ir/node.ts"
+import type { FlowIR, Node } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
 import type { Journal, Recorded } from "../services/journal.ts"
 import type { Waiting } from "../services/waiting.ts"

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { Node, Values } from "../../dsl/ir/node.ts"
 import { insidePath } from "../../dsl/ir/path.ts"
+import { compensationOf } from "../../dsl/ir/walk.ts"
 import { ConditionThrew } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import { dataOf, type Known } from "../services/journal.ts"
@@ -37,7 +38,7 @@ export function instrument(node: Node, body: Body): Program {
       (value) => Effect.map(readUpdates(frame.run.journal, event), (updates) => bind(frame, { value, updates, jump: dataOf(event).jump }, event.seq)),
     )
 
-  const undoable = node.kind === "step" && typeof node.compensate === "object"
+  const undoable = compensationOf(node) !== undefined
 
   const encode = (outcome: Outcome, read: string) => {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the codec was given for this step's output

@@ -3,8 +3,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ProtectNode } from "../../dsl/ir/node.ts"
 import { CompensationFailed, isStoreError, ProtectTimedOut, tagOf } from "../model/error.ts"
-import { dataOf, errorOf } from "../services/journal.ts"
+import { errorOf } from "../services/journal.ts"
 import { compensate, isUndoable, standing } from "./compensate.ts"
+import { limited } from "./deadline.ts"
 import { inside, open } from "./enter.ts"
 import type { Frame, Updates } from "./frame.ts"
 import type { CompileNode, Outcome, Run } from "./program.ts"
@@ -14,7 +15,7 @@ import { settle } from "./settle.ts"
 export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => {
   const block = compileBlock(node.body)
   const undoable = isUndoable(node.body)
-  const limit = node.timeout === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(node.timeout))
+  const milliseconds = node.timeout === undefined ? undefined : Duration.toMillis(node.timeout)
   const handlerOf = (tag: string | undefined) => (tag !== undefined && Object.hasOwn(node.handlers, tag) ? node.handlers[tag] : node.fallback)
 
   return (frame, path, past) => {
@@ -46,7 +47,10 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
 
     return Effect.flatMap(open(frame, path, { ...frame.scope }, block, past), (own: Frame) => {
       const tried = Effect.map(inside(own, block), ({ outcome, jump, updates }): Outcome => ({ ...outcome, jump, updates }))
-      return Effect.catch(limit === undefined ? tried : limited(limit, tried), (error: unknown) => {
+      const timed = milliseconds === undefined ?
+        tried :
+        limited(frame, { kind: "protect.started", name: node.name, past, milliseconds }, () => new ProtectTimedOut({ path, milliseconds }), tried)
+      return Effect.catch(timed, (error: unknown) => {
         if (isStoreError(error)) return Effect.fail(error)
         const data = (more: string) => `{"error":${encodeError(error)}${more}}`
         if (handlerOf(tagOf(error)) !== undefined) {
@@ -65,19 +69,5 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
         )
       })
     })
-
-    /** The block's time is written as a date before it begins, so it passes also while no process runs. */
-    function limited(milliseconds: number, tried: Run<Outcome>): Run<Outcome> {
-      return Effect.clockWith((clock) => {
-        const now = clock.currentTimeMillisUnsafe()
-        const until = past?.started === undefined ? now + milliseconds : dataOf(past.started).until!
-        const begun = past?.started === undefined ? run.journal.append("protect.started", frame.path, node.name, `{"until":${until}}`) : Effect.void
-        const timed = Effect.timeoutOrElse(tried, {
-          duration: Math.max(0, until - now),
-          orElse: () => Effect.fail(new ProtectTimedOut({ path, milliseconds })),
-        })
-        return Effect.flatMap(begun, () => (run.waiting === undefined ? timed : run.waiting.before(until, timed)))
-      })
-    }
   }
 }

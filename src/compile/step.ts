@@ -3,8 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { FlowIR, StepNode, Values, Work } from "../../dsl/ir/node.ts"
 import { InputInvalid, OutputInvalid, StepThrew, StepTimedOut, StepUncertain } from "../model/error.ts"
-import { dataOf } from "../services/journal.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
+import { limited } from "./deadline.ts"
 import { enter } from "./enter.ts"
 import type { Frame } from "./frame.ts"
 import { ask } from "./instrument.ts"
@@ -44,21 +44,11 @@ const policies = (node: StepNode, once: Attempt, tells: boolean): Body => (frame
     return noted(frame, node, () => tries, Effect.map(run, (outcome) => (tries > 1 ? { ...outcome, attempts: tries } : outcome)))
   })
 
-/** A flow can wait longer than its process lives: the end of an attempt is written as a date before it begins. */
+/** A flow can wait longer than its process lives: its attempts are limited by dates. */
 const timed = (name: string, timeout: Duration.Input, once: Attempt): Attempt => {
-  const limit = Duration.toMillis(Duration.fromInputUnsafe(timeout))
+  const milliseconds = Duration.toMillis(timeout)
   return (frame, path, past, tries) =>
-    Effect.clockWith((clock) => {
-      const now = clock.currentTimeMillisUnsafe()
-      const { until: begun } = past?.started === undefined ? {} : dataOf(past.started)
-      const until = begun ?? now + limit
-      const started = begun === undefined ? frame.run.journal.append("step.started", frame.path, name, `{"until":${until}}`) : Effect.void
-      const limited = Effect.timeoutOrElse(once(frame, path, past, tries), {
-        duration: Math.max(0, until - now),
-        orElse: () => Effect.fail(new StepTimedOut({ path, milliseconds: limit })),
-      })
-      return Effect.flatMap(started, () => frame.run.waiting === undefined ? limited : frame.run.waiting.before(until, limited))
-    })
+    limited(frame, { kind: "step.started", name, past, milliseconds }, () => new StepTimedOut({ path, milliseconds }), once(frame, path, past, tries))
 }
 
 /** Its beginning is durable before it runs; begun and not finished means that nobody knows. */

@@ -13,7 +13,7 @@ import { validate } from "./schema.ts"
 
 export const compileWait: CompileNode<WaitNode> = (node) => {
   const { on, atTimeout } = node
-  const limit = node.timeout === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(node.timeout))
+  const limit = node.timeout === undefined ? undefined : Duration.toMillis(node.timeout)
   return (frame, path, past) =>
     Effect.gen(function*() {
       const { journal } = frame.run
@@ -46,7 +46,7 @@ function untilOf(on: WaitFor, limit: number | undefined, frame: Frame, path: str
     ask(path, () => {
       if (on.by === "until") return (typeof on.date === "function" ? on.date(frame.scope) : on.date).getTime()
       const { duration } = on
-      return now + Duration.toMillis(Duration.fromInputUnsafe(typeof duration === "function" ? duration(frame.scope) : duration))
+      return now + Duration.toMillis(typeof duration === "function" ? duration(frame.scope) : duration)
     }),
     (until) =>
       Number.isFinite(until) ?

@@ -1,5 +1,6 @@
 /** Driving runs to their end in this process, over crashes of others, waits and takeovers. */
 import * as Cause from "effect/Cause"
+import { currentTimeMillis } from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -10,7 +11,7 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import { encodeError, stored } from "../compile/record.ts"
 import { RunConflict, RunOwned, RunPaused, RunQuarantined, RunSuspended, StepThrew, tagOf } from "../model/error.ts"
 import { comings } from "../model/event.ts"
-import { hasEnded, isDriven, type RunRecord } from "../model/run.ts"
+import { hasStopped, isDriven, type RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import type { Durability } from "../store/store.ts"
@@ -37,14 +38,13 @@ export class Conductor {
   readonly live: LiveRuns
   readonly #poisoned: number
   readonly #saved = new Set<string>()
+  readonly #news = new Set<() => void>()
 
   constructor(keeping: Omit<Keeping, "durability">, live: LiveRuns, poisoned: number) {
     this.keeping = keeping
     this.live = live
     this.#poisoned = poisoned
   }
-
-  readonly #news = new Set<() => void>()
 
   get #store() {
     return this.keeping.store
@@ -93,33 +93,37 @@ export class Conductor {
             if (!Exit.isFailure(exit) || !Cause.hasInterruptsOnly(exit.cause)) return exit
             return here.stopping === undefined ? this.#interruptedItself(run, driving) : Effect.fail(here.stopping)
           }),
-          (exit) =>
-            Effect.andThen(
-              Effect.andThen(
-                // its finalizers end before anybody else begins
-                Effect.suspend(() => {
-                  here.leaving = true
-                  return Fiber.interrupt(fiber)
-                }),
-                // nobody asked for it to stop: whoever comes next may go on at once
-                here.stopping === undefined && Exit.hasInterrupts(exit) ? Effect.ignore(store.runs.release(run, Date.now())) : Effect.void,
-              ),
+          (exit) => {
+            const end = (told: Exit.Exit<Driven, unknown>) =>
               Effect.sync(() => {
                 this.live.delete(here)
                 this.news(run.id)
-                Deferred.doneUnsafe(here.done, Exit.succeed(exit))
-              }),
-            ),
+                Deferred.doneUnsafe(here.done, Exit.succeed(told))
+              })
+            return Exit.hasInterrupts(exit) ? Effect.flatMap(this.#leave(here, fiber, exit), end) : end(exit)
+          },
         )
       })
     })
+  }
+
+  /**
+   * Whoever drove it was interrupted. Its finalizers end before anybody else begins; then it is free for whoever waits for it, unless somebody
+   * has asked for it to stop meanwhile, which those who wait are told.
+   */
+  #leave(here: Live, fiber: Fiber.Fiber<Driven, unknown>, exit: Exit.Exit<Driven, unknown>): Effect.Effect<Exit.Exit<Driven, unknown>> {
+    here.leaving = true
+    return Effect.flatMap(Fiber.interrupt(fiber), () =>
+      here.stopping === undefined ?
+        Effect.as(Effect.ignore(this.#store.runs.release(here.run, Date.now())), exit) :
+        Effect.succeed(Exit.fail(here.stopping)))
   }
 
   /** Nobody asked for it: a step has interrupted the run, and would do so for ever. */
   #interruptedItself(run: RunRecord, keeping: Omit<Keeping, "durability">): Any<never> {
     const error = new StepThrew({ path: "", cause: new Error("a step interrupted its own run") })
     return Effect.gen({ self: this }, function*() {
-      const journal = new Journal(run, undefined, { ...keeping, durability: "sync" }, yield* this.#store.events.head(run))
+      const journal = yield* Journal.end(run, keeping)
       yield* journal.append("run.failed", "", "", `{"error":${encodeError(error)}}`, { status: "failed", due: undefined })
       return yield* error
     })
@@ -136,14 +140,14 @@ export class Conductor {
       if ("output" in driven) return Effect.succeed(driven)
       const { waits, until } = driven.suspended
       return Effect.gen({ self: this }, function*() {
-        const journal = new Journal(run, undefined, { ...driving, durability: "sync" }, yield* this.#store.events.head(run))
+        const journal = yield* Journal.end(run, driving)
         const data = JSON.stringify(until === undefined ? {} : { until })
         yield* journal.append("run.suspended", comings, "", data, { status: "suspended", due: until, waits })
         // what happened to a child before that was written could not wake this run
         const now = Date.now()
         for (const id of driven.suspended.children) {
           const child = yield* this.#store.runs.get(id)
-          const moves = hasEnded(child.status) || child.status === "failed" || child.status === "quarantined" || (child.due !== undefined && child.due <= now)
+          const moves = hasStopped(child.status) || (child.due !== undefined && child.due <= now)
           if (moves) yield* this.#store.runs.nudge(run.id, now)
         }
         return driven
@@ -154,7 +158,7 @@ export class Conductor {
   /** Sees the run to its end: drives it where nobody does, waits where somebody else does or where it waits itself. */
   settle(flow: FlowIR, id: string, how: Settling, patient = false): Any<unknown> {
     const again = (run: RunRecord): Any<unknown> =>
-      Effect.flatMap(Effect.clockWith((clock) => this.live.sleep(run, clock.currentTimeMillisUnsafe())), () => this.settle(flow, id, how, true))
+      Effect.flatMap(Effect.flatMap(currentTimeMillis, (now) => this.live.sleep(run, now)), () => this.settle(flow, id, how, true))
     return Effect.gen({ self: this }, function*() {
       const here = this.live.get(id)
       if (here !== undefined) {
@@ -165,7 +169,7 @@ export class Conductor {
       }
       const run = yield* this.#store.runs.get(id)
       if (run.flow !== flow.name) return yield* new RunConflict({ run: id, differs: "flow" })
-      const now = yield* Effect.clockWith((clock) => Effect.succeed(clock.currentTimeMillisUnsafe()))
+      const now = yield* currentTimeMillis
       const isDue = run.due !== undefined && run.due <= now
       switch (run.status) {
         case "completed":
@@ -227,7 +231,7 @@ export class Conductor {
       const status = run.status === "compensating" ? "compensating" : "running"
       const claimed = yield* store.runs.claim(run, { owner, lease: this.live.lease, status, ...crashed })
       if (died && claimed.crashes >= this.#poisoned) {
-        const journal = new Journal(claimed, undefined, { ...this.keeping, durability: "sync" }, yield* store.events.head(claimed))
+        const journal = yield* Journal.end(claimed, this.keeping)
         const { crashes } = claimed
         yield* journal.append("run.quarantined", "", "", `{"count":${crashes}}`, { status: "quarantined", due: undefined })
         return yield* new RunQuarantined({ run: run.id, crashes })

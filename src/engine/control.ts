@@ -6,7 +6,7 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import { pending } from "../compile/compensate.ts"
 import { CommandRefused, RunCancelled, RunConflict, type RunNotFound, RunPaused, type RunTakenOver, type StoreFailed, tagOf } from "../model/error.ts"
 import { eventPath } from "../model/event.ts"
-import type { RunRecord, RunStatus } from "../model/run.ts"
+import { hasEnded, type RunRecord, type RunStatus } from "../model/run.ts"
 import { decodeValue } from "../model/value.ts"
 import { Journal } from "../services/journal.ts"
 import type { Conductor } from "./conduct.ts"
@@ -73,12 +73,13 @@ export class Control {
     const { live } = this.#conductor
     return Effect.gen({ self: this }, function*() {
       const seen = yield* this.permitted(id, command, options)
-      const here = live.get(id)
-      if (here?.fiber !== undefined) {
+      const stopped = Effect.suspend(() => {
+        const here = live.get(id)
+        if (here?.fiber === undefined) return Effect.succeed(false)
         here.stopping = stopping
-        yield* Fiber.interrupt(here.fiber)
-      }
-      const run = here === undefined ? seen : yield* this.permitted(id, command, {})
+        return Effect.as(Fiber.interrupt(here.fiber), true)
+      })
+      const run = (yield* stopped) ? yield* this.permitted(id, command, {}) : seen
       const fresh = run.status === "quarantined" ? { crashes: 0 } : {}
       const taken = store.runs.claim(run, { owner, lease: live.lease, status: run.status, ...fresh })
       const claimed = yield* Effect.catchIf(
@@ -87,6 +88,8 @@ export class Control {
         () => Effect.succeed(undefined),
       )
       if (claimed === undefined) return yield* this.#take(id, command, options, stopping, act, tries - 1)
+      // somebody who waited for it may have gone on with it just before it became ours
+      yield* stopped
       const result = yield* act(claimed, yield* Journal.open(claimed, undefined, this.#keeping))
       live.ring(id)
       return result
@@ -111,7 +114,7 @@ export class Control {
       const { reason = "" } = options
       const { live } = this.#conductor
       const run = yield* this.#keeping.store.runs.get(id)
-      if (run.status === "completed" || run.status === "cancelled" || run.status === "compensated") return run.status
+      if (hasEnded(run.status)) return run.status
       const flow = options.flow ?? live.get(id)?.flow
       const status = yield* this.#take(id, "cancel", options, new RunCancelled({ run: id, reason }), (_run, journal) =>
         Effect.gen(function*() {

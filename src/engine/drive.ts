@@ -2,7 +2,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
-import { walk } from "../../dsl/ir/walk.ts"
+import { childOf, walk } from "../../dsl/ir/walk.ts"
 import { compensate, isUndoable, standing } from "../compile/compensate.ts"
 import { compile } from "../compile/compile.ts"
 import { Frame, type RunContext } from "../compile/frame.ts"
@@ -67,7 +67,7 @@ const aboutOf = (flow: FlowIR): About => {
   let about = known.get(flow)
   if (about === undefined) {
     const placed = [...walk(flow)]
-    const waits = placed.some(({ node }) => node.kind === "wait" || (node.kind === "step" && node.work.from === "flow" && node.work.as === "run"))
+    const waits = placed.some(({ node }) => node.kind === "wait" || childOf(node) !== undefined)
     about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits }
     known.set(flow, about)
   }

@@ -177,7 +177,7 @@ export class Heddle extends Service<Heddle, Shape>()("heddle/Heddle") {
 export function makeHeddle(store: Store["Service"], { lease = "30 seconds", poisoned = 5 }: HeddleOptions = {}): Shape {
   const listeners = new Listeners()
   const keeping = { store, listeners, durability: "sync" } as const
-  const conductor = new Conductor({ store, listeners }, new LiveRuns(store, Duration.toMillis(Duration.fromInputUnsafe(lease))), poisoned)
+  const conductor = new Conductor({ store, listeners }, new LiveRuns(store, Duration.toMillis(lease)), poisoned)
   const control = new Control(conductor)
   const known = <A, E>(id: string, use: (run: RunRecord) => Effect.Effect<A, E>) => Effect.flatMap(store.runs.get(id), use)
 

@@ -1,11 +1,11 @@
 /** May a run go on with the flow as it is now? If the same part of it is recorded, or migrations lead there: yes, and it is written down. */
 import * as Effect from "effect/Effect"
-import { changes, fits } from "../../dsl/ir/diff.ts"
+import { changes, fits, leads } from "../../dsl/ir/diff.ts"
 import { encode, type EncodedFlow } from "../../dsl/ir/encode.ts"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR, Values } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
-import { ownNames, walk } from "../../dsl/ir/walk.ts"
+import { compensationOf, ownNames, walk } from "../../dsl/ir/walk.ts"
 import { pending } from "../compile/compensate.ts"
 import { encodeValue } from "../model/value.ts"
 import { FlowChanged, messageOf, MigrationFailed } from "../model/error.ts"
@@ -39,8 +39,7 @@ export function adopt(flow: FlowIR, run: RunRecord, keeping: Omit<Keeping, "dura
       if (old === undefined || !fits(old, now, recordedPaths(events))) return yield* changed
       return (claimed) => rewrite(claimed, flow, keeping, [], [])
     }
-    const versions = Array.from({ length: Math.max(0, flow.version - run.version) }, (_, i) => run.version + i)
-    if (versions.length === 0 || versions.some((version) => flow.migrations[version] === undefined)) return yield* changed
+    if (run.version > flow.version || !leads(flow.migrations, run.version, flow.version)) return yield* changed
     const { forget, bound } = yield* migrated(flow, run, journal, events, old, now)
     return (claimed) => rewrite(claimed, flow, keeping, forget, bound)
   })
@@ -88,7 +87,7 @@ function migrated(
       }
     }
     const own = new Set(ownNames(flow.body))
-    const undoable = new Set([...walk(flow)].flatMap(({ node, path }) => (node.kind === "step" && typeof node.compensate === "object" ? [path] : [])))
+    const undoable = new Set([...walk(flow)].flatMap(({ node, path }) => (compensationOf(node) === undefined ? [] : [path])))
     for (const name of Object.keys(state)) if (!own.has(name)) return yield* failed(`it gives '${name}', which version ${flow.version} does not bind`)
     for (const name of Object.keys(before)) {
       if (own.has(name) && !(name in state)) {
@@ -118,7 +117,8 @@ function migrated(
       forget.push({ path: name })
       if (state[name] === undefined) continue
       try {
-        bound.push([name, encodeValue(codecs.get(name)?.encode(state[name] as never) ?? state[name])])
+        const codec = codecs.get(name)
+        bound.push([name, encodeValue(codec === undefined ? state[name] : codec.encode(state[name] as never))])
       } catch (cause) {
         return yield* failed(`'${name}' cannot be recorded: ${messageOf(cause)}`)
       }
@@ -130,7 +130,7 @@ function migrated(
 /** One event that takes back what has changed, one for each new value; the last of them makes it so. */
 const rewrite = (run: RunRecord, flow: FlowIR, keeping: Omit<Keeping, "durability">, forget: Migrated["forget"], bound: Migrated["bound"]): Any<void> =>
   Effect.gen(function*() {
-    const journal = new Journal(run, undefined, { ...keeping, durability: "sync" }, yield* keeping.store.events.head(run))
+    const journal = yield* Journal.end(run, keeping)
     // values of an attempt at this that crashed midway are taken back too
     const stale = bound.map(([name]) => ({ path: name }))
     const data = { from: run.version, to: flow.version, forget: [...forget, ...stale] }

@@ -1,4 +1,5 @@
 /** Sending a signal: checked against what the flow waits for, kept once, told to whoever drives the run. */
+import { currentTimeMillis } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { FlowIR, WaitFor } from "../../dsl/ir/node.ts"
 import { walk } from "../../dsl/ir/walk.ts"
@@ -56,7 +57,7 @@ export function sendSignal(
       stored("payload", () => encodeValue(given)),
       ({ message }) => refused(message),
     )
-    const now = yield* Effect.clockWith((clock) => Effect.succeed(clock.currentTimeMillisUnsafe()))
+    const now = yield* currentTimeMillis
     const sending = yield* store.signals.send(run, { id, name, data }, now)
     if (sending === "late" || sending === "full") return yield* refused(refusals[sending])
     yield* wake(conductor, run, now)

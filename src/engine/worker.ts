@@ -1,5 +1,6 @@
 /** Drives whatever is due: new runs, woken ones, those whose owner died. */
 import * as Cause from "effect/Cause"
+import { currentTimeMillis } from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -57,7 +58,7 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
   const look = Effect.gen(function*() {
     const free = concurrency - fibers.size
     if (free <= 0) return poll
-    const now = yield* Effect.clockWith((clock) => Effect.succeed(clock.currentTimeMillisUnsafe()))
+    const now = yield* currentTimeMillis
     for (const [id, until] of later) if (until <= now) later.delete(id)
     const due = yield* store.runs.due(names, now, free + fibers.size + later.size)
     for (const run of due.filter((one) => isFree(one, now)).slice(0, free)) {

@@ -34,6 +34,8 @@ export const runStatuses: ReadonlyArray<RunStatus> = [
 const ended: ReadonlySet<RunStatus> = new Set(["completed", "cancelled", "compensated"])
 /** Nothing more will happen to a run with this status. */
 export const hasEnded = (status: RunStatus): boolean => ended.has(status)
+/** It stays as it is until somebody decides something about it, if it has not ended: whoever waits for it need not wait any longer. */
+export const hasStopped = (status: RunStatus): boolean => hasEnded(status) || status === "failed" || status === "quarantined"
 /** Somebody drives a run with this status, or did until it died. */
 export const isDriven = (status: RunStatus): boolean => status === "running" || status === "compensating"
 

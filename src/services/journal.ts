@@ -96,6 +96,11 @@ export class Journal {
     this.seq = head
   }
 
+  /** The journal of a run of ours, to write one thing behind what is there, durable before it is done. */
+  static end(run: RunRecord, keeping: Omit<Keeping, "durability">): Effect.Effect<Journal, StoreFailed> {
+    return Effect.map(keeping.store.events.head(run), (head) => new Journal(run, undefined, { ...keeping, durability: "sync" }, head))
+  }
+
   /** The journal of a run that has one already. */
   static open(run: RunRecord, flow: FlowIR | undefined, keeping: Keeping): Effect.Effect<Journal, StoreFailed> {
     const { events } = keeping.store
@@ -162,7 +167,7 @@ export class Journal {
     })
   }
 
-  /** The oldest signal of this name that nobody has received; it is the caller's until `putBack`. */
+  /** The oldest signal of this name that nobody has received; no other wait of this run is given it meanwhile. */
   pick(name: string): Effect.Effect<SignalRecord | undefined, StoreFailed> {
     return Effect.map(this.#store.signals.waiting(this.#run, name), (signals) => {
       const found = signals.find(({ id }) => !this.#picked.has(id))

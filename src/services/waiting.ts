@@ -41,9 +41,6 @@ export class Waiting {
   readonly #deadlines = new Set<{ readonly until: number }>()
   readonly #idle = Deferred.makeUnsafe<Suspension>()
 
-  /** The run is about to leave memory. */
-  isIdle = false
-
   constructor(clock: Clock) {
     this.#clock = clock
   }
@@ -55,6 +52,11 @@ export class Waiting {
   /** Done when every part of the run waits. */
   get idle(): Effect.Effect<Suspension> {
     return Deferred.await(this.#idle)
+  }
+
+  /** The run is about to leave memory. */
+  get isIdle(): boolean {
+    return Deferred.isDoneUnsafe(this.#idle)
   }
 
   /** Waits until something may have happened: a signal, a child's end, the time. */
@@ -121,7 +123,6 @@ export class Waiting {
     if (until !== undefined && until - this.now <= linger) return
     const waits = [...new Set([...this.#blocked].flatMap(({ signal }) => signal ?? []))]
     const children = [...this.#blocked].flatMap(({ child }) => child ?? [])
-    this.isIdle = true
     Deferred.doneUnsafe(this.#idle, Effect.succeed({ waits, until, children }))
   }
 }

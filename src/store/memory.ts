@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { RunNotFound, RunTakenOver, TransactionUnsupported } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
-import { hasEnded, type RunRecord } from "../model/run.ts"
+import { hasEnded, hasStopped, type RunRecord } from "../model/run.ts"
 import { pendingSignals, type SignalRecord } from "../model/signal.ts"
 import { type Change, Store } from "./store.ts"
 
@@ -55,7 +55,7 @@ export const memoryStore = (): Store["Service"] => {
     found.run = { ...found.run, ...changed, ...(over ? { due: undefined, waits: [] } : {}), updatedAt: at }
     const { waits } = changed
     if (waits !== undefined && found.signals.some((signal) => signal.taken === undefined && waits.includes(signal.name))) wake(found.run.id, at)
-    if (found.run.parent !== undefined && (over || changed.status === "failed" || changed.status === "quarantined")) wake(found.run.parent, at)
+    if (found.run.parent !== undefined && changed.status !== undefined && hasStopped(changed.status)) wake(found.run.parent, at)
   }
   return Store.of({
     name: "memory",

@@ -8,14 +8,13 @@ import * as Fiber from "effect/Fiber"
 import type { Layer } from "effect/Layer"
 import type { AnyFlow, InputOf, ServicesOf } from "../../dsl/flow/flow.ts"
 import { makeHeddle } from "../engine/heddle.ts"
-import { open } from "../engine/serve.ts"
 import { eventPath } from "../model/event.ts"
 import { encodeError } from "../compile/record.ts"
 import { encodeValue } from "../model/value.ts"
 import { memoryStore } from "../store/memory.ts"
 import type { Store } from "../store/store.ts"
 import { jumpingClock } from "./clock.ts"
-import { type SentSignal, untilSignal } from "./harness.ts"
+import { launch, type SentSignal } from "./harness.ts"
 import { mocked, type Mocks, watched } from "./mock.ts"
 
 /** What a run writes, and so where it can be killed: before the write, or after it and before anybody knows. */
@@ -91,15 +90,11 @@ export async function crashEverywhere<F extends AnyFlow>(flow: F, input: InputOf
   let worked: Array<string> = []
   const prepared = watched(mocks === undefined ? flow : mocked(flow, mocks), ({ path }) => void worked.push(path))
 
+  // a signal is sent again by whoever resumes, and is the same one
+  const sent = signals.map((signal) => ({ id: signal.name, ...signal }))
   const attempt = (store: Store["Service"]): Effect.Effect<string, unknown> => {
-    const heddle = makeHeddle(store)
-    const ran = Effect.gen(function*() {
-      if (signals.length > 0) yield* heddle.start(open(prepared), input, { id: "run" })
-      for (const { name, payload, id = name } of signals) yield* heddle.signal(open(prepared), "run", name as never, payload as never, { id })
-      return yield* untilSignal(heddle, open(prepared), "run", heddle.run(open(prepared), input, { id: "run", onSuspend: "return" }))
-    }) as Effect.Effect<unknown, unknown>
-    const served = layer === undefined ? ran : Effect.provide(ran, layer as Layer<any>)
-    return Effect.map(Effect.exit(Effect.provideService(served, Clock, jumpingClock(Date.now()))), endOf)
+    const ran = launch(makeHeddle(store), prepared, input, "run", sent, layer)
+    return Effect.map(Effect.exit(Effect.provideService(ran, Clock, jumpingClock(Date.now()))), endOf)
   }
   /** Kills at the n-th write; `undefined` if the run has fewer. */
   const killed = async (store: Store["Service"], at: number, fate: Fate): Promise<string | undefined> => {

@@ -1,6 +1,6 @@
 /** Running a flow in a test: in memory, on a clock that jumps, with mocks, signals and services; and what can be asked of it afterwards. */
 import * as Cause from "effect/Cause"
-import { Clock } from "effect/Clock"
+import { Clock, currentTimeMillis } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Layer } from "effect/Layer"
@@ -62,13 +62,8 @@ export async function testFlow<F extends AnyFlow>(flow: F, input: InputOf<F>, op
   const calls: Array<StepContext> = []
   const prepared = watched(mocks === undefined ? flow : mocked(flow, mocks), (step) => void calls.push(step))
   const heddle = makeHeddle(store)
-  const ran = Effect.gen(function*() {
-    if (signals.length > 0) yield* heddle.start(open(prepared), input, { id })
-    for (const { name, payload, id: signal } of signals) yield* heddle.signal(open(prepared), id, name as never, payload as never, { id: signal })
-    return yield* untilSignal(heddle, open(prepared), id, heddle.run(open(prepared), input, { id, onSuspend: "return" }))
-  }) as Effect.Effect<OutputOf<F>, FailureOf<F> | RunError>
-  const served = layer === undefined ? ran : Effect.provide(ran, layer as Layer<any>)
-  const exit = await Effect.runPromiseExit(clock === "real" ? served : Effect.provideService(served, Clock, jumpingClock(clock.getTime())))
+  const ran: Effect.Effect<OutputOf<F>, FailureOf<F> | RunError> = launch(heddle, prepared, input, id, signals, layer)
+  const exit = await Effect.runPromiseExit(clock === "real" ? ran : Effect.provideService(ran, Clock, jumpingClock(clock.getTime())))
   const run = await Effect.runPromise(Effect.orElseSucceed(store.runs.get(id), () => undefined))
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a run that was not created has not succeeded
   if (run === undefined) throw Cause.squash((exit as Exit.Failure<never, unknown>).cause)
@@ -85,8 +80,27 @@ export async function testFlow<F extends AnyFlow>(flow: F, input: InputOf<F>, op
   }
 }
 
+/** Sends the signals, then sees the run to its end, or to a signal that was not sent. */
+export function launch(
+  heddle: Heddle["Service"],
+  given: AnyFlow,
+  input: unknown,
+  id: string,
+  signals: ReadonlyArray<SentSignal>,
+  layer: Layer<any> | undefined,
+): Effect.Effect<any, any> {
+  const flow = open(given)
+  const ran = Effect.gen(function*() {
+    if (signals.length > 0) yield* heddle.start(flow, input, { id })
+    for (const { name, payload, id: signal } of signals) yield* heddle.signal(flow, id, name as never, payload as never, { id: signal })
+    return yield* untilSignal(heddle, flow, id, heddle.run(flow, input, { id, onSuspend: "return" }))
+  })
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the flow needs is in the layer, as its type has asked for
+  return (layer === undefined ? ran : Effect.provide(ran, layer)) as Effect.Effect<any, any>
+}
+
 /** Sees a run through all its waits for a time; one for a signal that does not come ends it with `RunSuspended`. */
-export const untilSignal = (
+const untilSignal = (
   heddle: Heddle["Service"],
   flow: ReturnType<typeof open>,
   id: string,
@@ -94,7 +108,7 @@ export const untilSignal = (
 ): Effect.Effect<any, any, any> =>
   Effect.catchIf(run, (error): error is RunSuspended => error instanceof RunSuspended && error.until !== undefined, ({ until = 0 }) =>
     Effect.andThen(
-      Effect.clockWith((clock) => Effect.sleep(Math.max(0, until - clock.currentTimeMillisUnsafe()))),
+      Effect.flatMap(currentTimeMillis, (now) => Effect.sleep(Math.max(0, until - now))),
       untilSignal(heddle, flow, id, heddle.resume(flow, id, { onSuspend: "return" })),
     ))
 

@@ -10,6 +10,7 @@ import type { AnyFlow } from "heddle"
 import { mortalStore } from "heddle/testing"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { encodeValue } from "../../src/model/value.ts"
+import { launch, type SentSignal } from "../../src/testing/harness.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { logged } from "./logged.ts"
 import { flowOf } from "./patterns.ts"
@@ -19,7 +20,7 @@ interface Target {
   readonly flow: AnyFlow
   readonly input?: unknown
   readonly services?: Context.Context<never>
-  readonly signals?: ReadonlyArray<{ readonly name: string; readonly payload: unknown; readonly id: string }>
+  readonly signals?: ReadonlyArray<SentSignal>
 }
 const { flow, input, services, signals = [] } = (target.endsWith(".ts") ? await import(pathToFileURL(target).href) : flowOf(target)) as Target
 
@@ -28,13 +29,8 @@ const program = Effect.scoped(
   Effect.flatMap(openSqlite(file, { synchronous: "normal" }), (store) => {
     const mortal = mortalStore(store, Number(at), fate, () => Effect.sync(() => process.kill(process.pid, "SIGKILL")))
     writes = mortal.writes
-    const heddle = makeHeddle(mortal.store)
-    const given = logged(flow, (path) => appendFileSync(log, `${path}\n`)) as never
-    return Effect.gen(function*() {
-      if (signals.length > 0) yield* heddle.start(given, input as never, { id: "run" })
-      for (const { name, payload, id } of signals) yield* heddle.signal(given, "run", name as never, payload as never, { id })
-      return yield* heddle.run(given, input as never, { id: "run" })
-    }) as Effect.Effect<unknown>
+    const given = logged(flow, (path) => appendFileSync(log, `${path}\n`))
+    return launch(makeHeddle(mortal.store), given, input, "run", signals, undefined)
   }),
 )
 const exit = await Effect.runPromiseExit(services === undefined ? program : Effect.provideContext(program, services))

@@ -96,6 +96,19 @@ it("nobody goes on with a run before its interrupted steps have finalized", asyn
   expect(log).toEqual(["start1", "end1", "start2"])
 })
 
+it("a run that is paused while its interrupted step finalizes is paused, and nobody goes on with it between", async () => {
+  const heddle = makeHeddle(memoryStore())
+  let n = 0
+  const flow = seq("fin").step("s", () => (n++, Effect.onInterrupt(Effect.never, () => Effect.sleep(30))))
+  const first = Effect.runFork(heddle.run(flow, undefined, { id: "r" }))
+  await sleep(10)
+  const second = failure(heddle.run(flow, undefined, { id: "r" }))
+  first.interruptUnsafe()
+  await go(heddle.pause("r", { reason: "wait" }))
+  expect(await second).toMatchObject({ _tag: "RunPaused" })
+  expect([await status(heddle, "r"), n]).toEqual(["paused", 1])
+})
+
 it("every attempt of a nested flow is undone, also those that were given up", async () => {
   const store = memoryStore()
   const undone: Array<unknown> = []

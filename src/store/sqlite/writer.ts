@@ -3,7 +3,7 @@ import type { DatabaseSync } from "node:sqlite"
 import * as Effect from "effect/Effect"
 import type { Transaction } from "../../../dsl/ir/node.ts"
 import { RunTakenOver, type StoreFailed } from "../../model/error.ts"
-import { hasEnded, type RunRecord } from "../../model/run.ts"
+import { hasEnded, hasStopped, type RunRecord } from "../../model/run.ts"
 import type { Acknowledge, Append, Change } from "../store.ts"
 import { storeFailure } from "./database.ts"
 
@@ -161,7 +161,7 @@ export class Writer {
     this.#change.run(nr, status ?? null, over || "due" in rest ? 1 : 0, over ? null : rest.due ?? null, listed, version ?? null, fingerprint ?? null, now)
     if (takes !== undefined) this.#take.run(seq, nr, takes)
     if (waits !== undefined && listed !== null) this.#wakeForSignal.run(nr, now, listed)
-    if (run.parent !== undefined && (over || status === "failed" || status === "quarantined")) this.#wakeParent.run(run.parent, now)
+    if (run.parent !== undefined && status !== undefined && hasStopped(status)) this.#wakeParent.run(run.parent, now)
   }
 
   #enqueue(entry: Entry): void {
