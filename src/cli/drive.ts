@@ -1,6 +1,7 @@
 /** What commands that drive runs share: finding a run's flow, and seeing it to its end. */
 import type * as Effect from "effect/Effect"
-import type { Heddle, ResumeOptions } from "../engine/heddle.ts"
+import type { Heddle } from "../engine/heddle.ts"
+import type { ResumeOptions } from "../engine/start.ts"
 import { RunSuspended } from "../model/error.ts"
 import type { Durability } from "../store/store.ts"
 import { withEngine, withExisting } from "./engine.ts"

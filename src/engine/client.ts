@@ -15,10 +15,11 @@ import type { SqliteOptions } from "../store/sqlite/database.ts"
 import { openSqlite } from "../store/sqlite/store.ts"
 import type { RunFilter } from "../store/store.ts"
 import type { CommandOptions } from "./control.ts"
-import { type EnqueueOptions, type Heddle, type HeddleOptions, makeHeddle, type ResumeOptions, type SignalOptions, type StartOptions } from "./heddle.ts"
+import { type Heddle, makeHeddle, type SignalOptions } from "./heddle.ts"
 import type { Plan } from "./plan.ts"
 import type { PruneOptions } from "./retention.ts"
 import { open, type ServedFlow, settled } from "./serve.ts"
+import type { EnqueueOptions, HeddleOptions, ResumeOptions, StartOptions } from "./start.ts"
 import type { WorkerOptions } from "./worker.ts"
 
 export interface ClientOptions<Services> extends HeddleOptions, SqliteOptions {

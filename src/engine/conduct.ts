@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import { encode } from "../../dsl/ir/encode.ts"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
+import { after } from "../compile/program.ts"
 import { encodeError, stored } from "../compile/record.ts"
 import { RunConflict, RunOwned, RunPaused, RunQuarantined, RunSuspended, StepThrew, tagOf } from "../model/error.ts"
 import { comings } from "../model/event.ts"
@@ -131,7 +132,7 @@ export class Conductor {
 
   /** Drives a run that has just been created, to its end. */
   begin(flow: FlowIR, run: RunRecord, input: unknown, how: Settling): Any<unknown> {
-    return Effect.flatMap(Effect.exit(this.conduct(flow, run, { input }, how)), (exit) => this.#stopped(flow, run.id, exit, how))
+    return this.#stopped(flow, run.id, this.conduct(flow, run, { input }, how), how)
   }
 
   /** Drives until the run ends or waits, and writes that it waits. */
@@ -211,13 +212,12 @@ export class Conductor {
   #take(flow: FlowIR, run: RunRecord, how: Settling): Any<unknown> {
     return Effect.gen({ self: this }, function*() {
       const claimed = yield* this.claim(flow, run)
-      const exit = yield* Effect.exit(this.conduct(flow, claimed, undefined, how))
-      return yield* this.#stopped(flow, run.id, exit, { ...how, retries: false, unpauses: false })
+      return yield* this.#stopped(flow, run.id, this.conduct(flow, claimed, undefined, how), { ...how, retries: false, unpauses: false })
     })
   }
 
-  #stopped(flow: FlowIR, id: string, exit: Exit.Exit<Driven, unknown>, how: Settling): Any<unknown> {
-    return Effect.flatMap(exit, (driven) => ("output" in driven ? Effect.succeed(driven.output) : this.settle(flow, id, how, true)))
+  #stopped(flow: FlowIR, id: string, conducted: Any<Driven>, how: Settling): Any<unknown> {
+    return Effect.flatMap(conducted, (driven) => ("output" in driven ? Effect.succeed(driven.output) : this.settle(flow, id, how, true)))
   }
 
   /** Gives the run to this process: counts the deaths of its owners, and brings it to the flow as it is now. */
@@ -249,26 +249,26 @@ export class Conductor {
     input: unknown,
     more: Pick<RunRecord, "id" | "source" | "parent" | "origin"> & { readonly at?: number | undefined },
   ): Any<{ readonly created: boolean; readonly run: RunRecord; readonly parsed: unknown }> {
-    return Effect.gen({ self: this }, function*() {
-      const { at, ...given } = more
-      const parsed = yield* parseInput(flow, input)
-      const encoded = yield* stored("input", () => encodeValue(input))
-      const print = yield* this.save(flow)
-      const driven = at === undefined ?
-        { status: "running" as const, owner, due: this.live.lease } :
-        { status: "pending" as const, owner: "", due: at }
-      const { created, run } = yield* this.#store.runs.create({
-        ...given,
-        ...driven,
-        flow: flow.name,
-        version: flow.version,
-        fingerprint: print,
-        input: encoded,
-      })
-      if (!created && run.flow !== flow.name) return yield* new RunConflict({ run: run.id, differs: "flow" })
-      if (!created && run.input !== encoded) return yield* new RunConflict({ run: run.id, differs: "input" })
-      return { created, run, parsed }
-    })
+    const { at, ...given } = more
+    return Effect.flatMap(
+      parseInput(flow, input),
+      (parsed) =>
+        Effect.flatMap(
+          after(stored("input", () => encodeValue(input)), (encoded) => Effect.map(this.save(flow), (print) => [encoded, print] as const)),
+          ([encoded, print]) => {
+            const { name, version } = flow
+            const driven = at === undefined ?
+              { status: "running" as const, owner, due: this.live.lease } :
+              { status: "pending" as const, owner: "", due: at }
+            const creating = this.#store.runs.create({ ...given, ...driven, flow: name, version, fingerprint: print, input: encoded })
+            return Effect.flatMap(creating, ({ created, run }) => {
+              if (!created && run.flow !== name) return Effect.fail(new RunConflict({ run: run.id, differs: "flow" }))
+              if (!created && run.input !== encoded) return Effect.fail(new RunConflict({ run: run.id, differs: "input" }))
+              return Effect.succeed({ created, run, parsed })
+            })
+          },
+        ),
+    )
   }
 
   /** Cancels a child that its parent has given up. */

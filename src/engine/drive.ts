@@ -50,7 +50,9 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
 
 /** A run's input as the flow's schema makes it. */
 export const parseInput = (flow: FlowIR, input: unknown): Effect.Effect<unknown, InputInvalid> =>
-  Effect.mapError(validate(flow.input, input), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
+  flow.input === undefined ?
+    Effect.succeed(input) :
+    Effect.mapError(validate(flow.input, input), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
 
 /** What a run that has just been created is given. */
 export interface Fresh {

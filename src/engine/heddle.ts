@@ -1,70 +1,33 @@
 /** The service that runs flows: start, resume, signal, command, look. */
 import { randomUUID } from "node:crypto"
 import { Service } from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
 import type { AnyMark, PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
 import type { Flow } from "../../dsl/flow/flow.ts"
-import { check } from "../../dsl/ir/check.ts"
-import type { FlowIR } from "../../dsl/ir/node.ts"
-import {
-  type BundleInvalid,
-  type CommandRefused,
-  FlowInvalid,
-  InputInvalid,
-  type RunConflict,
-  type RunError,
-  type RunNotFound,
-  type SignalRefused,
-  type StoreFailed,
-} from "../model/error.ts"
+import type { BundleInvalid, CommandRefused, FlowInvalid, RunConflict, RunError, RunNotFound, SignalRefused, StoreFailed } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
-import { isRunId, type RunRecord, type RunStatus } from "../model/run.ts"
+import type { RunRecord, RunStatus } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
 import type { CurrentStep } from "../services/current-step.ts"
-import { type Listener, Listeners } from "../services/listeners.ts"
+import type { Listener } from "../services/listeners.ts"
 import { layerMemory as storeMemory } from "../store/memory.ts"
 import type { SqliteOptions } from "../store/sqlite/database.ts"
 import { layerSqlite as storeSqlite } from "../store/sqlite/store.ts"
-import { type Durability, type RunFilter, Store } from "../store/store.ts"
+import { type RunFilter, Store } from "../store/store.ts"
 import { exportRun, importRun } from "./bundle.ts"
-import { Conductor } from "./conduct.ts"
 import { type Command, type CommandOptions, Control } from "./control.ts"
-import { LiveRuns } from "./live.ts"
 import type { Plan } from "./plan.ts"
 import { compact, prune, type PruneOptions } from "./retention.ts"
 import { sendSignal } from "./send.ts"
+import { admitted, type EnqueueOptions, type HeddleOptions, type ResumeOptions, Starter, type StartOptions } from "./start.ts"
 import { startWorker, type Worker, type WorkerOptions } from "./worker.ts"
 
-export interface ResumeOptions {
-  /** When a step counts as done: `sync` (default) once it is durable, `async` at once, `exit` when the run ends. */
-  readonly durability?: Durability | undefined
-  /** When the run waits for a signal or a time: stay until it has ended (default), or fail with `RunSuspended`. */
-  readonly onSuspend?: "wait" | "return" | undefined
-}
-export interface StartOptions extends ResumeOptions {
-  /** Names the run: starting it again with the same input gives the same run, its result included. Default: a new id. */
-  readonly id?: string | undefined
-  /** `file#export` of the flow, kept so that the command line can find it again. */
-  readonly source?: string | undefined
-}
-export interface EnqueueOptions extends Pick<StartOptions, "id" | "source"> {
-  /** When it shall begin; default: now. */
-  readonly at?: Date | undefined
-}
 export interface SignalOptions {
   /** A second signal with the same id is dropped. Default: a new id. */
   readonly id?: string | undefined
 }
-export interface HeddleOptions {
-  /** How long a run belongs to its process without a sign of life, default 30 seconds; then others take it over. */
-  readonly lease?: Duration.Input | undefined
-  /** A run whose process died so often in a row without getting on is quarantined, default 5. */
-  readonly poisoned?: number | undefined
-}
-
 type AnyOf<Needs> = Flow<any, any, any, Needs>
 type Running<Output, Failure, Needs> = Effect.Effect<Output, Failure | RunError, Exclude<Needs, CurrentStep | AnyMark>>
 
@@ -174,51 +137,23 @@ export class Heddle extends Service<Heddle, Shape>()("heddle/Heddle") {
 }
 
 /** The service on an open store. */
-export function makeHeddle(store: Store["Service"], { lease = "30 seconds", poisoned = 5 }: HeddleOptions = {}): Shape {
-  const listeners = new Listeners()
-  const keeping = { store, listeners, durability: "sync" } as const
-  const conductor = new Conductor({ store, listeners }, new LiveRuns(store, Duration.toMillis(lease)), poisoned)
+export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Shape {
+  const starter = new Starter(store, options)
+  const { conductor, listeners } = starter
   const control = new Control(conductor)
   const known = <A, E>(id: string, use: (run: RunRecord) => Effect.Effect<A, E>) => Effect.flatMap(store.runs.get(id), use)
 
-  const valid = (flow: FlowIR): Effect.Effect<void, FlowInvalid> =>
-    Effect.suspend(() => {
-      const problems = check(flow).filter(({ level }) => level === "error")
-      return problems.length === 0 ? Effect.void : Effect.fail(new FlowInvalid({ flow: flow.name, problems }))
-    })
-  const validId = (flow: FlowIR, id: string): Effect.Effect<void, InputInvalid> =>
-    isRunId(id) ?
-      Effect.void :
-      Effect.fail(new InputInvalid({ flow: flow.name, path: "", issues: [{ path: "id", message: "a run id is 1 to 256 characters of A-Z a-z 0-9 . _ : -" }] }))
-
-  const run = (flow: FlowIR, input: unknown, { id = randomUUID(), durability = "sync", onSuspend = "wait", source }: StartOptions, origin?: string) =>
-    Effect.gen(function*() {
-      yield* valid(flow)
-      yield* validId(flow, id)
-      const { created, run: record, parsed } = yield* conductor.create(flow, input, { id, source, parent: undefined, origin })
-      const how = { durability, onSuspend, retries: false, unpauses: false }
-      return yield* created ? conductor.begin(flow, record, parsed, how) : conductor.settle(flow, id, how)
-    })
-  const resume = (flow: FlowIR, id: string, { durability = "sync", onSuspend = "wait" }: ResumeOptions) =>
-    Effect.andThen(valid(flow), conductor.settle(flow, id, { durability, onSuspend, retries: true, unpauses: true }))
-
   // oxlint-disable typescript/no-unsafe-type-assertion -- output, failure and needs are in the flow's type and erased in its program
   return Heddle.of({
-    run: (flow, input, options = {}) => run(flow.ir, input, options) as Effect.Effect<never>,
-    start: ({ ir }, input, { id = randomUUID(), source, at } = {}) =>
-      Effect.gen(function*() {
-        yield* valid(ir)
-        yield* validId(ir, id)
-        const { run: record } = yield* conductor.create(ir, input, { id, source, parent: undefined, origin: undefined, at: at?.getTime() ?? Date.now() })
-        conductor.news(id)
-        return record
-      }) as Effect.Effect<RunRecord, RunError>,
-    resume: (flow, id, options = {}) => resume(flow.ir, id, options) as Effect.Effect<never>,
-    retry: (flow, id, options = {}) => Effect.andThen(control.permitted(id, "retry", options), resume(flow.ir, id, options)) as Effect.Effect<never>,
+    run: (flow, input, options) => starter.run(flow.ir, input, options) as Effect.Effect<never>,
+    start: (flow, input, options) => starter.start(flow.ir, input, options) as Effect.Effect<RunRecord, RunError>,
+    resume: (flow, id, options) => starter.resume(flow.ir, id, options) as Effect.Effect<never>,
+    retry: (flow, id, options = {}) => Effect.andThen(control.permitted(id, "retry", options), starter.resume(flow.ir, id, options)) as Effect.Effect<never>,
     rerun: (flow, id, options = {}) =>
-      Effect.flatMap("input" in options ? Effect.succeed(options.input) : control.inputOf(id), (input) => run(flow.ir, input, options, id)) as Effect.Effect<
-        never
-      >,
+      Effect.flatMap(
+        "input" in options ? Effect.succeed(options.input) : control.inputOf(id),
+        (input) => starter.run(flow.ir, input, options, id),
+      ) as Effect.Effect<never>,
     fork: (flow, id, path, options = {}) => {
       const as = options.as ?? randomUUID()
       return Effect.map(Effect.tap(control.fork(flow.ir, id, path, as, options), () => Effect.sync(() => conductor.news(as))), (plan) => ({ ...plan, run: as }))
@@ -234,13 +169,13 @@ export function makeHeddle(store: Store["Service"], { lease = "30 seconds", pois
     signals: (id) => known(id, (record) => store.signals.list(record)),
     worker: (flows, options = {}) =>
       Effect.andThen(
-        Effect.forEach(flows, ({ ir }) => valid(ir)),
+        Effect.forEach(flows, ({ ir }) => admitted(ir, undefined, () => Effect.void)),
         Effect.acquireRelease(startWorker(conductor, flows.map(({ ir }) => ir), options), ({ stop }) => stop),
       ),
     prune: (options = {}) => prune(store, options),
     compact: (id) => known(id, (record) => compact(store, record)),
     export: (id) => exportRun(store, id),
-    import: (bundle, as) => importRun(keeping, bundle, as),
+    import: (bundle, as) => importRun({ ...conductor.keeping, durability: "sync" }, bundle, as),
     listen: (listener) => listeners.add(listener),
   })
   // oxlint-enable typescript/no-unsafe-type-assertion

@@ -7,8 +7,8 @@ import type { RunError } from "../model/error.ts"
 import { memoryStore } from "../store/memory.ts"
 import { openSqlite } from "../store/sqlite/store.ts"
 import type { Store } from "../store/store.ts"
-import { type Heddle, makeHeddle, type StartOptions } from "./heddle.ts"
 import { open, type ServedFlow, settled } from "./serve.ts"
+import { Starter, type StartOptions } from "./start.ts"
 
 export interface RunOptions<Services> extends StartOptions {
   /** A SQLite file, or `"memory"` (default). */
@@ -31,7 +31,7 @@ export function run<F extends AnyFlow, Services = never>(
   flow: ServedFlow<F, Services>,
   ...[input, options]: undefined extends InputOf<F> ? [input?: InputOf<F>, options?: RunOptions<Services>] : [input: InputOf<F>, options?: RunOptions<Services>]
 ): ResultAsync<OutputOf<F>, FailureOf<F> | RunError> {
-  return within(options, (heddle) => heddle.run(open(flow), input, options))
+  return within(options, (starter) => starter.run(open(flow).ir, input, options))
 }
 
 /**
@@ -45,14 +45,14 @@ export function resume<F extends AnyFlow, Services = never>(
   id: string,
   options: RunOptions<Services> & { readonly store: string },
 ): ResultAsync<OutputOf<F>, FailureOf<F> | RunError> {
-  return within(options, (heddle) => heddle.resume(open(flow), id, options))
+  return within(options, (starter) => starter.resume(open(flow).ir, id, options))
 }
 
 function within<Services>(
   options: RunOptions<Services> | undefined,
-  use: (heddle: Heddle["Service"]) => Effect.Effect<any, any, any>,
+  use: (starter: Starter) => Effect.Effect<any, any, any>,
 ): ResultAsync<any, any> {
   const { store = "memory", layer } = options ?? {}
-  const on = (kept: Store["Service"]) => use(makeHeddle(kept))
+  const on = (kept: Store["Service"]) => use(new Starter(kept))
   return settled(store === "memory" ? Effect.suspend(() => on(memoryStore())) : Effect.scoped(Effect.flatMap(openSqlite(store), on)), layer)
 }

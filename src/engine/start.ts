@@ -1,0 +1,89 @@
+/** Starting runs, and going on with them: what every door needs, and all that the door for single runs does. */
+import { randomUUID } from "node:crypto"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { check, type Problem } from "../../dsl/ir/check.ts"
+import type { FlowIR } from "../../dsl/ir/node.ts"
+import { FlowInvalid, InputInvalid } from "../model/error.ts"
+import { isRunId, type RunRecord } from "../model/run.ts"
+import { Listeners } from "../services/listeners.ts"
+import type { Durability, Store } from "../store/store.ts"
+import { Conductor } from "./conduct.ts"
+import { LiveRuns } from "./live.ts"
+
+export interface ResumeOptions {
+  /** When a step counts as done: `sync` (default) once it is durable, `async` at once, `exit` when the run ends. */
+  readonly durability?: Durability | undefined
+  /** When the run waits for a signal or a time: stay until it has ended (default), or fail with `RunSuspended`. */
+  readonly onSuspend?: "wait" | "return" | undefined
+}
+export interface StartOptions extends ResumeOptions {
+  /** Names the run: starting it again with the same input gives the same run, its result included. Default: a new id. */
+  readonly id?: string | undefined
+  /** `file#export` of the flow, kept so that the command line can find it again. */
+  readonly source?: string | undefined
+}
+export interface EnqueueOptions extends Pick<StartOptions, "id" | "source"> {
+  /** When it shall begin; default: now. */
+  readonly at?: Date | undefined
+}
+export interface HeddleOptions {
+  /** How long a run belongs to its process without a sign of life, default 30 seconds; then others take it over. */
+  readonly lease?: Duration.Input | undefined
+  /** A run whose process died so often in a row without getting on is quarantined, default 5. */
+  readonly poisoned?: number | undefined
+}
+
+/** Output, failure and needs are in the flow's type and erased in its program. */
+type Any<A> = Effect.Effect<A, any, any>
+
+export class Starter {
+  readonly listeners = new Listeners()
+  readonly conductor: Conductor
+
+  constructor(store: Store["Service"], { lease = 30_000, poisoned = 5 }: HeddleOptions = {}) {
+    this.conductor = new Conductor({ store, listeners: this.listeners }, new LiveRuns(store, Duration.toMillis(lease)), poisoned)
+  }
+
+  /** Starts a run and sees it to its end. */
+  run(flow: FlowIR, input: unknown, { id = randomUUID(), durability = "sync", onSuspend = "wait", source }: StartOptions = {}, origin?: string): Any<unknown> {
+    return admitted(
+      flow,
+      id,
+      () =>
+        Effect.flatMap(this.conductor.create(flow, input, { id, source, parent: undefined, origin }), ({ created, run, parsed }) => {
+          const how = { durability, onSuspend, retries: false, unpauses: false }
+          return created ? this.conductor.begin(flow, run, parsed, how) : this.conductor.settle(flow, id, how)
+        }),
+    )
+  }
+
+  /** Leaves a run for a worker to drive. */
+  start(flow: FlowIR, input: unknown, { id = randomUUID(), source, at }: EnqueueOptions = {}): Any<RunRecord> {
+    return admitted(flow, id, () =>
+      Effect.map(
+        this.conductor.create(flow, input, { id, source, parent: undefined, origin: undefined, at: at?.getTime() ?? Date.now() }),
+        ({ run }) => (this.conductor.news(id), run),
+      ))
+  }
+
+  /** Goes on with a run where it stopped. */
+  resume(flow: FlowIR, id: string, { durability = "sync", onSuspend = "wait" }: ResumeOptions = {}): Any<unknown> {
+    return admitted(flow, undefined, () => this.conductor.settle(flow, id, { durability, onSuspend, retries: true, unpauses: true }))
+  }
+}
+
+/** `work`, if the flow can be run at all, and under this id. */
+export const admitted = <A>(flow: FlowIR, id: string | undefined, work: () => Any<A>): Any<A> =>
+  Effect.suspend(() => {
+    const refused = refusal(flow, id)
+    return refused === undefined ? work() : Effect.fail(refused)
+  })
+
+const refusal = (flow: FlowIR, id: string | undefined): FlowInvalid | InputInvalid | undefined => {
+  const problems = check(flow).filter(isError)
+  if (problems.length > 0) return new FlowInvalid({ flow: flow.name, problems })
+  if (id === undefined || isRunId(id)) return undefined
+  return new InputInvalid({ flow: flow.name, path: "", issues: [{ path: "id", message: "a run id is 1 to 256 characters of A-Z a-z 0-9 . _ : -" }] })
+}
+const isError = ({ level }: Problem): boolean => level === "error"
