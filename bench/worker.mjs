@@ -25,7 +25,7 @@ process.on("message", async ({ key, budget }) => {
   try {
     process.send({ milliseconds: key in workloads ? await round(key, budget) : undefined })
   } catch (error) {
-    process.send({ error: String(error?.stack ?? error) })
+    process.send({ error: String(error?.stack ?? error?.message ?? error) })
   }
 })
 process.send({ ready: true })

@@ -74,7 +74,7 @@ export default {
       const { nr } = db.prepare("SELECT nr FROM runs WHERE id = 'whole'").get()
       const { id } = db.prepare("SELECT id FROM events WHERE run = ? AND kind = 'loop.iterated' ORDER BY id DESC LIMIT 1").get(nr)
       db.prepare("DELETE FROM events WHERE run = ? AND id > ?").run(nr, id)
-      db.prepare("UPDATE runs SET status = 'running', owner = owner WHERE nr = ?").run(nr)
+      db.prepare("UPDATE runs SET status = 'running', crashes = 0 WHERE nr = ?").run(nr)
       db.prepare("UPDATE runs SET owner = ?").run(`${hostname()}:999999`)
       db.close()
       const began = performance.now()

@@ -9,61 +9,62 @@ import { pendingSignals, type Sending } from "../../model/signal.ts"
 import { Store } from "../store.ts"
 import { openDatabase, type SqliteOptions, storeFailure } from "./database.ts"
 import { toEvent, toRun, toSignal } from "./rows.ts"
+import { Statement } from "./statement.ts"
 import { span, Writer } from "./writer.ts"
 
-const statements = (db: DatabaseSync) => ({
-  create: db.prepare(
+const statements = (sql: (text: string) => Statement) => ({
+  create: sql(
     `INSERT INTO runs (id, flow, version, fingerprint, status, input, source, owner, fence, due, parent, origin, created_at, updated_at)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, ?12, ?12) ON CONFLICT (id) DO NOTHING`,
   ),
-  get: db.prepare("SELECT * FROM runs WHERE id = ?"),
-  list: db.prepare(
+  get: sql("SELECT * FROM runs WHERE id = ?"),
+  list: sql(
     `SELECT * FROM runs WHERE (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR parent = ?3)
      AND (?4 IS NULL OR updated_at < ?4) ORDER BY nr DESC LIMIT ?5`,
   ),
-  children: db.prepare("SELECT * FROM runs WHERE parent = ?1 ORDER BY nr DESC LIMIT ?2"),
-  claim: db.prepare(
+  children: sql("SELECT * FROM runs WHERE parent = ?1 ORDER BY nr DESC LIMIT ?2"),
+  claim: sql(
     `UPDATE runs SET owner = ?1, fence = fence + 1, due = ?2, status = ?3, waits = '[]', crashes = coalesce(?4, crashes),
      crashed_at = coalesce(?5, crashed_at), updated_at = ?6 WHERE id = ?7 AND fence = ?8 AND status = ?9`,
   ),
-  release: db.prepare(
+  release: sql(
     `UPDATE runs SET owner = '', due = ?1, status = CASE status WHEN 'running' THEN 'pending' ELSE status END, updated_at = ?2
      WHERE id = ?3 AND fence = ?4 AND due IS NOT NULL`,
   ),
-  renew: db.prepare("UPDATE runs SET due = ?1 WHERE owner = ?2 AND status IN ('running', 'compensating')"),
-  due: db.prepare("SELECT * FROM runs WHERE due <= ?1 AND flow IN (SELECT value FROM json_each(?2)) ORDER BY due LIMIT ?3"),
-  nextDue: db.prepare("SELECT due FROM runs WHERE due IS NOT NULL AND flow IN (SELECT value FROM json_each(?1)) ORDER BY due LIMIT 1"),
-  look: db.prepare("SELECT * FROM runs WHERE id IN (SELECT value FROM json_each(?1))"),
-  nudge: db.prepare("UPDATE runs SET due = min(coalesce(due, ?1), ?1) WHERE id = ?2 AND status = 'suspended'"),
-  dataVersion: db.prepare("PRAGMA data_version"),
-  copy: db.prepare(
+  renew: sql("UPDATE runs SET due = ?1 WHERE owner = ?2 AND status IN ('running', 'compensating')"),
+  due: sql("SELECT * FROM runs WHERE due <= ?1 AND flow IN (SELECT value FROM json_each(?2)) ORDER BY due LIMIT ?3"),
+  nextDue: sql("SELECT due FROM runs WHERE due IS NOT NULL AND flow IN (SELECT value FROM json_each(?1)) ORDER BY due LIMIT 1"),
+  look: sql("SELECT * FROM runs WHERE id IN (SELECT value FROM json_each(?1))"),
+  nudge: sql("UPDATE runs SET due = min(coalesce(due, ?1), ?1) WHERE id = ?2 AND status = 'suspended'"),
+  dataVersion: sql("PRAGMA data_version"),
+  copy: sql(
     `INSERT INTO events (id, run, at, kind, parent, name, data)
      SELECT id - ?1 * ${span} + ?2 * ${span}, ?2, at, kind, parent, name, data FROM events WHERE id > ?1 * ${span} AND id <= ?1 * ${span} + ?3`,
   ),
-  removeRun: db.prepare("DELETE FROM runs WHERE nr = ?"),
-  removeEvents: db.prepare("DELETE FROM events WHERE id >= ? AND id < ?"),
-  removeSignals: db.prepare("DELETE FROM signals WHERE run = ?"),
-  removeEvent: db.prepare("DELETE FROM events WHERE id = ?"),
-  under: db.prepare("SELECT * FROM events WHERE run = ? AND parent = ? ORDER BY id"),
-  last: db.prepare("SELECT * FROM events WHERE run = ? AND parent = ? AND kind = ? ORDER BY id DESC LIMIT 1"),
-  at: db.prepare("SELECT * FROM events WHERE id = ?"),
-  since: db.prepare("SELECT * FROM events WHERE id > ? AND id < ? ORDER BY id"),
-  head: db.prepare("SELECT max(id) AS id FROM events WHERE id >= ? AND id < ?"),
-  sent: db.prepare("SELECT count(*) AS n FROM signals WHERE run = ? AND id = ?"),
-  pending: db.prepare("SELECT count(*) AS n FROM signals WHERE run = ? AND taken IS NULL AND late = 0"),
-  send: db.prepare("INSERT INTO signals (run, id, name, data, at, late) VALUES (?, ?, ?, ?, ?, ?)"),
-  wake: db.prepare(
+  removeRun: sql("DELETE FROM runs WHERE nr = ?"),
+  removeEvents: sql("DELETE FROM events WHERE id >= ? AND id < ?"),
+  removeSignals: sql("DELETE FROM signals WHERE run = ?"),
+  removeEvent: sql("DELETE FROM events WHERE id = ?"),
+  under: sql("SELECT * FROM events WHERE run = ? AND parent = ? ORDER BY id"),
+  last: sql("SELECT * FROM events WHERE run = ? AND parent = ? AND kind = ? ORDER BY id DESC LIMIT 1"),
+  at: sql("SELECT * FROM events WHERE id = ?"),
+  since: sql("SELECT * FROM events WHERE id > ? AND id < ? ORDER BY id"),
+  head: sql("SELECT max(id) AS id FROM events WHERE id >= ? AND id < ?"),
+  sent: sql("SELECT count(*) AS n FROM signals WHERE run = ? AND id = ?"),
+  pending: sql("SELECT count(*) AS n FROM signals WHERE run = ? AND taken IS NULL AND late = 0"),
+  send: sql("INSERT INTO signals (run, id, name, data, at, late) VALUES (?, ?, ?, ?, ?, ?)"),
+  wake: sql(
     `UPDATE runs SET due = min(coalesce(due, ?2), ?2) WHERE nr = ?1 AND status = 'suspended' AND EXISTS (SELECT 1 FROM json_each(waits) WHERE value = ?3)`,
   ),
-  waiting: db.prepare("SELECT * FROM signals WHERE run = ? AND name = ? AND taken IS NULL AND late = 0 ORDER BY nr"),
-  signals: db.prepare("SELECT * FROM signals WHERE run = ? ORDER BY nr"),
-  saveFlow: db.prepare("INSERT INTO flows (fingerprint, encoded) VALUES (?, ?) ON CONFLICT DO NOTHING"),
-  getFlow: db.prepare("SELECT encoded FROM flows WHERE fingerprint = ?"),
+  waiting: sql("SELECT * FROM signals WHERE run = ? AND name = ? AND taken IS NULL AND late = 0 ORDER BY nr"),
+  signals: sql("SELECT * FROM signals WHERE run = ? ORDER BY nr"),
+  saveFlow: sql("INSERT INTO flows (fingerprint, encoded) VALUES (?, ?) ON CONFLICT DO NOTHING"),
+  getFlow: sql("SELECT encoded FROM flows WHERE fingerprint = ?"),
 })
 
 /** A store on an open database. */
 export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & { readonly flush: () => void } {
-  const sql = statements(db)
+  const sql = statements((text) => new Statement(db, text))
   const attempt = <A>(operation: string, run: () => A): Effect.Effect<A, StoreFailed> =>
     Effect.suspend(() => {
       try {

@@ -6,6 +6,7 @@ import { RunTakenOver, type StoreFailed } from "../../model/error.ts"
 import { hasEnded, hasStopped, type RunRecord } from "../../model/run.ts"
 import type { Acknowledge, Append, Change } from "../store.ts"
 import { storeFailure } from "./database.ts"
+import { Statement } from "./statement.ts"
 
 /** Event numbers of one run; a run's events are `nr * span + seq`. */
 export const span = 16_777_216
@@ -38,19 +39,28 @@ export class Writer {
     this.#db = db
     this.#file = file
     this.#numbers = numbers
-    this.#insert = db.prepare(
+    this.#insert = new Statement(
+      db,
       "INSERT INTO events (id, run, at, kind, parent, name, data) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM runs WHERE nr = ?2 AND fence = ?8 AND id = ?9",
     )
-    this.#change = db.prepare(
+    this.#change = new Statement(
+      db,
       `UPDATE runs SET status = coalesce(?2, status), due = CASE WHEN ?3 THEN ?4 ELSE due END, waits = coalesce(?5, waits),
        version = coalesce(?6, version), fingerprint = coalesce(?7, fingerprint), updated_at = ?8 WHERE nr = ?1`,
     )
-    this.#take = db.prepare("UPDATE signals SET taken = ? WHERE run = ? AND id = ?")
-    this.#wakeForSignal = db.prepare(
+    this.#take = new Statement(
+      db,
+      "UPDATE signals SET taken = ? WHERE run = ? AND id = ?",
+    )
+    this.#wakeForSignal = new Statement(
+      db,
       `UPDATE runs SET due = ?2 WHERE nr = ?1 AND EXISTS
        (SELECT 1 FROM signals WHERE run = ?1 AND taken IS NULL AND late = 0 AND name IN (SELECT value FROM json_each(?3)))`,
     )
-    this.#wakeParent = db.prepare("UPDATE runs SET due = min(coalesce(due, ?2), ?2) WHERE id = ?1 AND status = 'suspended'")
+    this.#wakeParent = new Statement(
+      db,
+      "UPDATE runs SET due = min(coalesce(due, ?2), ?2) WHERE id = ?1 AND status = 'suspended'",
+    )
   }
 
   append(run: RunRecord, event: Append, acknowledge: Acknowledge, change: Change | undefined): Effect.Effect<void, Failure> {
