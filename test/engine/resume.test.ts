@@ -1,6 +1,6 @@
 import { Deferred, Effect, Fiber } from "effect"
 import { err, ok } from "neverthrow"
-import { atLeast, type FlowIR, merge, nest, seq, step } from "heddle"
+import { type AnyFlow, atLeast, merge, nest, seq, step } from "heddle"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
@@ -118,7 +118,7 @@ describe.each(Object.entries(flows))("crash at every append: %s", (_name, flow) 
       const run = await Effect.runPromise(kept.runs.get("r"))
       const recorded = new Set((await Effect.runPromise(kept.events.since(run, 0))).filter(({ kind }) => kind === "step.completed").map(eventPath))
       const again: Array<string> = []
-      const watched = logged(flow as { readonly ir: FlowIR }, (path) => again.push(path))
+      const watched = logged(flow as AnyFlow, (path) => again.push(path))
       const resumed = await Effect.runPromise(makeHeddle(kept).run(watched as never, undefined as never, { id: "r" }) as Effect.Effect<unknown>)
       expect(resumed, `append ${at} ${fate}`).toEqual(output)
       expect(again.filter((path) => recorded.has(path)), `append ${at} ${fate}`).toEqual([])
