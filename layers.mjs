@@ -8,6 +8,7 @@ export const layers = [
   "src/services",
   "src/compile",
   "src/engine",
+  "src/builtin",
   "src/docgen",
   "src/testing",
   "src/cli",

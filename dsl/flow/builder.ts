@@ -1,5 +1,6 @@
 /** The recorder behind `Chain`: every verb appends one frozen node to a copy. It knows nothing of types. */
 import type { StandardSchemaV1 } from "@standard-schema/spec"
+import type { Hook } from "../ir/hook.ts"
 import type { Ask, Block, Call, FlowIR, MergePolicy, Node, StepNode, WaitFor, Work } from "../ir/node.ts"
 import { type Compensating, compensation, retryPolicy } from "./compensation.ts"
 import { workOf } from "./definition.ts"
@@ -22,6 +23,8 @@ export interface FlowOptions<Name = string> {
   readonly output?: StandardSchemaV1
   /** One sentence for diagrams and docs. */
   readonly description?: string
+  /** Asked at every node of the flow, and where its runs begin and end. */
+  readonly hooks?: ReadonlyArray<Hook>
 }
 type InputSchema<O> = O extends { readonly input: infer S extends StandardSchemaV1 } ? S : StandardSchemaV1<void>
 type OutputIn<O> = O extends { readonly output: infer S extends StandardSchemaV1 } ? StandardSchemaV1.InferInput<S> : unknown
@@ -51,6 +54,7 @@ export function seq(given?: unknown, options: FlowOptions = {}): unknown {
       input: options.input,
       output: options.output,
       migrations: migrationsOf(options.migrations),
+      hooks: options.hooks ?? none,
     },
     nodes: [],
     guard: undefined,
@@ -67,8 +71,9 @@ interface Written {
 type Write = (block: Recorder) => Recorder
 type Writes = Readonly<Record<string, Write>>
 type Options = Readonly<Record<string, any>>
-type Shape<N extends Node> = N extends Node ? Omit<N, "name" | "binds" | "guard" | "description"> : never
+type Shape<N extends Node> = N extends Node ? Omit<N, "name" | "binds" | "guard" | "description" | "hooks"> : never
 
+const none: ReadonlyArray<Hook> = Object.freeze([])
 const isWrite = (value: unknown): value is Write => typeof value === "function"
 const carriedWork = (value: unknown): Work | undefined => {
   if (value instanceof Recorder) return { from: "flow", flow: value.ir, input: undefined, as: "inline" }
@@ -228,6 +233,7 @@ class Recorder {
       binds,
       guard,
       description: options["description"],
+      hooks: options["hooks"] ?? none,
     }
     const node = Object.freeze({ ...shape, ...common }) as Node
     return new Recorder({ ...this.#written, nodes: Object.freeze([...nodes, node]), guard: undefined })

@@ -2,6 +2,7 @@
 import type { JoinFailed } from "./failure.ts"
 import type { AnyFlow, Blocked, Chain, FailureOf, NeedsIn, OutputOf, UpdatesOf } from "./flow.ts"
 import type { Policy } from "./merge.ts"
+import type { NodeHook } from "./hook.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, At, BindBlock, Bound, Enter, Pass, ScopeOf } from "./scope.ts"
 import type { FlowTypeError } from "./type-error.ts"
@@ -30,6 +31,8 @@ interface Joining {
   readonly failure?: FailureMode
   /** One sentence for diagrams and docs. */
   readonly description?: string
+  /** Asked at this node only. */
+  readonly hooks?: ReadonlyArray<NodeHook<"parallel" | "each" | "fork">>
 }
 export interface ParallelOptions<Forks extends string> extends Joining {
   /** Forks that may fail: their output becomes optional, their error is reported and not raised. */

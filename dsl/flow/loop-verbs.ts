@@ -1,6 +1,7 @@
 /** `.loop`, `.break` and `.continue`: repeating a block. */
 import type { LoopExhausted } from "./failure.ts"
 import type { AnyFlow, Chain, FailureOf, NeedsIn, OutputOf, UpdatesOf } from "./flow.ts"
+import type { NodeHook } from "./hook.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, Bind, BindBlock, Bound, Enter, Jumped, Pass, ScopeOf } from "./scope.ts"
 import type { FlowTypeError } from "./type-error.ts"
@@ -15,6 +16,8 @@ interface Passes {
   readonly atMax?: "end" | "fail"
   /** One sentence for diagrams and docs. */
   readonly description?: string
+  /** Asked at this node only. */
+  readonly hooks?: ReadonlyArray<NodeHook<"loop">>
 }
 type Indexed<S extends AnyScope> = ScopeOf<Bind<S, "index", number>>
 

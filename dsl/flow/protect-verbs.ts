@@ -2,6 +2,7 @@
 import type { Input as Duration } from "effect/Duration"
 import type { ProtectTimedOut, TagOf, Untagged, WithTag } from "./failure.ts"
 import type { AnyFlow, Chain, FailureOf, MarksOf, NeedsIn, OutputOf, UpdatesOf } from "./flow.ts"
+import type { NodeHook } from "./hook.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, BindBlock, Enter, Pass, ScopeOf } from "./scope.ts"
 import type { FlowTypeError } from "./type-error.ts"
@@ -29,6 +30,8 @@ interface Boundary<S extends AnyScope, Failure> {
   readonly compensated?: true
   /** One sentence for diagrams and docs. */
   readonly description?: string
+  /** Asked at this node only. */
+  readonly hooks?: ReadonlyArray<NodeHook<"protect">>
 }
 /** `catch` handles the errors it names; `catchAll` must name every error the block can fail with. */
 export type ProtectOptions<S extends AnyScope, Failure> =

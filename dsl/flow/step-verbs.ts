@@ -3,6 +3,7 @@ import type { Input as Duration } from "effect/Duration"
 import type { StepContext } from "../ir/node.ts"
 import type { StepTimedOut, StepUncertain } from "./failure.ts"
 import type { AnyDefinition, Chain, FailureOf, InputOf, NeedsIn, OutputOf } from "./flow.ts"
+import type { NodeHook } from "./hook.ts"
 import type { BareMark } from "./mark.ts"
 import type { StepName, UpdateName } from "./names.ts"
 import type { AnyScope, At, Bind, Pass, ScopeOf } from "./scope.ts"
@@ -78,6 +79,8 @@ export interface StepOptions<Name extends string, S extends AnyScope, Result, Ti
   readonly delivery?: Delivery
   /** One sentence for diagrams and docs. */
   readonly description?: string
+  /** Asked at this node only. */
+  readonly hooks?: ReadonlyArray<NodeHook<"step" | "compensation", NoInfer<ValueOf<Result>>>>
 }
 type StepFailure<Result, Timeout, Delivery> = ErrorOf<Result> | TimeoutError<Timeout> | ([Delivery] extends [never] ? never : StepUncertain)
 

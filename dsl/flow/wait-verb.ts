@@ -3,6 +3,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec"
 import type { Input as Duration } from "effect/Duration"
 import type { WaitTimedOut } from "./failure.ts"
 import type { Chain } from "./flow.ts"
+import type { NodeHook } from "./hook.ts"
 import type { SignalMark } from "./mark.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, Bind, Pass, ScopeOf } from "./scope.ts"
@@ -10,6 +11,8 @@ import type { AnyScope, Bind, Pass, ScopeOf } from "./scope.ts"
 interface Described {
   /** One sentence for diagrams and docs. */
   readonly description?: string
+  /** Asked at this node only. */
+  readonly hooks?: ReadonlyArray<NodeHook<"wait">>
 }
 /** Waits for a message from outside. */
 interface ForSignal extends Described {

@@ -36,6 +36,14 @@ export const encode = (flow: FlowIR): EncodedFlow => ({
   body: encodeBlock(flow.body),
 })
 
+const texts = new WeakMap<FlowIR, string>()
+/** The structure of a flow as JSON, made once: a program may run one flow many times, each on a store of its own. */
+export const encodedText = (flow: FlowIR): string => {
+  const text = texts.get(flow) ?? JSON.stringify(encode(flow))
+  texts.set(flow, text)
+  return text
+}
+
 const encodeBlock = (block: Block): EncodedBlock => block.nodes.map(encodeNode)
 const mode = (failure: FailureMode): string => (typeof failure === "string" ? failure : `atLeast(${failure.atLeast})`)
 const block = (label: string, inner: Block) => ({ label, block: encodeBlock(inner), returns: inner.returns !== undefined })
@@ -126,6 +134,7 @@ function encodeNode(node: Node): EncodedNode {
     guarded: node.guard !== undefined,
     ...(node.description === undefined ? {} : { description: node.description }),
     ...parts,
+    shape: node.hooks.length === 0 ? parts.shape : { ...parts.shape, hooks: node.hooks.map(({ point }) => point) },
     text: node.guard === undefined ? parts.text : { guard: sourceText(node.guard), ...parts.text },
   }
 }

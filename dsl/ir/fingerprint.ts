@@ -36,6 +36,7 @@ const tuning = new Set([
   "rollback",
   "for",
   "until",
+  "hooks",
 ])
 /** What of a block decides where its records lie, as plain data that can be compared. */
 export const structure = (body: EncodedBlock): unknown =>

@@ -1,6 +1,7 @@
 /** The whole language on one page: what a flow consists of, as frozen data. */
 import type { Input as Duration } from "effect/Duration"
 import type { StandardSchemaV1 } from "@standard-schema/spec"
+import type { Hook } from "./hook.ts"
 
 /** The values a node reads: `input`, and each bound name. */
 export type Values = Readonly<Record<string, unknown>>
@@ -25,6 +26,8 @@ interface Common {
   readonly guard: Ask | undefined
   /** One sentence for diagrams and docs. */
   readonly description: string | undefined
+  /** Asked at this node only. */
+  readonly hooks: ReadonlyArray<Hook>
 }
 
 export interface RetryPolicy {
@@ -202,6 +205,8 @@ export interface FlowIR {
   readonly output: StandardSchemaV1 | undefined
   /** From a version to the next: the names bound so far, as the next version has them. */
   readonly migrations: Readonly<Record<number, Migration>>
+  /** Asked at every node, and where a run begins and ends. */
+  readonly hooks: ReadonlyArray<Hook>
   readonly body: Block
 }
 export type Migration = (state: Values) => Values

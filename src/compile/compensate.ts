@@ -8,6 +8,7 @@ import { eventPath, type RunEvent } from "../model/event.ts"
 import { dataOf } from "../services/journal.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
 import type { RunContext } from "./frame.ts"
+import { hooksAt } from "./hooked.ts"
 import type { Run } from "./program.ts"
 import { encodeError } from "./record.ts"
 import { settle } from "./settle.ts"
@@ -54,7 +55,7 @@ export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<U
       const work = policy === undefined ?
         Effect.fail(new Error("the flow no longer says how to undo this step")) :
         Effect.catchDefect(undo(run, event, path, node as StepNode, policy), (defect) => Effect.fail(defect))
-      const failure = yield* Effect.matchEffect(work, {
+      const failure = yield* Effect.matchEffect(hookedUndo(run, path, event, work), {
         onSuccess: () => Effect.as(run.journal.appendSync("compensation.completed", event.parent, event.name, `{"of":${event.seq}}`), undefined),
         onFailure: (error) =>
           isStoreError(error) ?
@@ -69,6 +70,19 @@ export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<U
       if (policy?.onFailure === "stop") break
     }
     return failures
+  })
+}
+
+/** Hooks may leave a compensation out; then it counts as done. */
+const hookedUndo = (run: RunContext, path: string, event: RunEvent, work: Run<unknown>): Run<unknown> => {
+  if (run.hooks === undefined) return work
+  return Effect.gen(function*() {
+    const output = yield* run.journal.output(event)
+    const told = () => ({ scope: {}, output })
+    const before = yield* hooksAt(run, "compensation.before", path, told)
+    if (before?.decided?.decision.does === "skip") return undefined
+    yield* Effect.tapError(work, (error) => hooksAt(run, "compensation.error", path, () => ({ ...told(), error })))
+    return yield* hooksAt(run, "compensation.after", path, told)
   })
 }
 

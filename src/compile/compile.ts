@@ -4,6 +4,7 @@ import type { Block, Node } from "../../dsl/ir/node.ts"
 import { ownNames, visit } from "../../dsl/ir/walk.ts"
 import { compileEach } from "./each.ts"
 import type { Frame } from "./frame.ts"
+import { hooked } from "./hooked.ts"
 import { ask, instrument } from "./instrument.ts"
 import { compileJump } from "./jump.ts"
 import { compileLoop } from "./loop.ts"
@@ -59,14 +60,17 @@ const inOrder = (programs: ReadonlyArray<Program>): (frame: Frame) => Run<Jump> 
 const compileNode = (node: Node): Program =>
   instrument(
     node,
-    visit<Body>(node, {
-      step: (step) => compileStep(step, compile),
-      when: (when) => compileWhen(when, compile),
-      loop: (loop) => compileLoop(loop, compile),
-      jump: (jump) => compileJump(jump, compile),
-      each: (each) => compileEach(each, compile),
-      parallel: (parallel) => compileParallel(parallel, compile),
-      protect: (protect) => compileProtect(protect, compile),
-      wait: (wait) => compileWait(wait, compile),
-    }),
+    hooked(
+      node,
+      visit<Body>(node, {
+        step: (step) => compileStep(step, compile),
+        when: (when) => compileWhen(when, compile),
+        loop: (loop) => compileLoop(loop, compile),
+        jump: (jump) => compileJump(jump, compile),
+        each: (each) => compileEach(each, compile),
+        parallel: (parallel) => compileParallel(parallel, compile),
+        protect: (protect) => compileProtect(protect, compile),
+        wait: (wait) => compileWait(wait, compile),
+      }),
+    ),
   )

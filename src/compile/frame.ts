@@ -1,6 +1,7 @@
 /** One block of one run while it is going: what it can read, what it changed, what is recorded of it. */
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
+import type { RunHooks } from "../services/hooks.ts"
 import type { Journal, Recorded } from "../services/journal.ts"
 import type { Waiting } from "../services/waiting.ts"
 import type { Run } from "./program.ts"
@@ -23,6 +24,12 @@ export interface RunContext {
   readonly waiting: Waiting | undefined
   /** The node at a path as it is written. */
   readonly node: (written: string) => Node | undefined
+  /** Where somebody may be asked; `undefined` where nobody would ever be. */
+  readonly hooks: RunHooks | undefined
+  /** Ends the run as cancelled, from inside. */
+  readonly cancel: (reason: string) => Run<never>
+  /** Has another flow started as a run of its own, once for each `key`. */
+  readonly spawn: (flow: FlowIR, input: unknown, key: string) => Run<void>
   /** Runs another flow as a run of its own, for the step at `path`. */
   readonly child: (flow: FlowIR, input: unknown, path: string, generation: number) => Run<unknown>
 }
@@ -64,6 +71,11 @@ export class Frame {
   bind(name: string, value: unknown, ref: Ref): void {
     this.scope[name] = value
     this.#refs[name] = ref
+  }
+
+  /** This frame, for a step that reads other values. */
+  reading(scope: Record<string, unknown>): Frame {
+    return new Frame(this.run, this.path, scope, this.#own, this.recorded, this.#outer, this.#before)
   }
 
   /** Gives a bound name a new value. */

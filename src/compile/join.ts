@@ -2,11 +2,12 @@
 import * as Effect from "effect/Effect"
 import type { EachNode, ParallelNode } from "../../dsl/ir/node.ts"
 import { insidePath } from "../../dsl/ir/path.ts"
-import { JoinFailed } from "../model/error.ts"
+import { isStoreError, JoinFailed } from "../model/error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
 import { errorOf, type Known, type Recorded } from "../services/journal.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot, Updates } from "./frame.ts"
+import { hooksAt } from "./hooked.ts"
 import { ask } from "./instrument.ts"
 import { after, type BlockProgram, type Outcome, type Run } from "./program.ts"
 import { encodeError, encodeOutcome, inlineRef, readUpdates, stored } from "./record.ts"
@@ -75,11 +76,26 @@ class Runner {
 
   /** Runs the fork, or answers what is recorded of it; fails with the fork's own error. */
   run(): Run<Won> {
-    const { journal } = this.#frame.run
-    const { label, scope, block } = this.#fork
+    const { label, scope } = this.#fork
     if (this.#known?.completed !== undefined) return this.#answer(this.#known.completed)
     if (this.#known?.failed !== undefined) return Effect.fail(errorOf(this.#known.failed))
     const at = eventPath({ parent: this.#path, name: label })
+    if (this.#frame.run.hooks === undefined) return this.#perform(at)
+    const told = { scope, fork: label }
+    const asks = (point: "fork.before" | "fork.after" | "fork.error", more: object): Run<unknown> =>
+      hooksAt(this.#frame.run, point, this.#path, () => ({ ...told, ...more }) as never)
+    return Effect.andThen(
+      asks("fork.before", {}),
+      Effect.tap(
+        Effect.tapError(this.#perform(at), (error) => isStoreError(error) ? Effect.succeed(undefined) : asks("fork.error", { error })),
+        ({ value }) => asks("fork.after", { output: value }),
+      ),
+    )
+  }
+
+  #perform(at: string): Run<Won> {
+    const { journal } = this.#frame.run
+    const { label, scope, block } = this.#fork
     return after(
       enter(this.#frame, at, scope, block, this.#past),
       ({ outcome, updates }) =>

@@ -7,8 +7,9 @@ import type { Ref, RunEvent } from "../model/event.ts"
 import { dataOf, type Known } from "../services/journal.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot } from "./frame.ts"
+import { hooksAt } from "./hooked.ts"
 import { ask } from "./instrument.ts"
-import { after, type BlockProgram, type CompileNode, type Outcome, type Run } from "./program.ts"
+import { after, type BlockProgram, type CompileNode, type Jump, type Outcome, type Run } from "./program.ts"
 import { encodeUpdates, inlineRef, readUpdates, stored } from "./record.ts"
 
 export const compileLoop: CompileNode<LoopNode> = (node, compileBlock) => {
@@ -123,15 +124,26 @@ class Loop {
     if (this.#items !== undefined) scope["item"] = this.#items[index]
     const past = this.#past
     this.#past = undefined
+    if (this.#frame.run.hooks === undefined) return this.#run(index, scope, past)
+    return Effect.flatMap(
+      hooksAt(this.#frame.run, "loop.iteration", this.#path, () => ({ scope, index })),
+      (verdict) => verdict?.decided?.decision.does === "skip" ? this.#passed(index, undefined) : this.#run(index, scope, past),
+    )
+  }
+
+  #run(index: number, scope: Record<string, unknown>, past: Known | undefined): Run<void> {
     return after(enter(this.#frame, passPath(this.#path, index), scope, this.#body, past, this.#updates), ({ outcome, jump, updates }) => {
       if (updates !== undefined) { for (const [name, slot] of updates) this.#change(name, slot) }
-      const ref = jump === undefined ? this.#kept.add(outcome) : undefined
-      return after(jump === "break" ? Effect.succeed(false) : this.#goesOn(index + 1), (again) => {
-        this.again = again
-        this.#index = index + 1
-        // the last pass needs no record of its own: the loop's follows at once
-        return again ? this.#recordPass(index, ref) : Effect.void
-      })
+      return this.#passed(index, jump === undefined ? this.#kept.add(outcome) : undefined, jump)
+    })
+  }
+
+  #passed(index: number, ref: Ref | undefined, jump?: Jump): Run<void> {
+    return after(jump === "break" ? Effect.succeed(false) : this.#goesOn(index + 1), (again) => {
+      this.again = again
+      this.#index = index + 1
+      // the last pass needs no record of its own: the loop's follows at once
+      return again ? this.#recordPass(index, ref) : Effect.void
     })
   }
 

@@ -7,6 +7,7 @@ import { errorOf } from "../services/journal.ts"
 import { compensate, isUndoable, standing } from "./compensate.ts"
 import { limited } from "./deadline.ts"
 import { inside, open } from "./enter.ts"
+import { hooksAt } from "./hooked.ts"
 import type { Frame, Updates } from "./frame.ts"
 import type { CompileNode, Outcome, Run } from "./program.ts"
 import { encodeError, encodeUpdates, readUpdates } from "./record.ts"
@@ -57,7 +58,10 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
           const updates = node.rollback ? undefined : own.updates
           const kept = updates === undefined ? "" : `,"updates":${JSON.stringify(encodeUpdates(updates))}`
           const caught = run.journal.append("protect.caught", frame.path, node.name, data(`,"tag":${JSON.stringify(tagOf(error) ?? "error")}${kept}`))
-          return Effect.flatMap(caught, () => handle(error, updates))
+          return Effect.flatMap(
+            caught,
+            () => Effect.andThen(hooksAt(run, "protect.caught", path, () => ({ scope: frame.scope, error })), handle(error, updates)),
+          )
         }
         if (!undoable) return Effect.fail(error)
         return Effect.flatMap(

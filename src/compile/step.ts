@@ -119,6 +119,10 @@ const checkInput = (flow: string, path: string, schema: FlowIR["input"], value: 
 const checkOutput = (flow: string, path: string, schema: FlowIR["output"], value: unknown) =>
   Effect.mapError(validate(schema, value), (issues) => new OutputInvalid({ flow, path, issues }))
 
+/** What an earlier attempt recorded inside is not the next one's. */
+export const flowRetried = ({ path: parent, run: { journal } }: Frame, path: string, name: string, tries: number): Run<void> =>
+  Effect.flatMap(journal.append("flow.retried", parent, name, `{"attempts":${tries}}`), () => Effect.sync(() => journal.forget(path, journal.seq)))
+
 /** Another flow as the work of this step: its own scope, in the same run or in one of its own. */
 const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" }>, compileBlock: CompileBlock): Attempt => {
   const given = (frame: Frame, path: string): Run<unknown> =>
@@ -134,11 +138,7 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
   return (frame, path, past, tries) =>
     Effect.gen(function*() {
       const { journal } = frame.run
-      // what an earlier attempt recorded inside is not this one's
-      if (tries > 1) {
-        yield* journal.append("flow.retried", frame.path, name, `{"attempts":${tries}}`)
-        journal.forget(path, journal.seq)
-      }
+      if (tries > 1) yield* flowRetried(frame, path, name, tries)
       if (past?.retried !== undefined) journal.forget(path, past.retried.seq)
       const scope = { input: yield* checkInput(flow.name, path, flow.input, yield* given(frame, path)) }
       const { outcome } = yield* enter(frame, path, scope, block, past)

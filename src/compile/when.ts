@@ -4,6 +4,7 @@ import type { WhenNode } from "../../dsl/ir/node.ts"
 import { NoCase } from "../model/error.ts"
 import { dataOf } from "../services/journal.ts"
 import { enter } from "./enter.ts"
+import { hooksAt } from "./hooked.ts"
 import { ask } from "./instrument.ts"
 import type { CompileNode, Outcome, Run } from "./program.ts"
 import { inlineRef, stored } from "./record.ts"
@@ -28,7 +29,10 @@ export const compileWhen: CompileNode<WhenNode> = (node, compileBlock) => {
     }
     return Effect.gen(function*() {
       const value = yield* ask(path, () => node.on(frame.scope))
-      const label = yield* decide(path, value)
+      const chosen = yield* decide(path, value)
+      const cases = node.form === "if" ? ["yes", "no"] : [...blocks.keys()]
+      const verdict = frame.run.hooks === undefined ? undefined : yield* hooksAt(frame.run, "when.decided", path, () => ({ scope: frame.scope, chosen, cases }))
+      const label = verdict?.decided?.decision.does === "redirect" ? verdict.decided.decision.to : chosen
       // the matched value is kept only where the label does not already say it
       const kept = node.form === "match" && typeof value !== "string" ? yield* stored(path, () => `,"ref":${JSON.stringify(inlineRef(value))}`) : ""
       yield* frame.run.journal.append("when.decided", frame.path, node.name, `{"chosen":${JSON.stringify(label)}${kept}}`)

@@ -42,7 +42,7 @@ export function runChild(
 }
 
 /** The same child for the same step, whoever asks. */
-const childId = (parent: string, name: string, path: string): string => {
+export const childId = (parent: string, name: string, path: string): string => {
   const hash = createHash("sha256").update(`${parent}/${path}`).digest("hex").slice(0, 20)
   const id = `${name.replaceAll(/[^A-Za-z0-9._:-]/g, "-").slice(0, 200)}-${hash}`
   return isRunId(id) ? id : `child-${hash}`

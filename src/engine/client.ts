@@ -9,6 +9,7 @@ import type { PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
 import type { CommandRefused, FlowInvalid, RunConflict, RunError, RunNotFound, SignalRefused, StoreFailed } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
+import type { Hook } from "../../dsl/ir/hook.ts"
 import type { Listener } from "../services/listeners.ts"
 import { memoryStore } from "../store/memory.ts"
 import type { SqliteOptions } from "../store/sqlite/database.ts"
@@ -116,6 +117,10 @@ export class Client<Services> {
   /** Deletes ended runs; gives what was, or would be, deleted. */
   prune(options?: PruneOptions): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
     return this.#do(this.#heddle.prune(options))
+  }
+  /** Asks `hook` in the runs that are driven here from now on; gives the function that ends it. */
+  hook(hook: Hook): () => void {
+    return this.#heddle.hook(hook)
   }
   /** Tells `listener` everything that happens in this process; gives the function that ends it. */
   listen(listener: Listener): () => void {

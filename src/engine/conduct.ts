@@ -5,7 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { encode } from "../../dsl/ir/encode.ts"
+import { encodedText } from "../../dsl/ir/encode.ts"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { after } from "../compile/program.ts"
@@ -15,8 +15,9 @@ import { comings } from "../model/event.ts"
 import { hasStopped, isDriven, type RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
+import type { Hooks } from "../services/hooks.ts"
 import type { Durability } from "../store/store.ts"
-import { runChild } from "./child.ts"
+import { childId, runChild } from "./child.ts"
 import { drive, type Driven, ending, type Fresh, parseInput } from "./drive.ts"
 import type { Live, LiveRuns } from "./live.ts"
 import { adopt } from "./migrate.ts"
@@ -37,13 +38,15 @@ type Any<A> = Effect.Effect<A, any, any>
 export class Conductor {
   readonly keeping: Omit<Keeping, "durability">
   readonly live: LiveRuns
+  readonly hooks: Hooks
   readonly #poisoned: number
   readonly #saved = new Set<string>()
   readonly #news = new Set<() => void>()
 
-  constructor(keeping: Omit<Keeping, "durability">, live: LiveRuns, poisoned: number) {
+  constructor(keeping: Omit<Keeping, "durability">, live: LiveRuns, hooks: Hooks, poisoned: number) {
     this.keeping = keeping
     this.live = live
+    this.hooks = hooks
     this.#poisoned = poisoned
   }
 
@@ -68,7 +71,7 @@ export class Conductor {
     const print = fingerprint(flow)
     if (this.#saved.has(print)) return Effect.succeed(print)
     this.#saved.add(print)
-    return Effect.as(this.#store.flows.save(print, encoded(flow)), print)
+    return Effect.as(this.#store.flows.save(print, encodedText(flow)), print)
   }
 
   /** Drives a run that is ours in a fiber of its own; everybody who asks for it meanwhile waits for the same end. */
@@ -83,6 +86,8 @@ export class Conductor {
         listeners,
         durability,
         alone: () => this.live.size === 1,
+        hooks: this.hooks,
+        spawn: (other: FlowIR, input: unknown, key: string) => this.#spawn(run, other, input, key),
         child: (childFlow: FlowIR, input: unknown, path: string, generation: number) =>
           runChild(this, here, childFlow, input, generation === 0 ? path : `${path}#${generation}`, how),
         waits: (waiting: Live["waiting"]) => (here.waiting = waiting),
@@ -243,6 +248,13 @@ export class Conductor {
     })
   }
 
+  /** Leaves a run of another flow for a worker, on behalf of `run`; asked again, it is the same one. */
+  #spawn(run: RunRecord, flow: FlowIR, input: unknown, key: string): Any<void> {
+    const id = childId(run.id, flow.name, key)
+    const creating = this.create(flow, input, { id, source: undefined, parent: undefined, origin: run.id, at: Date.now() })
+    return Effect.map(creating, () => this.news(id))
+  }
+
   /** Creates the run, or finds the one that has its id, and says which. */
   create(
     flow: FlowIR,
@@ -273,14 +285,6 @@ export class Conductor {
 
   /** Cancels a child that its parent has given up. */
   giveUp!: (id: string, flow: FlowIR) => Effect.Effect<unknown, unknown>
-}
-
-const known = new WeakMap<FlowIR, string>()
-/** The structure of a flow as JSON, made once: a program may run one flow many times, each on a store of its own. */
-const encoded = (flow: FlowIR): string => {
-  const text = known.get(flow) ?? JSON.stringify(encode(flow))
-  known.set(flow, text)
-  return text
 }
 
 /** How often its owners died in a row without getting on. */

@@ -1,11 +1,13 @@
 /** One run from where it is to where it stops: its end, or a wait. First runs and resumed ones take the same way. */
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
 import { childOf, walk } from "../../dsl/ir/walk.ts"
 import { compensate, isUndoable, standing } from "../compile/compensate.ts"
 import { compile } from "../compile/compile.ts"
 import { Frame, type RunContext } from "../compile/frame.ts"
+import { hooksAt } from "../compile/hooked.ts"
 import type { Outcome, Run } from "../compile/program.ts"
 import { encodeError, encodeOutcome, stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
@@ -13,11 +15,15 @@ import { CompensationFailed, InputInvalid, isStoreError, OutputInvalid, RunCance
 import type { RunRecord } from "../model/run.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
 import { dataOf, errorOf, Journal, type Keeping } from "../services/journal.ts"
+import type { Hooks } from "../services/hooks.ts"
 import { type Suspension, Waiting } from "../services/waiting.ts"
 import type { Store } from "../store/store.ts"
 
 export interface Driving extends Keeping {
   readonly child: RunContext["child"]
+  readonly hooks: Hooks
+  /** Has another flow started as a run of its own, once for each key. */
+  readonly spawn: RunContext["spawn"]
   /** Told who can be rung when something happens to the run. */
   readonly waits: (waiting: Waiting) => void
 }
@@ -31,22 +37,48 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
     const journal = fresh === undefined ? yield* Journal.open(run, flow, driving) : new Journal(run, flow, driving, 0)
     const waiting = waits ? new Waiting(yield* Effect.clockWith(Effect.succeed)) : undefined
     if (waiting !== undefined) driving.waits(waiting)
-    const context: RunContext = { id: run.id, flow: flow.name, journal, waiting, node: (path) => nodes.get(path), child: driving.child }
-    const input = fresh === undefined ? yield* recordedInput(flow, run, driving.store) : fresh.input
-    journal.input = input
-    yield* fresh === undefined ? journal.begin("run.resumed", "{}") : journal.begin("run.started", startedData(run, fresh.input))
+    const hooks = driving.hooks.of(flow, (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)))
+    const cancelled = hooks === undefined ? undefined : Deferred.makeUnsafe<never, RunCancelled>()
+    const context: RunContext = {
+      id: run.id,
+      flow: flow.name,
+      journal,
+      waiting,
+      node: (path) => nodes.get(path),
+      hooks,
+      cancel: (reason) => Effect.andThen(Deferred.fail(cancelled!, new RunCancelled({ run: run.id, reason })), Effect.never),
+      spawn: driving.spawn,
+      child: driving.child,
+    }
+    const begin = (input: unknown) => {
+      journal.input = input
+      return fresh === undefined ? journal.begin("run.resumed", "{}") : journal.begin("run.started", startedData(run, input))
+    }
+    const given = fresh === undefined ? yield* recordedInput(flow, run, driving.store) : fresh.input
+    if (hooks === undefined || fresh === undefined) yield* begin(given)
     if (journal.compensating !== undefined) {
       const { cancelled, reason = "" } = dataOf(journal.compensating)
       return yield* undoAll(context, cancelled === true ? new RunCancelled({ run: run.id, reason }) : errorOf(journal.compensating))
     }
-    const ended = Effect.matchCauseEffect(program(flow, context, input, fresh !== undefined), {
+    const body = journal.seq > 0 ?
+      program(flow, context, given, fresh !== undefined) :
+      Effect.flatMap(admitted(flow, context, given), (input) => Effect.andThen(begin(input), program(flow, context, input, true)))
+    const ended = Effect.matchCauseEffect(cancelled === undefined ? body : Effect.raceFirst(body, Deferred.await(cancelled)), {
       onSuccess: (outcome) => Effect.map(complete(flow, context, outcome), (output): Driven => ({ output })),
-      onFailure: (cause) => fail(flow, context, cause),
+      // what never began is refused, and says so
+      onFailure: (cause) => journal.seq > 0 ? fail(flow, context, cause) : Effect.andThen(begin(given), fail(flow, context, cause)),
     })
     if (waiting === undefined) return yield* ended
     return yield* Effect.raceFirst(ended, Effect.map(waiting.idle, (suspended): Driven => ({ suspended })))
   })
 }
+
+/** The input of a new run, as hooks let it through. */
+const admitted = (flow: FlowIR, run: RunContext, input: unknown): Run<unknown> =>
+  Effect.flatMap(
+    hooksAt(run, "run.before", "", () => ({ scope: { input }, input })),
+    (verdict) => verdict === undefined || verdict.told.input === input ? Effect.succeed(input) : parseInput(flow, verdict.told.input),
+  )
 
 /** A run's input as the flow's schema makes it. */
 export const parseInput = (flow: FlowIR, input: unknown): Effect.Effect<unknown, InputInvalid> =>
@@ -100,17 +132,30 @@ const program = (flow: FlowIR, run: RunContext, input: unknown, fresh: boolean):
   })
 }
 
-const complete = (flow: FlowIR, run: RunContext, { value, ref }: Outcome): Run<unknown> =>
+const complete = (flow: FlowIR, run: RunContext, outcome: Outcome): Run<unknown> =>
   Effect.matchCauseEffect(
     Effect.flatMap(
-      Effect.mapError(validate(flow.output, value), (issues) => new OutputInvalid({ flow: flow.name, path: "", issues })),
-      (output) =>
-        Effect.map(stored("", () => encodeOutcome(flow.output === undefined ? { value: output, ref } : { value: output }, true)), (data) => ({ output, data })),
+      approved(run, outcome),
+      ({ value, ref }) => recordable(flow, value, ref),
     ),
     {
       onSuccess: ({ output, data }) => Effect.as(run.journal.append("run.completed", "", "", data, { status: "completed" }), output),
       onFailure: (cause) => fail(flow, run, cause),
     },
+  )
+
+/** A run's outcome, as hooks let it through. */
+const approved = (run: RunContext, outcome: Outcome): Run<Outcome> =>
+  Effect.map(
+    hooksAt(run, "run.after", "", () => ({ scope: { input: run.journal.input }, input: run.journal.input, output: outcome.value })),
+    (verdict) => verdict?.decided?.decision.does === "replace" ? { value: verdict.decided.decision.value } : outcome,
+  )
+
+const recordable = (flow: FlowIR, value: unknown, ref: Outcome["ref"]): Run<{ readonly output: unknown; readonly data: string }> =>
+  Effect.flatMap(
+    Effect.mapError(validate(flow.output, value), (issues) => new OutputInvalid({ flow: flow.name, path: "", issues })),
+    (output) =>
+      Effect.map(stored("", () => encodeOutcome(flow.output === undefined ? { value: output, ref } : { value: output }, true)), (data) => ({ output, data })),
   )
 
 /** A failure ends the run and is recorded, after what was done is undone; an interruption leaves it to be resumed. */
@@ -119,19 +164,25 @@ const fail = (flow: FlowIR, run: RunContext, cause: Cause.Cause<unknown>): Run<n
   if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
   const error = Cause.squash(cause)
   if (isStoreError(error)) return Effect.failCause(cause)
+  const stopped = error instanceof RunCancelled
   const ended = Effect.suspend(() => {
     const end = journal.undone ? "compensated" : "failed"
-    return Effect.flatMap(journal.append(`run.${end}`, "", "", errorData(error), { status: end, due: undefined }), () => Effect.failCause(cause))
+    const written = stopped ? cancelled(journal, error) : journal.append(`run.${end}`, "", "", errorData(error), { status: end, due: undefined })
+    return Effect.flatMap(written, () => Effect.failCause(cause))
   })
-  if (!isUndoable(flow.body)) return ended
-  return Effect.flatMap(
+  const settled = !isUndoable(flow.body) ? ended : Effect.flatMap(
     standing(run, ""),
-    (events) =>
-      events.length === 0 ?
-        ended :
-        Effect.flatMap(journal.append("run.compensating", "", "", errorData(error), { status: "compensating" }), () => undoAll(run, error)),
+    (events) => {
+      if (events.length === 0) return ended
+      const data = stopped ? JSON.stringify({ cancelled: true, reason: error.reason }) : errorData(error)
+      return Effect.flatMap(journal.append("run.compensating", "", "", data, { status: "compensating" }), () => undoAll(run, error))
+    },
   )
+  return stopped || run.hooks === undefined ?
+    settled :
+    Effect.andThen(hooksAt(run, "run.error", "", () => ({ scope: { input: journal.input }, input: journal.input, error })), settled)
 }
+const cancelled = (journal: Journal, { reason }: RunCancelled) => journal.append("run.cancelled", "", "", JSON.stringify({ reason }), { status: "cancelled" })
 const errorData = (error: unknown): string => `{"error":${encodeError(error)}}`
 
 /** Undoes everything the run did, and ends it with `error`. */
@@ -143,7 +194,7 @@ const undoAll = (run: RunContext, error: unknown): Run<never> =>
       return Effect.flatMap(journal.append("run.failed", "", "", errorData(failed), { status: "failed", due: undefined }), () => Effect.fail(failed))
     }
     const written = error instanceof RunCancelled ?
-      journal.append("run.cancelled", "", "", JSON.stringify({ reason: error.reason }), { status: "cancelled" }) :
+      cancelled(journal, error) :
       journal.append("run.compensated", "", "", errorData(error), { status: "compensated" })
     return Effect.flatMap(written, () => Effect.fail(error))
   })

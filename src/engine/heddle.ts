@@ -4,6 +4,7 @@ import { Service } from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
+import type { Hook } from "../../dsl/ir/hook.ts"
 import type { AnyMark, PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
 import type { Flow } from "../../dsl/flow/flow.ts"
 import type { BundleInvalid, CommandRefused, FlowInvalid, RunConflict, RunError, RunNotFound, SignalRefused, StoreFailed } from "../model/error.ts"
@@ -104,6 +105,8 @@ interface Shape {
   readonly export: (id: string) => Effect.Effect<string, StoreFailed | RunNotFound>
   /** Brings in what `export` gave, under its own id or another. */
   readonly import: (bundle: string, as?: string) => Effect.Effect<RunRecord, StoreFailed | RunNotFound | RunConflict | BundleInvalid>
+  /** Asks `hook` in the runs that are driven here from now on; gives the function that ends it. */
+  readonly hook: (hook: Hook) => () => void
   /** Tells `listener` everything that happens in this process from now on; gives the function that ends it. */
   readonly listen: (listener: Listener) => () => void
 }
@@ -129,11 +132,14 @@ export class Heddle extends Service<Heddle, Shape>()("heddle/Heddle") {
 
   /** On the `Store` of the context. */
   static readonly layer: Layer.Layer<Heddle, never, Store> = Layer.effect(Heddle, Effect.map(Store, (store) => makeHeddle(store)))
+  /** The same with a lease, hooks and limits of one's own. */
+  static readonly layerWith = (options: HeddleOptions): Layer.Layer<Heddle, never, Store> =>
+    Layer.effect(Heddle, Effect.map(Store, (store) => makeHeddle(store, options)))
   /** In this process only. */
   static readonly layerMemory: Layer.Layer<Heddle> = Heddle.layer.pipe(Layer.provide(storeMemory))
   /** In one SQLite file. */
   static readonly layerSqlite = (file: string, options?: SqliteOptions & HeddleOptions): Layer.Layer<Heddle, StoreFailed> =>
-    Layer.effect(Heddle, Effect.map(Store, (store) => makeHeddle(store, options))).pipe(Layer.provide(storeSqlite(file, options)))
+    Heddle.layerWith(options ?? {}).pipe(Layer.provide(storeSqlite(file, options)))
 }
 
 /** The service on an open store. */
@@ -176,6 +182,7 @@ export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Sh
     compact: (id) => known(id, (record) => compact(store, record)),
     export: (id) => exportRun(store, id),
     import: (bundle, as) => importRun({ ...conductor.keeping, durability: "sync" }, bundle, as),
+    hook: (hook) => starter.hooks.add(hook),
     listen: (listener) => listeners.add(listener),
   })
   // oxlint-enable typescript/no-unsafe-type-assertion

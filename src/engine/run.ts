@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { Layer } from "effect/Layer"
 import type { ResultAsync } from "neverthrow"
+import type { Hook } from "../../dsl/ir/hook.ts"
 import type { AnyFlow, FailureOf, InputOf, OutputOf } from "../../dsl/flow/flow.ts"
 import type { RunError } from "../model/error.ts"
 import { memoryStore } from "../store/memory.ts"
@@ -15,6 +16,8 @@ export interface RunOptions<Services> extends StartOptions {
   readonly store?: string
   /** The services that the flow's steps ask for. */
   readonly layer?: Layer<Services>
+  /** Asked at every node of this run, and where it begins and ends. */
+  readonly hooks?: ReadonlyArray<Hook>
 }
 
 /**
@@ -52,7 +55,7 @@ function within<Services>(
   options: RunOptions<Services> | undefined,
   use: (starter: Starter) => Effect.Effect<any, any, any>,
 ): ResultAsync<any, any> {
-  const { store = "memory", layer } = options ?? {}
-  const on = (kept: Store["Service"]) => use(new Starter(kept))
+  const { store = "memory", layer, hooks } = options ?? {}
+  const on = (kept: Store["Service"]) => use(new Starter(kept, { hooks }))
   return settled(store === "memory" ? Effect.suspend(() => on(memoryStore())) : Effect.scoped(Effect.flatMap(openSqlite(store), on)), layer)
 }

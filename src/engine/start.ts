@@ -3,9 +3,11 @@ import { randomUUID } from "node:crypto"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { check, type Problem } from "../../dsl/ir/check.ts"
+import type { Hook } from "../../dsl/ir/hook.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { FlowInvalid, InputInvalid } from "../model/error.ts"
 import { isRunId, type RunRecord } from "../model/run.ts"
+import { Hooks } from "../services/hooks.ts"
 import { Listeners } from "../services/listeners.ts"
 import type { Durability, Store } from "../store/store.ts"
 import { Conductor } from "./conduct.ts"
@@ -32,6 +34,8 @@ export interface HeddleOptions {
   readonly lease?: Duration.Input | undefined
   /** A run whose process died so often in a row without getting on is quarantined, default 5. */
   readonly poisoned?: number | undefined
+  /** Asked at every node of every run, and where runs begin and end. */
+  readonly hooks?: ReadonlyArray<Hook> | undefined
 }
 
 /** Output, failure and needs are in the flow's type and erased in its program. */
@@ -39,10 +43,12 @@ type Any<A> = Effect.Effect<A, any, any>
 
 export class Starter {
   readonly listeners = new Listeners()
+  readonly hooks: Hooks
   readonly conductor: Conductor
 
-  constructor(store: Store["Service"], { lease = 30_000, poisoned = 5 }: HeddleOptions = {}) {
-    this.conductor = new Conductor({ store, listeners: this.listeners }, new LiveRuns(store, Duration.toMillis(lease)), poisoned)
+  constructor(store: Store["Service"], { lease = 30_000, poisoned = 5, hooks }: HeddleOptions = {}) {
+    this.hooks = new Hooks(hooks)
+    this.conductor = new Conductor({ store, listeners: this.listeners }, new LiveRuns(store, Duration.toMillis(lease)), this.hooks, poisoned)
   }
 
   /** Starts a run and sees it to its end. */

@@ -236,6 +236,12 @@ export class FlowChanged extends TaggedError("FlowChanged")<{
     }\nResume it with the code it was started with, or raise the version and give a migration`
   }
 }
+/** A hook at `path` did not answer, answered too late, or decided something that is not possible there. */
+export class HookFailed extends TaggedError("HookFailed")<{ readonly path: string; readonly hook: string; readonly point: string; readonly cause: unknown }> {
+  override get message(): string {
+    return `hook '${this.hook}' at ${this.point}${this.path === "" ? "" : ` of '${this.path}'`} failed: ${messageOf(this.cause)}`
+  }
+}
 /** The store could not read or write; nothing that was acknowledged is lost. */
 export class StoreFailed
   extends TaggedError("StoreFailed")<{ readonly store: string; readonly operation: string; readonly reason: string; readonly cause: unknown }>
@@ -270,4 +276,5 @@ export type RunError =
   | TransactionUnsupported
   | MigrationFailed
   | FlowChanged
+  | HookFailed
   | StoreFailed

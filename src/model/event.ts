@@ -48,7 +48,7 @@ export type EventKind = (typeof eventKinds)[number]
 export const comings = "~"
 
 /** Events that are told to listeners while a run goes on and not kept. */
-export type LiveKind = "step.retried" | "wait.blocked"
+export type LiveKind = "step.retried" | "wait.blocked" | "hook.decided" | "hook.failed"
 
 export interface RunEvent {
   /** 1, 2, 3 … without gaps in each run. */

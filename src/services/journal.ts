@@ -4,7 +4,7 @@ import type { FlowIR, Transaction, ValueCodec } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { walk } from "../../dsl/ir/walk.ts"
 import { type RunTakenOver, StoreFailed, type TransactionUnsupported } from "../model/error.ts"
-import { comings, type EventData, type EventKind, eventPath, type Ref, type RunEvent } from "../model/event.ts"
+import { comings, type EventData, type EventKind, eventPath, type LiveKind, type Ref, type RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
 import { decodeValue, revive } from "../model/value.ts"
@@ -177,8 +177,8 @@ export class Journal {
   }
 
   /** Tells listeners of something that is not kept. */
-  notice(kind: "step.started" | "step.retried" | "wait.blocked", path: string): void {
-    if (!this.#listeners.none) this.#tell(kind, path, undefined, undefined)
+  notice(kind: "step.started" | LiveKind, path: string, data?: string): void {
+    if (!this.#listeners.none) this.#tell(kind, path, undefined, data)
   }
 
   #tell(kind: Parameters<Listeners["tell"]>[0]["kind"], path: string, seq: number | undefined, data: string | undefined): void {

@@ -4,6 +4,7 @@ import { Clock, currentTimeMillis } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Layer } from "effect/Layer"
+import type { Decision, Hook, HookPoint } from "../../dsl/ir/hook.ts"
 import type { AnyFlow, FailureOf, InputOf, OutputOf, ServicesOf } from "../../dsl/flow/flow.ts"
 import type { StepContext } from "../../dsl/ir/node.ts"
 import { type Heddle, makeHeddle } from "../engine/heddle.ts"
@@ -35,6 +36,17 @@ export interface TestOptions<F extends AnyFlow> {
   readonly clock?: Date | "real"
   /** Go on with runs of an earlier test. */
   readonly store?: Store["Service"]
+  /** Asked beside those of the flow. */
+  readonly hooks?: ReadonlyArray<Hook>
+}
+
+/** One decision of a hook, or why it had none. */
+export interface HookEffect {
+  readonly path: string
+  readonly hook: string
+  readonly point: HookPoint
+  readonly decision?: Decision["does"]
+  readonly reason?: string
 }
 
 /** How a run of a test ended, and all that happened in it. */
@@ -45,6 +57,8 @@ export interface Tested<Output, Failure> {
   readonly trace: ReadonlyArray<TraceNode>
   /** Every call of a step, also those that failed. */
   readonly calls: ReadonlyArray<Pick<StepContext, "path" | "attempt" | "key">>
+  /** What hooks decided, and those that failed. */
+  readonly hooks: ReadonlyArray<HookEffect>
   /** What is recorded of the flow's own names. */
   readonly state: Readonly<Record<string, unknown>>
   readonly store: Store["Service"]
@@ -58,10 +72,15 @@ export interface Tested<Output, Failure> {
  * expect(tested.result).toEqual({ ok: true, value: "paid" })
  */
 export async function testFlow<F extends AnyFlow>(flow: F, input: InputOf<F>, options: TestOptions<F> = {}): Promise<Tested<OutputOf<F>, FailureOf<F>>> {
-  const { id = "test", mocks, signals = [], layer, clock = new Date(), store = memoryStore() } = options
+  const { id = "test", mocks, signals = [], layer, clock = new Date(), store = memoryStore(), hooks } = options
   const calls: Array<StepContext> = []
   const prepared = watched(mocks === undefined ? flow : mocked(flow, mocks), (step) => void calls.push(step))
-  const heddle = makeHeddle(store)
+  const heddle = makeHeddle(store, { hooks })
+  const effects: Array<HookEffect> = []
+  heddle.listen(({ kind, path, data }) => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the engine's own notices
+    if (kind.startsWith("hook.")) effects.push({ path, ...JSON.parse(data!) as Omit<HookEffect, "path"> })
+  })
   const ran: Effect.Effect<OutputOf<F>, FailureOf<F> | RunError> = launch(heddle, prepared, input, id, signals, layer)
   const exit = await Effect.runPromiseExit(clock === "real" ? ran : Effect.provideService(ran, Clock, jumpingClock(clock.getTime())))
   const run = await Effect.runPromise(Effect.orElseSucceed(store.runs.get(id), () => undefined))
@@ -74,6 +93,7 @@ export async function testFlow<F extends AnyFlow>(flow: F, input: InputOf<F>, op
     run,
     events,
     trace: trace(events),
+    hooks: effects,
     calls: calls.map(({ path, attempt, key }) => ({ path, attempt, key })),
     state: await Effect.runPromise(stateOf(store, run, prepared)),
     store,

@@ -1,11 +1,13 @@
 /** Assertions about what happened in a run, for `expect.extend(matchers)` of vitest and jest. */
+import type { Decision } from "../../dsl/ir/hook.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
 import { messageOf, tagOf } from "../model/error.ts"
-import { differences, told } from "./harness.ts"
+import { differences, type HookEffect, told } from "./harness.ts"
 
 interface Happened {
   readonly events: ReadonlyArray<RunEvent>
   readonly calls?: ReadonlyArray<{ readonly path: string }>
+  readonly hooks?: ReadonlyArray<HookEffect>
   readonly state?: Readonly<Record<string, unknown>>
   readonly result?: { readonly ok: boolean; readonly value?: unknown; readonly error?: unknown }
   readonly run?: { readonly id: string }
@@ -59,6 +61,12 @@ export const matchers = {
       gap === -1 ? `'${orphan?.parent}' of nothing` : `${events[gap]?.seq} after ${gap}`,
     )
   },
+  /** A hook decided this at `path`; with `hook`, the one of this name. */
+  toHaveDecided: ({ hooks = [] }: Happened, path: string, decision: Decision["does"], hook?: string): Verdict => {
+    const found = hooks.filter((one) => one.decision !== undefined).map((one) => `${one.hook}: ${one.decision} at '${one.path}'`)
+    const holds = hooks.some((one) => one.path === path && one.decision === decision && (hook === undefined || one.hook === hook))
+    return verdict(holds, `${hook ?? "a hook"} to have decided ${decision} at '${path}'`, list(found))
+  },
   /** The run ended with this error, by its `_tag`. */
   toHaveFailedWith: ({ result }: Happened, tag: string): Verdict => {
     const found = result?.ok === false ? (tagOf(result.error) ?? messageOf(result.error)) : "no failure"
@@ -78,6 +86,7 @@ export interface HeddleMatchers<T> {
   toHaveEmitted: (kind: RunEvent["kind"], times?: number) => T
   toHaveOrder: (events: ReadonlyArray<string>) => T
   toBeCorrelated: () => T
+  toHaveDecided: (path: string, decision: Decision["does"], hook?: string) => T
   toHaveFailedWith: (tag: string) => T
   toHaveState: (state: Readonly<Record<string, unknown>>) => T
 }

@@ -5,7 +5,7 @@
 import { Context, Effect } from "effect"
 import { err, ok, type Result } from "neverthrow"
 import { z } from "zod"
-import { atLeast, Heddle, merge, nest, run, seq, step, transaction } from "heddle"
+import { atLeast, decide, Heddle, hook, merge, nest, run, seq, step, transaction } from "heddle"
 
 class Declined {
   readonly _tag = "Declined"
@@ -203,3 +203,18 @@ const migrated = seq("checkout", {
 migrated.step("total", () => 1).returns(({ total }) => total)
 // @ts-expect-error flow 'checkout': the last migration does not give what version 3 has; wrong:", Misfit<string, number
 migrated.step("total", () => "text").returns(({ total }) => total)
+
+// 21 hooks: only what a point allows, and only what fits the step
+// @ts-expect-error Type 'Replace<1>' is not assignable to type 'HookAnswer<"when.decided">'
+hook("when.decided", () => decide.replace(1))
+// @ts-expect-error Type 'Promise<Retry>' is not assignable to type 'HookAnswer<"loop.iteration">'
+hook("loop.iteration", async () => decide.retry())
+// @ts-expect-error Property 'error' does not exist on type
+hook("step.after", ({ error }) => undefined)
+base.step("n", () => 1, { hooks: [hook("step.error", () => decide.replace(2)), hook("step.after", ({ output }) => output === 1 ? decide.replace(3) : undefined)] })
+// @ts-expect-error Type 'Hook<"step.error", "text">' is not assignable to type 'NodeHook<
+base.step("n", () => 1, { hooks: [hook("step.error", () => decide.replace("text"))] })
+// @ts-expect-error Type 'Hook<"step.before", never>' is not assignable to type 'NodeHook<"loop">'
+base.loop("l", { times: 1, hooks: [hook("step.before", () => undefined)] }, (b) => b.step("s", () => 1))
+// @ts-expect-error Type 'Hook<"wait.after", 1>' is not assignable to type 'NodeHook<"wait">'
+base.wait("later", { for: 1, hooks: [hook("wait.after", () => decide.replace(1))] })

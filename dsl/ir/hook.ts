@@ -1,0 +1,181 @@
+/** Hooks as data: where they stand, and what they may decide there. */
+import type { Input as Duration } from "effect/Duration"
+import type { FlowIR, Values } from "./node.ts"
+
+/** Goes on with other values: names of the scope at `step.before`, the input at `run.before`. */
+export interface Modify {
+  readonly does: "modify"
+  readonly values: unknown
+}
+/** Goes on with this output; what was to be done is not done, or its output or error is dropped. */
+export interface Replace<out Value = unknown> {
+  readonly does: "replace"
+  readonly value: Value
+}
+/** Ends the run as cancelled: its steps are interrupted, what can be undone is undone. */
+export interface Cancel {
+  readonly does: "cancel"
+  readonly reason: string
+}
+/** Takes this case instead of the chosen one. */
+export interface Redirect {
+  readonly does: "redirect"
+  readonly to: string
+}
+/** Runs the step again, after a pause. */
+export interface Retry {
+  readonly does: "retry"
+  /** How often this hook may have one step run again, default 3. */
+  readonly times: number
+  readonly delay: Duration
+}
+/** Has another flow started as a run of its own, for a worker to drive; once, however often the hook is asked. */
+export interface Fork {
+  readonly does: "fork"
+  readonly flow: FlowIR
+  readonly input: unknown
+}
+/** Goes on with the output that is kept under this key, or keeps the one that the step gives. */
+export interface Cache {
+  readonly does: "cache"
+  readonly key: string
+  readonly ttl: Duration
+}
+/** Leaves this out: the pass of a loop, or a compensation. */
+export interface Skip {
+  readonly does: "skip"
+  readonly reason: string
+}
+export type Decision = Modify | Replace | Cancel | Redirect | Retry | Fork | Cache | Skip
+
+/** What every hook is told. */
+interface Told {
+  readonly run: string
+  readonly flow: string
+  /** Path of the node; `""` at `run.*`. */
+  readonly path: string
+  /** What can be read there. */
+  readonly scope: Values
+}
+interface Point<More, Decides extends Decision> {
+  readonly told: Told & More
+  readonly decides: Decides
+}
+type Before<Decides extends Decision = never> = Point<{}, Replace | Cancel | Decides>
+type After<Decides extends Decision = never> = Point<{ readonly output: unknown }, Replace | Cancel | Fork | Decides>
+type Errored<Decides extends Decision = never> = Point<{ readonly error: unknown }, Replace | Cancel | Fork | Decides>
+
+/** Every point at which hooks are asked, what they are told and what they may decide there. */
+export interface HookPoints {
+  /** A new run has its input and nothing has been done yet. */
+  readonly "run.before": Point<{ readonly input: unknown }, Modify | Cancel>
+  /** It has its output, which is not recorded yet. */
+  readonly "run.after": Point<{ readonly input: unknown; readonly output: unknown }, Replace | Fork>
+  /** It fails, and nothing has been undone yet. */
+  readonly "run.error": Point<{ readonly input: unknown; readonly error: unknown }, Fork>
+  readonly "step.before": Before<Modify | Cache>
+  readonly "step.after": After<Retry>
+  readonly "step.error": Errored<Retry>
+  readonly "when.before": Before
+  /** A case is chosen and not yet recorded. */
+  readonly "when.decided": Point<{ readonly chosen: string; readonly cases: ReadonlyArray<string> }, Redirect | Cancel>
+  readonly "when.after": After
+  readonly "when.error": Errored
+  readonly "loop.before": Before
+  /** A pass is about to begin. */
+  readonly "loop.iteration": Point<{ readonly index: number }, Skip | Cancel>
+  readonly "loop.after": After
+  readonly "loop.error": Errored
+  readonly "each.before": Before
+  readonly "each.after": After
+  readonly "each.error": Errored
+  readonly "parallel.before": Before
+  readonly "parallel.after": After
+  readonly "parallel.error": Errored
+  /** A fork of a `parallel`, or an item of an `each`, is about to begin. */
+  readonly "fork.before": Point<{ readonly fork: string }, Cancel>
+  readonly "fork.after": Point<{ readonly fork: string; readonly output: unknown }, Cancel>
+  readonly "fork.error": Point<{ readonly fork: string; readonly error: unknown }, Cancel>
+  readonly "wait.before": Before
+  readonly "wait.after": After
+  readonly "wait.error": Errored
+  readonly "protect.before": Before
+  /** An error is caught; what was done inside is about to be undone. */
+  readonly "protect.caught": Point<{ readonly error: unknown }, Cancel | Fork>
+  readonly "protect.after": After
+  readonly "protect.error": Errored
+  /** A step is about to be undone. */
+  readonly "compensation.before": Point<{ readonly output: unknown }, Skip>
+  readonly "compensation.after": Point<{ readonly output: unknown }, Fork>
+  /** It could not be undone. */
+  readonly "compensation.error": Point<{ readonly output: unknown; readonly error: unknown }, Fork>
+}
+export type HookPoint = keyof HookPoints
+
+const [before, after, errored] = [["replace", "cancel"], ["replace", "cancel", "fork"], ["replace", "cancel", "fork"]] as const
+/** The same as data: what may be decided where. */
+export const hookDecisions: { readonly [P in HookPoint]: ReadonlyArray<HookPoints[P]["decides"]["does"]> } = {
+  "run.before": ["modify", "cancel"],
+  "run.after": ["replace", "fork"],
+  "run.error": ["fork"],
+  "step.before": [...before, "modify", "cache"],
+  "step.after": [...after, "retry"],
+  "step.error": [...errored, "retry"],
+  "when.before": before,
+  "when.decided": ["redirect", "cancel"],
+  "when.after": after,
+  "when.error": errored,
+  "loop.before": before,
+  "loop.iteration": ["skip", "cancel"],
+  "loop.after": after,
+  "loop.error": errored,
+  "each.before": before,
+  "each.after": after,
+  "each.error": errored,
+  "parallel.before": before,
+  "parallel.after": after,
+  "parallel.error": errored,
+  "fork.before": ["cancel"],
+  "fork.after": ["cancel"],
+  "fork.error": ["cancel"],
+  "wait.before": before,
+  "wait.after": after,
+  "wait.error": errored,
+  "protect.before": before,
+  "protect.caught": ["cancel", "fork"],
+  "protect.after": after,
+  "protect.error": errored,
+  "compensation.before": ["skip"],
+  "compensation.after": ["fork"],
+  "compensation.error": ["fork"],
+}
+
+/** When a hook that keeps failing is left out for a while. */
+export interface BreakerPolicy {
+  /** Failures within `window` that open it, default 5. */
+  readonly failures: number
+  /** Default 30 seconds. */
+  readonly window: Duration
+  /** How long it stays open before one call is let through to try, default 15 seconds. */
+  readonly open: Duration
+}
+
+/** Asked at one point of every node it is given to. */
+export interface Hook<out P extends HookPoint = HookPoint, out Value = unknown> {
+  readonly point: P
+  readonly name: string
+  readonly handle: (told: never) => unknown
+  /** Only where this holds. */
+  readonly where: ((told: never) => boolean) | undefined
+  /** Lower ones are asked first, default 0; at the same priority: the engine's, the flow's, the node's, each in their order. */
+  readonly priority: number
+  /** Longest time for one answer, default 1 second; then it is interrupted and has failed. */
+  readonly deadline: Duration
+  /** What a failed hook means: nothing (default), or that the node fails with `HookFailed`. */
+  readonly onFailure: "ignore" | "fail"
+  readonly breaker: BreakerPolicy
+  /** It decides nothing, and is told also where another hook has decided. */
+  readonly watches: boolean
+  /** The type of what it puts in an output's place; no value has it. */
+  readonly "~value"?: Value
+}

@@ -1,0 +1,25 @@
+/** Hooks: one redirects a branch while the shop is closed, one recovers a step, and nobody rewrites the flow for it. */
+import { decide, hook, run, seq } from "heddle"
+import { metrics } from "heddle/hooks"
+import { err } from "neverthrow"
+import { z } from "zod"
+
+export const flow = seq("order", { input: z.object({ kind: z.enum(["express", "standard"]) }) })
+  .step("rate", () => err({ _tag: "RatesDown" } as const))
+  .match("ship", ({ input }) => input.kind, {
+    express: (b) => b.step("courier", () => "courier today").returns(({ courier }) => courier),
+    standard: (b) => b.step("post", () => "post tomorrow").returns(({ post }) => post),
+  })
+  .returns(({ rate, ship }) => `${ship}, ${String(rate)} EUR`)
+
+export const input = { kind: "express" } as const
+
+const closed = hook("when.decided", ({ path, chosen }) => path === "ship" && chosen === "express" ? decide.redirect("standard") : undefined)
+const knownRate = hook("step.error", ({ path }) => path === "rate" ? decide.replace(4.9) : undefined, { name: "knownRate" })
+
+if (import.meta.main) {
+  const { hooks, snapshot } = metrics()
+  const result = await run(flow, input, { hooks: [closed, knownRate, ...hooks] })
+  console.log(result._unsafeUnwrap(), snapshot()["order/rate"]?.failed, "error recovered")
+}
+// => post tomorrow, 4.9 EUR 1 error recovered

@@ -1,0 +1,94 @@
+/** Hooks around a node: asked before it, after it and when it fails; every decision that their types allow is obeyed here. */
+import { currentTimeMillis } from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { HookPoint, HookPoints } from "../../dsl/ir/hook.ts"
+import type { Node } from "../../dsl/ir/node.ts"
+import { HookFailed, isStoreError } from "../model/error.ts"
+import type { Deciding, Verdict } from "../services/hooks.ts"
+import type { Frame, RunContext } from "./frame.ts"
+import type { Body, Outcome, Run } from "./program.ts"
+import { flowRetried } from "./step.ts"
+
+/** What hooks decide at `point`; flows they want are started, a run they cancel ends here. */
+export function hooksAt<P extends HookPoint>(
+  run: RunContext,
+  point: P,
+  path: string,
+  told: () => Omit<HookPoints[P]["told"], "run" | "flow" | "path">,
+): Run<Verdict<HookPoints[P]["told"]> | undefined> {
+  if (run.hooks === undefined) return Effect.succeed(undefined)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the three that every point is told are added
+  const all = () => ({ run: run.id, flow: run.flow, path, ...told() }) as unknown as HookPoints[P]["told"]
+  return Effect.tap(run.hooks.ask(point, path, all), (verdict) =>
+    Effect.gen(function*() {
+      for (const [i, { decision, hook }] of (verdict?.forks ?? []).entries()) {
+        const started = run.spawn(decision.flow, decision.input, `${path}/${point}/${hook.name}/${i}`)
+        yield* Effect.mapError(started, (cause) => new HookFailed({ path, hook: hook.name, point, cause }))
+      }
+      if (verdict?.decided?.decision.does === "cancel") yield* run.cancel(verdict.decided.decision.reason)
+    }))
+}
+
+type Kind = Exclude<Node["kind"], "jump">
+type Last = Verdict<unknown>["decided"]
+
+/** `body` with hooks before it, after it and where it fails. */
+export function hooked(node: Node, body: Body): Body {
+  if (node.kind === "jump") return body
+  return (frame, path, past) => (frame.run.hooks === undefined ? body(frame, path, past) : around(node, body, frame, path, past))
+}
+
+/** Why the step is not to be run again, or its output not to be replaced. */
+const impossible = (node: Node, decision: Deciding | undefined, outcome: Outcome | undefined): string | undefined => {
+  if (decision?.does === "retry" && node.kind === "step" && node.delivery === "atMostOnce") return "the step runs at most once"
+  const changes = decision?.does === "retry" || decision?.does === "replace"
+  return changes && outcome?.seq !== undefined ? "the step is a transaction, which is done and recorded" : undefined
+}
+
+const around = (node: Extract<Node, { readonly kind: Kind }>, body: Body, frame: Frame, path: string, past: Parameters<Body>[2]): Run<Outcome> => {
+  const { run } = frame
+  const { kind } = node
+  const again = new Map<string, number>()
+  const checked = (last: Last, outcome?: Outcome): Run<Deciding | undefined> => {
+    const reason = impossible(node, last?.decision, outcome)
+    if (last === undefined || reason === undefined) return Effect.succeed(last?.decision)
+    return Effect.fail(new HookFailed({ path, hook: last.hook.name, point: last.hook.point, cause: new Error(reason) }))
+  }
+  /** The step is to run again, if this hook may ask for it once more. */
+  const retries = (last: Last): Run<boolean> =>
+    Effect.gen(function*() {
+      if (last?.decision.does !== "retry") return false
+      const tries = (again.get(last.hook.name) ?? 0) + 1
+      again.set(last.hook.name, tries)
+      if (tries > last.decision.times) return false
+      yield* Effect.sleep(last.decision.delay)
+      run.journal.notice("step.retried", path)
+      if (node.kind === "step" && node.work.from === "flow") yield* flowRetried(frame, path, node.name, tries + 1)
+      return true
+    })
+  const attempt = (known: Parameters<Body>[2]): Run<Outcome> =>
+    Effect.gen(function*() {
+      const before = yield* hooksAt(run, `${kind}.before`, path, () => ({ scope: frame.scope }))
+      const first = before?.decided?.decision
+      const kept = first?.does === "replace" ? first : first?.does === "cache" ? run.hooks!.engine.recall(first.key, yield* currentTimeMillis) : undefined
+      const scope = before?.told.scope ?? frame.scope
+      const own = scope === frame.scope ? frame : frame.reading({ ...scope })
+      const worked = kept === undefined ? body(own, path, known) : Effect.succeed({ value: kept.value })
+      const outcome: Outcome = yield* Effect.catch(worked, (error) =>
+        isStoreError(error) ? Effect.fail(error) : Effect.gen(function*() {
+          const errored = yield* hooksAt(run, `${kind}.error`, path, () => ({ scope, error }))
+          const decision = yield* checked(errored?.decided)
+          if (decision?.does === "replace") return { value: decision.value }
+          if (yield* retries(errored?.decided)) return yield* attempt(known === undefined ? undefined : {})
+          return yield* Effect.fail(error)
+        }))
+      if (outcome.jump !== undefined) return outcome
+      const after = yield* hooksAt(run, `${kind}.after`, path, () => ({ scope, output: outcome.value }))
+      const last = yield* checked(after?.decided, outcome)
+      if (last?.does === "replace") return { ...outcome, value: last.value, ref: undefined }
+      if (yield* retries(after?.decided)) return yield* attempt(known === undefined ? undefined : {})
+      if (first?.does === "cache" && kept === undefined) run.hooks!.engine.keep(first, outcome.value, yield* currentTimeMillis)
+      return outcome
+    })
+  return attempt(past)
+}
