@@ -1,6 +1,6 @@
 /** May a run that was started on one definition go on with another? */
 import { createHash } from "node:crypto"
-import { encode, type EncodedBlock } from "./encode.ts"
+import { encode, type EncodedBlock, type EncodedFlow } from "./encode.ts"
 import type { FlowIR } from "./node.ts"
 
 const known = new WeakMap<FlowIR, string>()
@@ -14,11 +14,15 @@ const known = new WeakMap<FlowIR, string>()
 export function fingerprint(flow: FlowIR): string {
   let hash = known.get(flow)
   if (hash === undefined) {
-    hash = createHash("sha256").update(JSON.stringify(structure(encode(flow).body))).digest("base64url").slice(0, 16)
+    hash = hashOf(encode(flow))
     known.set(flow, hash)
   }
   return hash
 }
+
+/** The same of a flow that is encoded already. */
+export const hashOf = ({ body }: Pick<EncodedFlow, "body">): string =>
+  createHash("sha256").update(JSON.stringify(structure(body))).digest("base64url").slice(0, 16)
 
 const tuning = new Set([
   "retry",

@@ -1,5 +1,5 @@
 /** What happens, while it happens: on a terminal one line that changes, elsewhere plain lines. */
-import { dataOf } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 import type { Notice } from "../services/listeners.ts"
 import { short, style } from "./output.ts"
 

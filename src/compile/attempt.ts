@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { RetryPolicy, StepContext, StepNode } from "../../dsl/ir/node.ts"
-import { StepTimedOut } from "../model/error.ts"
+import { isStoreError, StepTimedOut } from "../model/error.ts"
 import { CurrentStep } from "../services/current-step.ts"
 import { isDone, type Run } from "./program.ts"
 
@@ -56,7 +56,7 @@ export function repeated<A>(path: string, { retry, timeout }: Policy, once: (tri
     return retry === undefined ? limited : Effect.retry(limited, {
       schedule: scheduleOf(retry),
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- typed as the step's own errors where the author wrote it
-      while: (error: unknown) => retry.while === undefined || retry.while(error as never),
+      while: (error: unknown) => !isStoreError(error) && (retry.while === undefined || retry.while(error as never)),
     })
   })
 }

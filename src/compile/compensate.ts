@@ -1,11 +1,11 @@
 /** Undoing what finished steps did: last-first, one by one, each recorded, so that a crash in between repeats none that is done. */
 import * as Effect from "effect/Effect"
-import type { Block, Compensation, StepNode } from "../../dsl/ir/node.ts"
+import type { Block, Compensation, Node, StepNode } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
-import { compensationOf, walkBlock } from "../../dsl/ir/walk.ts"
+import { childOf, compensationOf, walkBlock } from "../../dsl/ir/walk.ts"
 import { isStoreError } from "../model/error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
-import { dataOf } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
 import type { RunContext } from "./frame.ts"
 import { hooksAt } from "./hooked.ts"
@@ -19,10 +19,16 @@ const known = new WeakMap<Block, boolean>()
 export function isUndoable(block: Block): boolean {
   let found = known.get(block)
   if (found === undefined) {
-    found = [...walkBlock(block, "")].some(({ node }) => compensationOf(node) !== undefined)
+    found = [...walkBlock(block, "")].some(({ node }) => canUndo(node))
     known.set(block, found)
   }
   return found
+}
+
+/** The step has a compensation, or is a run of its own whose steps have. */
+export const canUndo = (node: Node): boolean => {
+  const child = childOf(node)
+  return compensationOf(node) !== undefined || (child !== undefined && isUndoable(child.body))
 }
 
 /** A compensation that failed for good. */
@@ -52,7 +58,11 @@ export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<U
       const path = eventPath(event)
       const node = run.node(writtenPath(path))
       const policy = compensationOf(node)
-      const work = policy === undefined ?
+      const { child } = dataOf(event)
+      const flow = node === undefined ? undefined : childOf(node)
+      const work = child !== undefined && flow !== undefined ?
+        run.undoChild(flow, child) :
+        policy === undefined ?
         Effect.fail(new Error("the flow no longer says how to undo this step")) :
         Effect.catchDefect(undo(run, event, path, node as StepNode, policy), (defect) => Effect.fail(defect))
       const failure = yield* Effect.matchEffect(hookedUndo(run, path, event, work), {
@@ -88,8 +98,10 @@ const hookedUndo = (run: RunContext, path: string, event: RunEvent, work: Run<un
 
 const undo = (run: RunContext, event: RunEvent, path: string, { work }: StepNode, policy: Compensation): Run<unknown> =>
   Effect.gen(function*() {
-    const { undo: refs = {} } = dataOf(event)
-    const output = yield* run.journal.output(event)
+    const { undo: given_ = {} } = dataOf(event)
+    // a migrated flow undoes what its own version knows
+    const refs = Object.fromEntries(Object.entries(given_).map(([name, ref]) => [name, typeof ref === "number" ? run.journal.migrated(name, ref) : ref]))
+    const output = yield* run.journal.value(run.journal.migrated(path, event.seq))
     const scope = yield* run.journal.value({ r: refs })
     const given = yield* givenTo(run.flow, path, work, scope as Record<string, unknown>)
     const call = policy.undo as unknown as (output: unknown, given: unknown, context: Context) => unknown

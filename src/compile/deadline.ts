@@ -1,6 +1,6 @@
 /** A time limit that is written as a date before it begins, so it passes also while no process runs. */
 import * as Effect from "effect/Effect"
-import { dataOf, type Known } from "../services/journal.ts"
+import { dataOf, type Known } from "../services/recorded.ts"
 import type { Frame } from "./frame.ts"
 import type { Run } from "./program.ts"
 

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { EachNode } from "../../dsl/ir/node.ts"
 import { ItemsChanged } from "../model/error.ts"
-import { dataOf } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 import { type Ended, firstOutcome, type Fork, isWon, join, mergeUpdates, slotOf } from "./join.ts"
 import { ask } from "./instrument.ts"
 import type { CompileNode, Outcome } from "./program.ts"

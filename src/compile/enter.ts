@@ -1,6 +1,6 @@
 /** Running a block inside a node: its own frame, what is recorded of it, its output. */
 import * as Effect from "effect/Effect"
-import type { Known } from "../services/journal.ts"
+import type { Known } from "../services/recorded.ts"
 import { Frame, type Updates } from "./frame.ts"
 import { after, type BlockProgram, type Jump, type Outcome, type Run } from "./program.ts"
 

@@ -2,7 +2,8 @@
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
 import type { RunHooks } from "../services/hooks.ts"
-import type { Journal, Recorded } from "../services/journal.ts"
+import type { Journal } from "../services/journal.ts"
+import type { Recorded } from "../services/recorded.ts"
 import type { Waiting } from "../services/waiting.ts"
 import type { Run } from "./program.ts"
 import { inlineRef } from "./record.ts"
@@ -31,7 +32,11 @@ export interface RunContext {
   /** Has another flow started as a run of its own, once for each `key`. */
   readonly spawn: (flow: FlowIR, input: unknown, key: string) => Run<void>
   /** Runs another flow as a run of its own, for the step at `path`. */
-  readonly child: (flow: FlowIR, input: unknown, path: string, generation: number) => Run<unknown>
+  readonly child: (flow: FlowIR, input: unknown, path: string, generation: number) => Run<{ readonly id: string; readonly output: unknown }>
+  /** Undoes what such a run has done. */
+  readonly undoChild: (flow: FlowIR, id: string) => Run<unknown>
+  /** Several waits of the flow receive this signal. */
+  readonly isShared: (signal: string) => boolean
 }
 
 export class Frame {

@@ -2,10 +2,10 @@
 import * as Effect from "effect/Effect"
 import type { Node, Values } from "../../dsl/ir/node.ts"
 import { insidePath } from "../../dsl/ir/path.ts"
-import { compensationOf } from "../../dsl/ir/walk.ts"
 import { ConditionThrew } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
-import { dataOf, type Known } from "../services/journal.ts"
+import { dataOf, type Known } from "../services/recorded.ts"
+import { canUndo } from "./compensate.ts"
 import type { Frame } from "./frame.ts"
 import { after, type Body, type Jump, type Outcome, type Program, type Run } from "./program.ts"
 import { encodeOutcome, readUpdates, storable, stored } from "./record.ts"
@@ -38,7 +38,7 @@ export function instrument(node: Node, body: Body): Program {
       (value) => Effect.map(readUpdates(frame.run.journal, event), (updates) => bind(frame, { value, updates, jump: dataOf(event).jump }, event.seq)),
     )
 
-  const undoable = compensationOf(node) !== undefined
+  const undoable = canUndo(node)
 
   const encode = (outcome: Outcome, read: string) => {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the codec was given for this step's output

@@ -4,7 +4,7 @@ import type { EachNode, ParallelNode } from "../../dsl/ir/node.ts"
 import { insidePath } from "../../dsl/ir/path.ts"
 import { isStoreError, JoinFailed } from "../model/error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
-import { errorOf, type Known, type Recorded } from "../services/journal.ts"
+import { errorOf, type Known, type Recorded } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot, Updates } from "./frame.ts"
 import { hooksAt } from "./hooked.ts"
@@ -116,7 +116,7 @@ class Runner {
   }
 
   /** The same, but an error is recorded and given back, so that a resumed run does not try again. */
-  readonly settle = (): Run<Ended> => Effect.catch(this.run(), (error) => this.#note(error))
+  readonly settle = (): Run<Ended> => Effect.catch(this.run(), (error) => (isStoreError(error) ? Effect.fail(error) : this.#note(error)))
 
   #note(error: unknown): Run<Lost> {
     const lost = { label: this.#fork.label, error }

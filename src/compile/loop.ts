@@ -4,13 +4,13 @@ import type { Collect, LoopNode, Turns } from "../../dsl/ir/node.ts"
 import { passPath } from "../../dsl/ir/path.ts"
 import { ItemsChanged, LoopExhausted } from "../model/error.ts"
 import type { Ref, RunEvent } from "../model/event.ts"
-import { dataOf, type Known } from "../services/journal.ts"
+import { dataOf, type Known } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot } from "./frame.ts"
 import { hooksAt } from "./hooked.ts"
 import { ask } from "./instrument.ts"
 import { after, type BlockProgram, type CompileNode, type Jump, type Outcome, type Run } from "./program.ts"
-import { encodeUpdates, inlineRef, readUpdates, stored } from "./record.ts"
+import { encodeUpdates, inlineRef, readUpdates, storable, stored } from "./record.ts"
 
 export const compileLoop: CompileNode<LoopNode> = (node, compileBlock) => {
   const body = compileBlock(node.body)
@@ -134,7 +134,9 @@ class Loop {
   #run(index: number, scope: Record<string, unknown>, past: Known | undefined): Run<void> {
     return after(enter(this.#frame, passPath(this.#path, index), scope, this.#body, past, this.#updates), ({ outcome, jump, updates }) => {
       if (updates !== undefined) { for (const [name, slot] of updates) this.#change(name, slot) }
-      return this.#passed(index, jump === undefined ? this.#kept.add(outcome) : undefined, jump)
+      if (jump !== undefined) return this.#passed(index, undefined, jump)
+      const ref = storable(this.#path, () => this.#kept.add(outcome))
+      return Effect.isEffect(ref) ? ref : this.#passed(index, ref)
     })
   }
 

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Block, Node } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
-import type { Known } from "../services/journal.ts"
+import type { Known } from "../services/recorded.ts"
 import type { Frame, Updates } from "./frame.ts"
 
 /** A node asks the loop around it to go on with the next pass, or to end. */
@@ -18,6 +18,8 @@ export interface Outcome {
   readonly jump?: Jump
   /** How many tries it took, if more than one. */
   readonly attempts?: number
+  /** Id of the run of its own that it was. */
+  readonly child?: string
   /** Id of the signal it received. */
   readonly takes?: string
   /** Number of the event that records it already. */

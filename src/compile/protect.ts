@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ProtectNode } from "../../dsl/ir/node.ts"
 import { CompensationFailed, isStoreError, ProtectTimedOut, tagOf } from "../model/error.ts"
-import { errorOf } from "../services/journal.ts"
+import { errorOf } from "../services/recorded.ts"
 import { compensate, isUndoable, standing } from "./compensate.ts"
 import { limited } from "./deadline.ts"
 import { inside, open } from "./enter.ts"
@@ -29,14 +29,11 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
         ) :
         Effect.void
     const handle = (error: unknown, updates: Updates | undefined): Run<Outcome> =>
-      Effect.flatMap(undo(error), () => {
-        run.journal.undone = false
-        return Effect.map(settle(path, () => handlerOf(tagOf(error))!(error, frame.scope)), (value) => ({ value, updates }))
-      })
+      Effect.flatMap(undo(error), () => Effect.map(settle(path, () => handlerOf(tagOf(error))!(error, frame.scope)), (value) => ({ value, updates })))
     const failOn = (error: unknown): Run<never> =>
       Effect.flatMap(undo(error), () => {
         // the run cannot be resumed inside: what it did there is undone
-        run.journal.undone = true
+        run.journal.markUndone(error)
         return Effect.fail(error)
       })
 

@@ -3,18 +3,21 @@ import * as Effect from "effect/Effect"
 import { messageOf, NotStorable, tagOf } from "../model/error.ts"
 import type { Ref, RunEvent } from "../model/event.ts"
 import { encodeValue, Unstorable } from "../model/value.ts"
-import { dataOf, type Journal } from "../services/journal.ts"
+import { type Journal } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 import type { Slot, Updates } from "./frame.ts"
 import type { Outcome, Run } from "./program.ts"
 
 /** The outcome as JSON text; values inside are encoded once, never as strings in strings. */
 export function encodeOutcome(outcome: Outcome, keepsOutput: boolean, encode: (value: unknown) => string = encodeValue): string {
-  if (outcome.updates === undefined && outcome.jump === undefined && outcome.attempts === undefined) return `{${output(outcome, keepsOutput, encode)}}`
+  const bare = outcome.updates === undefined && outcome.jump === undefined && outcome.attempts === undefined && outcome.child === undefined
+  if (bare) return `{${output(outcome, keepsOutput, encode)}}`
   const parts: Array<string> = []
   if (keepsOutput) parts.push(output(outcome, keepsOutput, encode))
   if (outcome.updates !== undefined) parts.push(`"updates":${JSON.stringify(encodeUpdates(outcome.updates))}`)
   if (outcome.jump !== undefined) parts.push(`"jump":"${outcome.jump}"`)
   if (outcome.attempts !== undefined) parts.push(`"attempts":${outcome.attempts}`)
+  if (outcome.child !== undefined) parts.push(`"child":${JSON.stringify(outcome.child)}`)
   return `{${parts.join(",")}}`
 }
 
@@ -27,7 +30,7 @@ export const encodeUpdates = (updates: Updates): Record<string, Ref> => Object.f
 export const inlineRef = (value: unknown): Ref => (value === undefined ? null : { v: JSON.parse(encodeValue(value)) })
 
 /** The encoded text, or the failure that names the node whose value cannot be recorded. */
-export function storable(path: string, encode: () => string): string | Effect.Effect<never, NotStorable> {
+export function storable<A>(path: string, encode: () => A): A | Effect.Effect<never, NotStorable> {
   try {
     return encode()
   } catch (cause) {

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { FlowIR, StepNode, Values, Work } from "../../dsl/ir/node.ts"
 import { InputInvalid, OutputInvalid, StepThrew, StepTimedOut, StepUncertain } from "../model/error.ts"
+import type { Known } from "../services/recorded.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
 import { limited } from "./deadline.ts"
 import { enter } from "./enter.ts"
@@ -127,19 +128,23 @@ export const flowRetried = ({ path: parent, run: { journal } }: Frame, path: str
 const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" }>, compileBlock: CompileBlock): Attempt => {
   const given = (frame: Frame, path: string): Run<unknown> =>
     input === undefined ? Effect.succeed(wholeScope(frame.scope)) : ask(path, () => input(frame.scope))
+  /** What an earlier try did is not this one's: of this process, or of one that died. */
+  const anew = (frame: Frame, path: string, past: Known | undefined, tries: number): Run<void> => {
+    if (past?.retried !== undefined) frame.run.journal.forget(path, past.retried.seq)
+    return tries > 1 ? flowRetried(frame, path, name, tries) : Effect.void
+  }
   if (as === "run") {
-    return (frame, path) =>
+    return (frame, path, past, tries) =>
       Effect.flatMap(
-        given(frame, path),
-        (value) => Effect.map(frame.run.child(flow, value, path, frame.run.journal.generation(path)), (output): Outcome => ({ value: output })),
+        Effect.andThen(anew(frame, path, past, tries), given(frame, path)),
+        (value) =>
+          Effect.map(frame.run.child(flow, value, path, frame.run.journal.generation(path)), ({ id, output }): Outcome => ({ value: output, child: id })),
       )
   }
   const block: BlockProgram = compileBlock(flow.body)
   return (frame, path, past, tries) =>
     Effect.gen(function*() {
-      const { journal } = frame.run
-      if (tries > 1) yield* flowRetried(frame, path, name, tries)
-      if (past?.retried !== undefined) journal.forget(path, past.retried.seq)
+      yield* anew(frame, path, past, tries)
       const scope = { input: yield* checkInput(flow.name, path, flow.input, yield* given(frame, path)) }
       const { outcome } = yield* enter(frame, path, scope, block, past)
       if (flow.output === undefined) return { value: outcome.value, ref: outcome.ref }

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { WaitFor, WaitNode } from "../../dsl/ir/node.ts"
 import { ConditionThrew, WaitTimedOut } from "../model/error.ts"
-import { dataOf } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 import { decodeValue } from "../model/value.ts"
 import type { SignalRecord } from "../model/signal.ts"
 import type { Frame } from "./frame.ts"
@@ -20,6 +20,7 @@ export const compileWait: CompileNode<WaitNode> = (node) => {
       // compiled for every flow that can wait
       const waiting = frame.run.waiting!
       let until: number | undefined
+      const misfits = new Set<string>()
       if (past?.started !== undefined) until = dataOf(past.started).until
       else {
         until = yield* untilOf(on, limit, frame, path, waiting.now)
@@ -27,14 +28,15 @@ export const compileWait: CompileNode<WaitNode> = (node) => {
         yield* journal.append("wait.started", frame.path, node.name, JSON.stringify(data))
       }
       while (true) {
-        const received = on.by === "signal" ? yield* receive(on, node.name, frame) : undefined
+        const { rung } = waiting
+        const received = on.by === "signal" ? yield* receive(on, node.name, frame, misfits) : undefined
         if (received !== undefined) return received
         if (until !== undefined && waiting.now >= until) {
           if (on.by !== "signal" || atTimeout === "continue") return { value: undefined }
           return yield* new WaitTimedOut({ path, milliseconds: limit! })
         }
         journal.notice("wait.blocked", path)
-        yield* waiting.block(on.by === "signal" ? { signal: on.signal, until } : { until })
+        yield* waiting.block(on.by === "signal" ? { signal: on.signal, until } : { until }, rung)
       }
     }) as Run<Outcome>
 }
@@ -55,26 +57,26 @@ function untilOf(on: WaitFor, limit: number | undefined, frame: Frame, path: str
   )
 }
 
-/** The next signal that fits; one that does not is recorded as refused. */
-function receive({ signal, schema }: Extract<WaitFor, { by: "signal" }>, name: string, frame: Frame): Run<Outcome | undefined> {
-  const { journal } = frame.run
-  return Effect.flatMap(journal.pick(signal), (found: SignalRecord | undefined) => {
+/** The next signal that fits. One that does not is left to the other waits for it; where there are none it is recorded as refused. */
+function receive({ signal, schema }: Extract<WaitFor, { by: "signal" }>, name: string, frame: Frame, misfits: Set<string>): Run<Outcome | undefined> {
+  const { journal, isShared, waiting } = frame.run
+  return Effect.flatMap(journal.pick(signal, misfits), (found: SignalRecord | undefined) => {
     if (found === undefined) return Effect.succeed(undefined)
-    return Effect.matchEffect(validate(schema, schema === undefined ? undefined : decodeValue(found.data)), {
+    const next = Effect.suspend(() => receive({ by: "signal", signal, schema }, name, frame, misfits))
+    const putBack = Effect.sync(() => {
+      journal.putBack(found.id)
+      waiting!.ring()
+    })
+    return Effect.matchEffect(Effect.onInterrupt(validate(schema, schema === undefined ? undefined : decodeValue(found.data)), () => putBack), {
       onSuccess: (value): Run<Outcome | undefined> => Effect.succeed({ value, takes: found.id }),
-      onFailure: (issues) =>
-        Effect.flatMap(
-          journal.append(
-            "wait.refused",
-            frame.path,
-            name,
-            JSON.stringify({ received: found.id, reason: issues.map(({ path, message }) => `${path}: ${message}`).join("; ") }),
-            {
-              takes: found.id,
-            },
-          ),
-          () => receive({ by: "signal", signal, schema }, name, frame),
-        ),
+      onFailure: (issues) => {
+        if (isShared(signal)) {
+          misfits.add(found.id)
+          return Effect.andThen(putBack, next)
+        }
+        const data = JSON.stringify({ received: found.id, reason: issues.map(({ path, message }) => `${path}: ${message}`).join("; ") })
+        return Effect.andThen(journal.append("wait.refused", frame.path, name, data, { takes: found.id }), next)
+      },
     })
   })
 }

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { WhenNode } from "../../dsl/ir/node.ts"
 import { NoCase } from "../model/error.ts"
-import { dataOf } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
 import { hooksAt } from "./hooked.ts"
 import { ask } from "./instrument.ts"
@@ -24,8 +24,9 @@ export const compileWhen: CompileNode<WhenNode> = (node, compileBlock) => {
       return Effect.map(enter(frame, `${path}/${label}`, scope, block, past), ({ outcome, jump, updates }) => ({ ...outcome, jump, updates }))
     }
     if (past?.decided !== undefined) {
-      const { chosen, ref = null } = dataOf(past.decided)
-      return Effect.flatMap(frame.run.journal.value(ref), (matched) => run(chosen!, matched ?? chosen))
+      const { chosen, ref } = dataOf(past.decided)
+      if (ref === undefined) return run(chosen!, chosen)
+      return Effect.flatMap(frame.run.journal.value(ref), (matched) => run(chosen!, matched))
     }
     return Effect.gen(function*() {
       const value = yield* ask(path, () => node.on(frame.scope))

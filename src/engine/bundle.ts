@@ -1,12 +1,12 @@
 /** A run as one JSON document, to be kept elsewhere or looked at on another machine. What comes in is not trusted. */
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
+import { hashOf } from "../../dsl/ir/fingerprint.ts"
 import { BundleInvalid, RunConflict, type RunNotFound, type StoreFailed } from "../model/error.ts"
-import { type EventKind, eventKinds, type RunEvent } from "../model/event.ts"
+import { type EventData, type EventKind, eventKinds, type RunEvent } from "../model/event.ts"
 import { hasEnded, isRunId, type RunRecord, runStatuses } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
 import { limits, revive, Unstorable } from "../model/value.ts"
-import type { Keeping } from "../services/journal.ts"
 import type { Store } from "../store/store.ts"
 
 const format = "heddle-run/1"
@@ -34,48 +34,42 @@ interface Bundle {
   readonly signals: ReadonlyArray<SignalRecord>
 }
 /** Most events and signals of a bundle. */
-const bounds = { events: 1_000_000 } as const
+const bounds = { events: 1_000_000, seq: 10_000_000 } as const
 
 /**
  * Brings a run in, under its own id or another; gives its record. A run that had not ended is paused: nothing runs until it is resumed.
  */
 export function importRun(
-  keeping: Keeping,
+  store: Store["Service"],
   text: string,
   as: string | undefined,
 ): Effect.Effect<RunRecord, StoreFailed | BundleInvalid | RunConflict | RunNotFound> {
   return Effect.gen(function*() {
     const bundle = yield* parse(text)
-    const { store } = keeping
     const { id: given, status, flow, version, fingerprint, input, source } = bundle.run
     const id = as ?? given
     if (!isRunId(id)) return yield* new BundleInvalid({ at: "run.id", reason: "not a run id" })
-    const { created, run } = yield* store.runs.create({
-      id,
-      flow,
-      version,
-      fingerprint,
-      input,
-      source,
-      owner: "",
-      status: "paused",
-      due: undefined,
-      parent: undefined,
-      origin: given,
-    })
-    if (!created) return yield* new RunConflict({ run: id, differs: "input" })
-    if (bundle.structure !== undefined) yield* store.flows.save(fingerprint, bundle.structure)
-    const last = bundle.events.at(-1)
-    for (const event of bundle.events) {
-      const { seq, kind, parent, name, data } = event
-      const change = event === last ? { status: hasEnded(status) || status === "failed" ? status : "paused" as const } : undefined
-      // nobody else can have a run that was only just created
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- so it is not taken over
-      yield* store.events.append(run, { seq, kind, parent, name, data }, event === last ? "sync" : "async", change) as Effect.Effect<void, StoreFailed>
-    }
-    for (const { id: signal, name, data, taken } of bundle.signals) {
-      if (taken === undefined) yield* store.signals.send(id, { id: signal, name, data }, Date.now())
-    }
+    const goesOn = !hasEnded(status) && status !== "failed"
+    const { created } = yield* store.runs.adopt(
+      {
+        id,
+        flow,
+        version,
+        fingerprint,
+        input,
+        source,
+        owner: "",
+        status: goesOn ? "paused" : status,
+        due: undefined,
+        parent: undefined,
+        origin: given,
+      },
+      { events: bundle.events, signals: bundle.signals },
+    )
+    if (!created) return yield* new RunConflict({ run: id, differs: "exists" })
+    // a structure that is known already is the one of a flow of ours
+    const known = yield* store.flows.get(fingerprint)
+    if (known === undefined && bundle.structure !== undefined) yield* store.flows.save(fingerprint, bundle.structure)
     return yield* store.runs.get(id)
   })
 }
@@ -147,6 +141,59 @@ const harmless = (value: unknown, at: string, depth: number): void => {
     harmless(inner, at, depth + 1)
   }
 }
+/** What an event may say: each part of the kind it must be, and references only to what was before. */
+const told = (text: string, seq: number, at: string): string => {
+  const data = record(JSON.parse(text), at)
+  for (const [key, value] of Object.entries(data)) {
+    const wanted = parts[key as keyof EventData]
+    if (wanted === undefined || !wanted(value, seq)) throw new Wrong(`${at}.${key}`, "not what an event says there")
+  }
+  return text
+}
+const isRef = (value: unknown, seq: number): boolean => {
+  if (value === null) return true
+  if (typeof value === "number") return Number.isSafeInteger(value) && value >= 0 && value < seq
+  if (typeof value !== "object") return false
+  return "v" in value || ("r" in value && typeof value.r === "object" && value.r !== null && Object.values(value.r).every((one) => isRef(one, seq)))
+}
+const isRefs = (value: unknown, seq: number): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((one) => isRef(one, seq))
+const isText = (value: unknown): boolean => typeof value === "string"
+const isNumber = (value: unknown): boolean => typeof value === "number"
+const isFlag = (value: unknown): boolean => typeof value === "boolean"
+const isPlace = (value: unknown): boolean => typeof value === "object" && value !== null && "path" in value && isText(value.path)
+const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, seq: number) => boolean } = {
+  output: () => true,
+  ref: isRef,
+  updates: isRefs,
+  chosen: isText,
+  again: isFlag,
+  last: isRef,
+  count: isNumber,
+  jump: (value) => value === "break" || value === "continue",
+  attempts: isNumber,
+  error: () => true,
+  tag: isText,
+  reason: isText,
+  until: isNumber,
+  received: isText,
+  undo: isRefs,
+  of: (value, seq) => typeof value === "number" && value < seq,
+  forget: (value) => Array.isArray(value) && value.every(isPlace),
+  bound: (value, seq) => Array.isArray(value) && value.every((one) => typeof one === "number" && one < seq),
+  child: isText,
+  cancelled: isFlag,
+  failures: Array.isArray,
+  from: (value) => isNumber(value) || isText(value),
+  to: isNumber,
+}
+const isStructureOf = (text: string, print: string): boolean => {
+  try {
+    return hashOf(JSON.parse(text)) === print
+  } catch {
+    return false
+  }
+}
 const kinds: ReadonlySet<string> = new Set(eventKinds)
 
 function checked(content: Readonly<Record<string, unknown>>): Bundle {
@@ -173,7 +220,7 @@ function checked(content: Readonly<Record<string, unknown>>): Bundle {
     const at = `events[${i}]`
     const event = record(value, at)
     const seq = whole(event["seq"], `${at}.seq`)
-    if (seq <= before || seq > before + bounds.events) throw new Wrong(`${at}.seq`, "out of order")
+    if (seq <= before || seq > bounds.seq) throw new Wrong(`${at}.seq`, "out of order")
     before = seq
     const kind = string(event["kind"], `${at}.kind`)
     if (!kinds.has(kind)) throw new Wrong(`${at}.kind`, `no event is called '${kind.slice(0, 40)}'`)
@@ -183,7 +230,7 @@ function checked(content: Readonly<Record<string, unknown>>): Bundle {
       kind: kind as EventKind,
       parent: string(event["parent"], `${at}.parent`),
       name: string(event["name"], `${at}.name`),
-      data: encoded(event["data"], `${at}.data`),
+      data: told(encoded(event["data"], `${at}.data`), seq, `${at}.data`),
     }
   })
   const signals = list(content["signals"], "signals").map((value, i): SignalRecord => {
@@ -200,5 +247,6 @@ function checked(content: Readonly<Record<string, unknown>>): Bundle {
     }
   })
   const structure = content["structure"] === undefined ? undefined : encoded(content["structure"], "structure")
+  if (structure !== undefined && !isStructureOf(structure, run.fingerprint)) throw new Wrong("structure", "not the structure of the run's flow")
   return { run: { ...run, status: run.status }, structure, events, signals }
 }

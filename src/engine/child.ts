@@ -6,8 +6,9 @@ import * as Exit from "effect/Exit"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { RunOwned, RunPaused, RunSuspended, RunTakenOver } from "../model/error.ts"
 import { isRunId } from "../model/run.ts"
-import type { Conductor, Settling } from "./conduct.ts"
+import type { Conductor } from "./conduct.ts"
 import type { Live } from "./live.ts"
+import type { Settling } from "./next.ts"
 
 /** Runs `flow` for the step at `place` of the run that goes on here; gives its output. */
 export function runChild(
@@ -21,16 +22,22 @@ export function runChild(
   const id = childId(here.run.id, flow.name, place)
   const how: Settling = { durability, onSuspend: "return", retries, unpauses }
   const seen = Effect.gen(function*() {
-    const { created, run, parsed } = yield* conductor.create(flow, input, { id, source: undefined, parent: here.run.id, origin: undefined })
-    let next = created ? conductor.begin(flow, run, parsed, how) : conductor.settle(flow, id, how)
+    // a child that exists has its input already: what would be computed now may be another one
+    const known = yield* Effect.exit(conductor.keeping.store.runs.get(id))
+    let next = conductor.settle(flow, id, how)
+    if (Exit.isFailure(known)) {
+      const { created, run, parsed } = yield* conductor.create(flow, input, { id, source: undefined, parent: here.run.id, origin: undefined })
+      if (created) next = conductor.begin(flow, run, parsed, how)
+    }
     while (true) {
       const exit = yield* Effect.exit(next)
       const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
       const waits = error instanceof RunSuspended || error instanceof RunPaused || error instanceof RunOwned || error instanceof RunTakenOver
-      if (!waits) return yield* exit
+      if (!waits) return { id, output: yield* exit }
       // it waits, or is driven elsewhere: so does this part of its parent
+      const { rung } = here.waiting!
       const { due } = yield* conductor.keeping.store.runs.get(id)
-      yield* here.waiting!.block({ until: due, child: id })
+      yield* here.waiting!.block({ until: due, child: id }, rung)
       next = conductor.settle(flow, id, { ...how, retries: false, unpauses: false })
     }
   })

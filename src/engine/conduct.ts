@@ -8,31 +8,22 @@ import * as Fiber from "effect/Fiber"
 import { encodedText } from "../../dsl/ir/encode.ts"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
+import { isUndoable } from "../compile/compensate.ts"
 import { after } from "../compile/program.ts"
 import { encodeError, stored } from "../compile/record.ts"
-import { RunConflict, RunOwned, RunPaused, RunQuarantined, RunSuspended, StepThrew, tagOf } from "../model/error.ts"
+import { RunCancelled, RunConflict, RunQuarantined, StepThrew, StoreFailed, tagOf } from "../model/error.ts"
 import { comings } from "../model/event.ts"
 import { hasStopped, isDriven, type RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import type { Hooks } from "../services/hooks.ts"
-import type { Durability } from "../store/store.ts"
 import { childId, runChild } from "./child.ts"
-import { drive, type Driven, ending, type Fresh, parseInput } from "./drive.ts"
+import { drive, type Driven, type Fresh, parseInput } from "./drive.ts"
 import type { Live, LiveRuns } from "./live.ts"
 import { adopt } from "./migrate.ts"
-import { isAlive, owner } from "./owner.ts"
+import { nextOf, type Settling } from "./next.ts"
+import { owner } from "./owner.ts"
 
-/** How far somebody goes to see a run end. */
-export interface Settling {
-  readonly durability: Durability
-  /** When it waits: stay until it has ended, or fail with `RunSuspended`. */
-  readonly onSuspend: "wait" | "return"
-  /** Go on with a failed or quarantined run. */
-  readonly retries: boolean
-  /** Go on with a paused run. */
-  readonly unpauses: boolean
-}
 type Any<A> = Effect.Effect<A, any, any>
 
 export class Conductor {
@@ -70,14 +61,13 @@ export class Conductor {
   save(flow: FlowIR): Any<string> {
     const print = fingerprint(flow)
     if (this.#saved.has(print)) return Effect.succeed(print)
-    this.#saved.add(print)
-    return Effect.as(this.#store.flows.save(print, encodedText(flow)), print)
+    return Effect.map(this.#store.flows.save(print, encodedText(flow)), () => (this.#saved.add(print), print))
   }
 
   /** Drives a run that is ours in a fiber of its own; everybody who asks for it meanwhile waits for the same end. */
   conduct(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, how: Settling): Any<Driven> {
     const { durability } = how
-    return Effect.suspend(() => {
+    return Effect.uninterruptibleMask((restore) => {
       const here: Live = { flow, run, done: Deferred.makeUnsafe(), stopping: undefined, leaving: false, fiber: undefined, waiting: undefined }
       const { store, listeners } = this.keeping
       this.live.add(here)
@@ -90,15 +80,20 @@ export class Conductor {
         spawn: (other: FlowIR, input: unknown, key: string) => this.#spawn(run, other, input, key),
         child: (childFlow: FlowIR, input: unknown, path: string, generation: number) =>
           runChild(this, here, childFlow, input, generation === 0 ? path : `${path}#${generation}`, how),
+        undoChild: (childFlow: FlowIR, id: string) => this.undo(childFlow, id),
         waits: (waiting: Live["waiting"]) => (here.waiting = waiting),
       }
-      return Effect.flatMap(Effect.forkChild(this.#tenure(flow, run, fresh, driving), { startImmediately: true }), (fiber) => {
-        here.fiber = fiber
-        return Effect.onExit(
-          Effect.flatMap(Fiber.await(fiber), (exit): Any<Driven> => {
+      // a step may ask for its own run to stop before the fork has given its fiber
+      const tenure = Effect.withFiber<Driven, unknown, any>((fiber) => {
+        here.fiber = fiber as Fiber.Fiber<Driven, unknown>
+        return this.#tenure(flow, run, fresh, driving)
+      })
+      return Effect.flatMap(Effect.forkChild(tenure, { startImmediately: true }), (fiber) =>
+        Effect.onExit(
+          restore(Effect.flatMap(Fiber.await(fiber), (exit): Any<Driven> => {
             if (!Exit.isFailure(exit) || !Cause.hasInterruptsOnly(exit.cause)) return exit
-            return here.stopping === undefined ? this.#interruptedItself(run, driving) : Effect.fail(here.stopping)
-          }),
+            return here.stopping === undefined ? this.#interruptedItself(flow, run, driving) : Effect.fail(here.stopping)
+          })),
           (exit) => {
             const end = (told: Exit.Exit<Driven, unknown>) =>
               Effect.sync(() => {
@@ -106,38 +101,46 @@ export class Conductor {
                 this.news(run.id)
                 Deferred.doneUnsafe(here.done, Exit.succeed(told))
               })
-            return Exit.hasInterrupts(exit) ? Effect.flatMap(this.#leave(here, fiber, exit), end) : end(exit)
+            return Exit.isSuccess(exit) ? end(exit) : Effect.flatMap(this.#leave(here, fiber, exit), end)
           },
-        )
-      })
+        ))
     })
   }
 
   /**
-   * Whoever drove it was interrupted. Its finalizers end before anybody else begins; then it is free for whoever waits for it, unless somebody
-   * has asked for it to stop meanwhile, which those who wait are told.
+   * A run that stopped before its end was interrupted, or could not be written: it is free for whoever comes, once its finalizers have ended, unless
+   * somebody has asked for it to stop meanwhile, which those who wait are told.
    */
-  #leave(here: Live, fiber: Fiber.Fiber<Driven, unknown>, exit: Exit.Exit<Driven, unknown>): Effect.Effect<Exit.Exit<Driven, unknown>> {
+  #leave(here: Live, fiber: Fiber.Fiber<Driven, unknown>, exit: Exit.Failure<Driven, unknown>): Effect.Effect<Exit.Exit<Driven, unknown>> {
+    const released = Effect.suspend((): Effect.Effect<Exit.Exit<Driven, unknown>> =>
+      Effect.as(Effect.ignore(this.#store.runs.release(here.run, Date.now())), exit)
+    )
+    if (!Exit.hasInterrupts(exit)) return Cause.squash(exit.cause) instanceof StoreFailed ? released : Effect.succeed(exit)
     here.leaving = true
-    return Effect.flatMap(Fiber.interrupt(fiber), () =>
-      here.stopping === undefined ?
-        Effect.as(Effect.ignore(this.#store.runs.release(here.run, Date.now())), exit) :
-        Effect.succeed(Exit.fail(here.stopping)))
+    return Effect.flatMap(Fiber.interrupt(fiber), () => (here.stopping === undefined ? released : Effect.succeed(Exit.fail(here.stopping))))
   }
 
   /** Nobody asked for it: a step has interrupted the run, and would do so for ever. */
-  #interruptedItself(run: RunRecord, keeping: Omit<Keeping, "durability">): Any<never> {
+  #interruptedItself(flow: FlowIR, run: RunRecord, driving: Parameters<typeof drive>[3]): Any<Driven> {
     const error = new StepThrew({ path: "", cause: new Error("a step interrupted its own run") })
+    const data = `{"error":${encodeError(error)}}`
     return Effect.gen({ self: this }, function*() {
-      const journal = yield* Journal.end(run, keeping)
-      yield* journal.append("run.failed", "", "", `{"error":${encodeError(error)}}`, { status: "failed", due: undefined })
+      const journal = yield* Journal.end(run, driving)
+      if (isUndoable(flow.body)) {
+        yield* journal.append("run.compensating", "", "", data, { status: "compensating" })
+        return yield* drive(flow, run, undefined, driving)
+      }
+      yield* journal.append("run.failed", "", "", data, { status: "failed", due: undefined })
       return yield* error
     })
   }
 
   /** Drives a run that has just been created, to its end. */
   begin(flow: FlowIR, run: RunRecord, input: unknown, how: Settling): Any<unknown> {
-    return this.#stopped(flow, run.id, this.conduct(flow, run, { input }, how), how)
+    return Effect.flatMap(
+      this.conduct(flow, run, { input }, how),
+      (driven) => ("output" in driven ? Effect.succeed(driven.output) : this.settle(flow, run.id, how, true)),
+    )
   }
 
   /** Drives until the run ends or waits, and writes that it waits. */
@@ -162,67 +165,39 @@ export class Conductor {
   }
 
   /** Sees the run to its end: drives it where nobody does, waits where somebody else does or where it waits itself. */
-  settle(flow: FlowIR, id: string, how: Settling, patient = false): Any<unknown> {
-    const again = (run: RunRecord): Any<unknown> =>
-      Effect.flatMap(Effect.flatMap(currentTimeMillis, (now) => this.live.sleep(run, now)), () => this.settle(flow, id, how, true))
+  settle(flow: FlowIR, id: string, asked: Settling, waiting = false): Any<unknown> {
     return Effect.gen({ self: this }, function*() {
-      const here = this.live.get(id)
-      if (here !== undefined) {
-        const exit = yield* Deferred.await(here.done)
-        // whoever began it may have been interrupted: then it is for those who wait to go on
-        if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return yield* this.settle(flow, id, how, patient)
-        return yield* this.#stopped(flow, id, exit, how)
-      }
-      const run = yield* this.#store.runs.get(id)
-      if (run.flow !== flow.name) return yield* new RunConflict({ run: id, differs: "flow" })
-      const now = yield* currentTimeMillis
-      const isDue = run.due !== undefined && run.due <= now
-      switch (run.status) {
-        case "completed":
-        case "cancelled":
-        case "compensated":
-          return yield* ending(flow, { ...this.keeping, durability: "sync" }, run)
-        case "failed":
-          if (!how.retries) return yield* ending(flow, { ...this.keeping, durability: "sync" }, run)
-          break
-        case "quarantined":
-          if (!how.retries) return yield* new RunQuarantined({ run: id, crashes: run.crashes })
-          break
-        case "paused":
-          if (!how.unpauses) return yield* new RunPaused({ run: id, reason: "" })
-          break
-        case "suspended":
-          if (isDue) break
-          // whoever asks for a run that this code could not go on with is told now, and not when the wait is over
-          yield* adopt(flow, run, this.keeping)
-          if (how.onSuspend === "return") return yield* new RunSuspended({ run: id, waits: run.waits, until: run.due })
-          return yield* again(run)
-        case "pending":
-          if (!isDue) return yield* again(run)
-          break
-        case "running":
-        case "compensating":
-          if (run.owner !== "" && run.owner !== owner && run.due !== undefined && run.due > Date.now() && isAlive(run.owner)) {
-            return yield* patient ? again(run) : new RunOwned({ run: id, owner: run.owner })
+      let [how, patient] = [asked, waiting]
+      while (true) {
+        const { rung } = this.live
+        const here = this.live.get(id)
+        if (here !== undefined) {
+          const exit = yield* Deferred.await(here.done)
+          // whoever began it may have been interrupted: then it is for those who wait to go on
+          if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) continue
+          const driven = yield* exit
+          if ("output" in driven) return driven.output
+          patient = true
+          continue
+        }
+        const run = yield* this.#store.runs.get(id)
+        if (run.flow !== flow.name) return yield* new RunConflict({ run: id, differs: "flow" })
+        const now = yield* currentTimeMillis
+        const next = yield* nextOf(flow, run, how, this.keeping, patient, now)
+        if (next !== "take" && next !== "wait") return next.output
+        if (next === "wait") yield* this.live.sleep(run, now, rung)
+        else {
+          const exit = yield* Effect.exit(Effect.flatMap(this.claim(flow, run), (claimed) => this.conduct(flow, claimed, undefined, how)))
+          const taken = Exit.isFailure(exit) && tagOf(Cause.squash(exit.cause)) === "RunTakenOver"
+          if (!(patient && taken)) {
+            const driven = yield* exit
+            if ("output" in driven) return driven.output
+            how = { ...how, retries: false, unpauses: false }
           }
+        }
+        patient = true
       }
-      const taken = this.#take(flow, run, how)
-      return yield* patient ?
-        Effect.catchIf(taken, (error) => tagOf(error) === "RunTakenOver", () => this.settle(flow, id, how, true)) :
-        taken
     })
-  }
-
-  /** Makes the run ours and drives it. */
-  #take(flow: FlowIR, run: RunRecord, how: Settling): Any<unknown> {
-    return Effect.gen({ self: this }, function*() {
-      const claimed = yield* this.claim(flow, run)
-      return yield* this.#stopped(flow, run.id, this.conduct(flow, claimed, undefined, how), { ...how, retries: false, unpauses: false })
-    })
-  }
-
-  #stopped(flow: FlowIR, id: string, conducted: Any<Driven>, how: Settling): Any<unknown> {
-    return Effect.flatMap(conducted, (driven) => ("output" in driven ? Effect.succeed(driven.output) : this.settle(flow, id, how, true)))
   }
 
   /** Gives the run to this process: counts the deaths of its owners, and brings it to the flow as it is now. */
@@ -245,6 +220,22 @@ export class Conductor {
       yield* this.save(flow)
       yield* adoption(claimed)
       return { ...claimed, version: flow.version, fingerprint: fingerprint(flow) }
+    })
+  }
+
+  /** Undoes what a completed run has done, because the run that started it is undone. */
+  undo(flow: FlowIR, id: string): Any<void> {
+    return Effect.gen({ self: this }, function*() {
+      const run = yield* this.#store.runs.get(id)
+      if (run.status === "cancelled" || run.status === "compensated") return
+      if (run.status === "completed") {
+        const claimed = yield* this.#store.runs.claim(run, { owner, lease: this.live.lease, status: run.status })
+        const journal = yield* Journal.end(claimed, this.keeping)
+        const data = JSON.stringify({ reason: "the run that started it was undone", cancelled: true })
+        yield* journal.append("run.compensating", "", "", data, { status: "compensating", due: Date.now() })
+      }
+      const undone = this.settle(flow, id, { durability: "sync", onSuspend: "return", retries: false, unpauses: false })
+      yield* Effect.catchIf(undone, (error) => error instanceof RunCancelled, () => Effect.void)
     })
   }
 

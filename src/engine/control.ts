@@ -11,7 +11,7 @@ import { decodeValue } from "../model/value.ts"
 import { Journal } from "../services/journal.ts"
 import type { Conductor } from "./conduct.ts"
 import { owner } from "./owner.ts"
-import { type Plan, planOf } from "./plan.ts"
+import { type Plan, planOf, reaches } from "./plan.ts"
 import { served } from "./served.ts"
 
 export interface CommandOptions {
@@ -113,16 +113,20 @@ export class Control {
     Effect.gen({ self: this }, function*() {
       const { reason = "" } = options
       const { live } = this.#conductor
-      const run = yield* this.#keeping.store.runs.get(id)
+      const { store } = this.#keeping
+      const run = yield* store.runs.get(id)
+      if (options.flow !== undefined && options.flow.name !== run.flow) return yield* new RunConflict({ run: id, differs: "flow" })
       if (hasEnded(run.status)) return run.status
       const flow = options.flow ?? live.get(id)?.flow
-      const status = yield* this.#take(id, "cancel", options, new RunCancelled({ run: id, reason }), (_run, journal) =>
+      const status = yield* this.#take(id, "cancel", options, new RunCancelled({ run: id, reason }), (taken, journal) =>
         Effect.gen(function*() {
           if (pending(yield* journal.effects(), "").length === 0) {
             yield* journal.append("run.cancelled", "", "", JSON.stringify({ reason }), { status: "cancelled" })
             return "cancelled" as const
           }
           yield* journal.append("run.compensating", "", "", JSON.stringify({ reason, cancelled: true }), { status: "compensating", due: Date.now() })
+          // whoever knows the flow finishes it: it must not stay ours
+          if (flow === undefined) yield* store.runs.release(taken, Date.now())
           return "compensating" as const
         }))
       const known = flow === undefined ? new Map<string, FlowIR>() : served([flow])
@@ -155,6 +159,9 @@ export class Control {
       const events = yield* journal.all()
       const plan = planOf(flow, events, path)
       if (plan === undefined) return yield* refused(`the flow has no step '${path}'. Give a path as \`heddle show\` prints it, like refine[3]/draft`)
+      const compacted = events.some(({ kind }) => kind === "run.compacted")
+      if (compacted && /[/[]/.test(path)) return yield* refused(`the run was compacted: '${path}' may be gone. Go back to a step that is not inside another`)
+      if (!reaches(events, path)) return yield* refused(`the run has not come to '${path}'. Give a path as \`heddle show\` prints it, like refine[3]/draft`)
       const undone = new Set(events.filter(({ kind }) => kind === "compensation.completed").map(eventPath))
       const gone = plan.kept.find((kept) => undone.has(kept))
       if (gone !== undefined) return yield* refused(`'${gone}' was undone and would be kept: go back to it, or further`)
@@ -177,15 +184,20 @@ export class Control {
       const { store } = this.#keeping
       const from = yield* this.permitted(id, "fork", options)
       const plan = yield* this.plan(flow, id, path, "fork")
-      const head = yield* store.events.head(from)
+      const events = yield* store.events.since(from, 0)
       const { flow: name, version, fingerprint: print, input, source } = from
-      const given = { flow: name, version, fingerprint: print, input, source, owner: "", due: undefined, parent: undefined, origin: id }
-      const { created, run } = yield* store.runs.create({ ...given, id: as, status: "paused" })
-      if (!created) return yield* new RunConflict({ run: as, differs: "flow" })
-      yield* store.runs.copy(from, run, head)
-      const journal = new Journal(run, undefined, this.#keeping, head)
-      // only this makes it a run that anybody goes on with
-      yield* journal.append("run.forked", "", "", JSON.stringify({ from: id, reason: path, forget: plan.forget }), { status: "pending", due: Date.now() })
+      const now = Date.now()
+      const forked = {
+        seq: (events.at(-1)?.seq ?? 0) + 1,
+        at: now,
+        kind: "run.forked" as const,
+        parent: "",
+        name: "",
+        data: JSON.stringify({ from: id, reason: path, forget: plan.forget }),
+      }
+      const given = { flow: name, version, fingerprint: print, input, source, owner: "", due: now, parent: undefined, origin: id }
+      const { created } = yield* store.runs.adopt({ ...given, id: as, status: "pending" }, { events: [...events, forked], signals: [] })
+      if (!created) return yield* new RunConflict({ run: as, differs: "exists" })
       return plan
     }) as Command<Plan>
 

@@ -14,13 +14,15 @@ import { validate } from "../compile/schema.ts"
 import { CompensationFailed, InputInvalid, isStoreError, OutputInvalid, RunCancelled, StoreFailed } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
-import { dataOf, errorOf, Journal, type Keeping } from "../services/journal.ts"
+import { Journal, type Keeping } from "../services/journal.ts"
+import { dataOf, errorOf } from "../services/recorded.ts"
 import type { Hooks } from "../services/hooks.ts"
 import { type Suspension, Waiting } from "../services/waiting.ts"
 import type { Store } from "../store/store.ts"
 
 export interface Driving extends Keeping {
   readonly child: RunContext["child"]
+  readonly undoChild: RunContext["undoChild"]
   readonly hooks: Hooks
   /** Has another flow started as a run of its own, once for each key. */
   readonly spawn: RunContext["spawn"]
@@ -33,7 +35,7 @@ export type Driven = { readonly output: unknown } | { readonly suspended: Suspen
 /** Runs `flow` for `run` from the frontier of its journal; a fresh run brings its parsed input. */
 export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, driving: Driving): Run<Driven> {
   return Effect.gen(function*() {
-    const { nodes, waits } = aboutOf(flow)
+    const { nodes, waits, signals } = aboutOf(flow)
     const journal = fresh === undefined ? yield* Journal.open(run, flow, driving) : new Journal(run, flow, driving, 0)
     const waiting = waits ? new Waiting(yield* Effect.clockWith(Effect.succeed)) : undefined
     if (waiting !== undefined) driving.waits(waiting)
@@ -49,6 +51,8 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
       cancel: (reason) => Effect.andThen(Deferred.fail(cancelled!, new RunCancelled({ run: run.id, reason })), Effect.never),
       spawn: driving.spawn,
       child: driving.child,
+      undoChild: driving.undoChild,
+      isShared: (signal) => (signals.get(signal) ?? 0) > 1,
     }
     const begin = (input: unknown) => {
       journal.input = input
@@ -94,6 +98,8 @@ export interface Fresh {
 interface About {
   readonly nodes: ReadonlyMap<string, Node>
   readonly waits: boolean
+  /** How many waits receive each signal. */
+  readonly signals: ReadonlyMap<string, number>
 }
 const known = new WeakMap<FlowIR, About>()
 /** A flow's nodes by their paths as written; whether one of them can wait. */
@@ -102,7 +108,9 @@ const aboutOf = (flow: FlowIR): About => {
   if (about === undefined) {
     const placed = [...walk(flow)]
     const waits = placed.some(({ node }) => node.kind === "wait" || childOf(node) !== undefined)
-    about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits }
+    const signals = new Map<string, number>()
+    for (const { node } of placed) if (node.kind === "wait" && node.on.by === "signal") signals.set(node.on.signal, (signals.get(node.on.signal) ?? 0) + 1)
+    about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits, signals }
     known.set(flow, about)
   }
   return about
@@ -166,7 +174,7 @@ const fail = (flow: FlowIR, run: RunContext, cause: Cause.Cause<unknown>): Run<n
   if (isStoreError(error)) return Effect.failCause(cause)
   const stopped = error instanceof RunCancelled
   const ended = Effect.suspend(() => {
-    const end = journal.undone ? "compensated" : "failed"
+    const end = journal.wasUndone(error) ? "compensated" : "failed"
     const written = stopped ? cancelled(journal, error) : journal.append(`run.${end}`, "", "", errorData(error), { status: end, due: undefined })
     return Effect.flatMap(written, () => Effect.failCause(cause))
   })

@@ -7,7 +7,17 @@ import type { Scope } from "effect/Scope"
 import type { Hook } from "../../dsl/ir/hook.ts"
 import type { AnyMark, PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
 import type { Flow } from "../../dsl/flow/flow.ts"
-import type { BundleInvalid, CommandRefused, FlowInvalid, RunConflict, RunError, RunNotFound, SignalRefused, StoreFailed } from "../model/error.ts"
+import type {
+  BundleInvalid,
+  CommandRefused,
+  FlowInvalid,
+  RunConflict,
+  RunError,
+  RunNotFound,
+  RunTakenOver,
+  SignalRefused,
+  StoreFailed,
+} from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
@@ -100,7 +110,7 @@ interface Shape {
   /** Deletes ended runs; gives what was, or would be, deleted. */
   readonly prune: (options?: PruneOptions) => Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed>
   /** Deletes the past of a run that nothing needs any more; gives the number of events. */
-  readonly compact: (id: string) => Effect.Effect<number, StoreFailed | RunNotFound | CommandRefused>
+  readonly compact: (id: string) => Effect.Effect<number, StoreFailed | RunNotFound | RunTakenOver | CommandRefused>
   /** A run as one JSON document. */
   readonly export: (id: string) => Effect.Effect<string, StoreFailed | RunNotFound>
   /** Brings in what `export` gave, under its own id or another. */
@@ -154,7 +164,8 @@ export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Sh
     run: (flow, input, options) => starter.run(flow.ir, input, options) as Effect.Effect<never>,
     start: (flow, input, options) => starter.start(flow.ir, input, options) as Effect.Effect<RunRecord, RunError>,
     resume: (flow, id, options) => starter.resume(flow.ir, id, options) as Effect.Effect<never>,
-    retry: (flow, id, options = {}) => Effect.andThen(control.permitted(id, "retry", options), starter.resume(flow.ir, id, options)) as Effect.Effect<never>,
+    retry: (flow, id, options = {}) =>
+      Effect.andThen(control.permitted(id, "retry", options), starter.resume(flow.ir, id, options, "quarantined")) as Effect.Effect<never>,
     rerun: (flow, id, options = {}) =>
       Effect.flatMap(
         "input" in options ? Effect.succeed(options.input) : control.inputOf(id),
@@ -162,7 +173,12 @@ export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Sh
       ) as Effect.Effect<never>,
     fork: (flow, id, path, options = {}) => {
       const as = options.as ?? randomUUID()
-      return Effect.map(Effect.tap(control.fork(flow.ir, id, path, as, options), () => Effect.sync(() => conductor.news(as))), (plan) => ({ ...plan, run: as }))
+      return admitted(
+        flow.ir,
+        as,
+        () =>
+          Effect.map(Effect.tap(control.fork(flow.ir, id, path, as, options), () => Effect.sync(() => conductor.news(as))), (plan) => ({ ...plan, run: as })),
+      ) as Command<Plan & { readonly run: string }>
     },
     rewind: (flow, id, path, options) => Effect.tap(control.rewind(flow.ir, id, path, options), () => Effect.sync(() => conductor.news(id))),
     plan: (flow, id, path) => control.plan(flow.ir, id, path, "rewind"),
@@ -179,9 +195,9 @@ export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Sh
         Effect.acquireRelease(startWorker(conductor, flows.map(({ ir }) => ir), options), ({ stop }) => stop),
       ),
     prune: (options = {}) => prune(store, options),
-    compact: (id) => known(id, (record) => compact(store, record)),
+    compact: (id) => known(id, (record) => compact(conductor.keeping, record)),
     export: (id) => exportRun(store, id),
-    import: (bundle, as) => importRun({ ...conductor.keeping, durability: "sync" }, bundle, as),
+    import: (bundle, as) => importRun(store, bundle, as),
     hook: (hook) => starter.hooks.add(hook),
     listen: (listener) => listeners.add(listener),
   })

@@ -50,6 +50,10 @@ export class LiveRuns {
   readonly #shared: Shared
   #timer: NodeJS.Timeout | undefined
   #renewed = 0
+  /** What the store gave when it was last looked at. */
+  #seen: unknown
+  /** How often anything has rung: who has read a run and then waits for news knows whether there was some meanwhile. */
+  #rung = 0
 
   constructor(store: Store["Service"], lease: number) {
     this.#store = store
@@ -87,21 +91,29 @@ export class LiveRuns {
 
   /** Something happened to the run. */
   ring(id: string): void {
+    this.#rung++
     this.#shared.runs.get(id)?.waiting?.ring()
     for (const bell of Array.from(this.#shared.sleepers.get(id) ?? [])) Deferred.doneUnsafe(bell, Effect.void)
   }
 
-  /** Waits until something may have happened to the run, at the latest until it is due. */
-  sleep(run: RunRecord, now: number): Effect.Effect<void> {
+  /** To be taken before a run is read. */
+  get rung(): number {
+    return this.#rung
+  }
+
+  /** Waits until something may have happened to the run since `rung` was taken, at the latest until it is due. */
+  sleep(run: RunRecord, now: number, rung: number): Effect.Effect<void> {
     return Effect.suspend(() => {
+      if (this.#rung !== rung) return Effect.void
       const bell = Deferred.makeUnsafe<void>()
       const { sleepers } = this.#shared
       const bells = sleepers.get(run.id) ?? new Set()
       sleepers.set(run.id, bells.add(bell))
       this.#sleeping.add(run.id)
       this.#tick()
-      const rung = Deferred.await(bell)
-      const ended = run.due === undefined ? rung : Effect.timeoutOrElse(rung, { duration: Math.max(1, run.due - now), orElse: () => Effect.void })
+      this.#keepAlive()
+      const news = Deferred.await(bell)
+      const ended = run.due === undefined ? news : Effect.timeoutOrElse(news, { duration: Math.max(1, run.due - now), orElse: () => Effect.void })
       return Effect.ensuring(
         ended,
         Effect.sync(() => {
@@ -109,6 +121,7 @@ export class LiveRuns {
           if (bells.size > 0) return
           sleepers.delete(run.id)
           this.#sleeping.delete(run.id)
+          this.#keepAlive()
         }),
       )
     })
@@ -122,6 +135,12 @@ export class LiveRuns {
     this.#timer.unref()
   }
 
+  /** Whoever waits for another process's news keeps this one alive; runs that go on here have something that does, or end. */
+  #keepAlive(): void {
+    if (this.#sleeping.size > 0) this.#timer?.ref()
+    else this.#timer?.unref()
+  }
+
   #look(): void {
     if (this.#runs.size === 0 && this.#sleeping.size === 0) {
       clearInterval(this.#timer)
@@ -131,10 +150,14 @@ export class LiveRuns {
     const now = Date.now()
     if (this.#runs.size > 0 && now - this.#renewed >= this.#lease / 3) {
       this.#renewed = now
-      Effect.runFork(Effect.ignore(this.#store.runs.renew(owner, now + this.#lease)))
+      Effect.runFork(Effect.ignore(this.#store.runs.renew([...this.#runs.keys()], owner, now + this.#lease)))
     }
     const ids = [...this.#runs.keys(), ...this.#sleeping]
-    Effect.runFork(Effect.ignore(Effect.map(this.#store.runs.look(ids), (found) => found.forEach((run) => this.#compare(run)))))
+    const looked = Effect.map(this.#store.runs.look(ids, this.#seen), ({ version, runs }) => {
+      this.#seen = version
+      runs.forEach((run) => this.#compare(run))
+    })
+    Effect.runFork(Effect.ignore(looked))
   }
 
   #compare(run: RunRecord): void {

@@ -12,7 +12,8 @@ import { FlowChanged, messageOf, MigrationFailed } from "../model/error.ts"
 import { eventPath, type Forgotten, type RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
 import { isEnd } from "../services/floors.ts"
-import { dataOf, Journal, type Keeping } from "../services/journal.ts"
+import { Journal, type Keeping } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 
 type Any<A> = Effect.Effect<A, any, any>
 /** Writes into the journal of a run that is ours that it goes on with another flow. */
@@ -37,11 +38,11 @@ export function adopt(flow: FlowIR, run: RunRecord, keeping: Omit<Keeping, "dura
     const events = yield* journal.all()
     if (run.version === flow.version) {
       if (old === undefined || !fits(old, now, recordedPaths(events))) return yield* changed
-      return (claimed) => rewrite(claimed, flow, keeping, [], [])
+      return (claimed) => rewrite(claimed, flow, keeping, { forget: [], bound: [] })
     }
     if (run.version > flow.version || !leads(flow.migrations, run.version, flow.version)) return yield* changed
-    const { forget, bound } = yield* migrated(flow, run, journal, events, old, now)
-    return (claimed) => rewrite(claimed, flow, keeping, forget, bound)
+    const what = yield* migrated(flow, run, journal, events, old, now)
+    return (claimed) => rewrite(claimed, flow, keeping, what)
   })
 }
 
@@ -58,8 +59,41 @@ const recordedPaths = (events: ReadonlyArray<RunEvent>): ReadonlyMap<string, "fi
 
 interface Migrated {
   readonly forget: ReadonlyArray<Forgotten>
-  /** Names that the migrations gave another value, encoded. */
-  readonly bound: ReadonlyArray<readonly [name: string, output: string]>
+  /** Steps whose outputs the migrations changed, with the new ones, encoded. */
+  readonly bound: ReadonlyArray<readonly [step: string, output: string]>
+}
+
+/** What the top of a run has bound so far, and which nodes have given each name its value: the one that bound it, then those that changed it. */
+interface Bound {
+  readonly state: Values
+  readonly by: ReadonlyMap<string, ReadonlyArray<string>>
+  /** Nodes that changed a name among other things: what they did to it cannot be told apart. */
+  readonly composites: ReadonlySet<string>
+}
+
+function boundSoFar(journal: Journal, events: ReadonlyArray<RunEvent>, old: EncodedFlow | undefined): Any<Bound> {
+  return Effect.gen(function*() {
+    const nodes = new Map(old?.body.map((node) => [node.name, node]))
+    const state: Record<string, unknown> = {}
+    const by = new Map<string, Array<string>>()
+    const composites = new Set<string>()
+    const change = (name: string, node: string, value: unknown) => {
+      state[name] = value
+      by.set(name, [...(by.get(name) ?? []), node])
+    }
+    for (const event of events) {
+      const node = nodes.get(event.name)
+      if (event.parent !== "" || !isEnd(event) || node === undefined) continue
+      const changed = node.shape["updates"] as string | undefined
+      if (node.binds) change(node.name, node.name, yield* journal.output(event))
+      else if (changed !== undefined) change(changed, node.name, yield* journal.output(event))
+      for (const [name, ref] of Object.entries(dataOf(event).updates ?? {})) {
+        composites.add(node.name)
+        change(name, node.name, yield* journal.value(ref))
+      }
+    }
+    return { state, by, composites }
+  })
 }
 
 /** What is bound so far, led through the chain of migrations. */
@@ -73,15 +107,12 @@ function migrated(
 ): Any<Migrated> {
   return Effect.gen(function*() {
     const failed = (reason: string) => new MigrationFailed({ run: run.id, from: run.version, to: flow.version, reason })
-    const names = new Set(old?.body.filter(({ binds }) => binds).map(({ name }) => name))
-    const finished = new Map(events.filter((event) => event.parent === "" && isEnd(event)).map((event) => [event.name, event]))
-    const entries: Array<[string, unknown]> = []
-    for (const [name, event] of finished) if (names.has(name)) entries.push([name, yield* journal.output(event)])
-    const before: Values = Object.fromEntries(entries)
+    const { state: before, by, composites } = yield* boundSoFar(journal, events, old)
     let state = before
     for (let version = run.version; version < flow.version; version++) {
       try {
         state = flow.migrations[version]!(state)
+        if (state instanceof Promise) throw new TypeError("it is asynchronous; a migration is a plain function of the state")
       } catch (cause) {
         return yield* failed(`the migration from version ${version} threw: ${messageOf(cause)}`)
       }
@@ -100,7 +131,9 @@ function migrated(
     const oldNode = old?.body.find(({ name }) => name === openName)
     const newNode = now.body.find(({ name }) => name === openName)
     if (
-      openName !== undefined && (newNode === undefined || oldNode === undefined || changes({ ...now, body: [oldNode] }, { ...now, body: [newNode] }).length > 0)
+      openName !== undefined &&
+      (newNode === undefined || oldNode === undefined ||
+        changes({ ...now, body: [oldNode] }, { ...now, body: [newNode] }).some(({ what }) => what !== "retuned"))
     ) {
       return yield* failed(`'${openName}' is under way and has changed: let runs get past it first, or start anew`)
     }
@@ -114,11 +147,19 @@ function migrated(
     for (const name of new Set([...Object.keys(before), ...Object.keys(state)])) {
       const same = name in before && name in state && Object.is(before[name], state[name])
       if (same) continue
-      forget.push({ path: name })
-      if (state[name] === undefined) continue
+      const givers = by.get(name) ?? [name]
+      const tangled = givers.find((giver) => composites.has(giver))
+      if (tangled !== undefined) return yield* failed(`it changes '${name}', which '${tangled}' has changed among other things: give it back as it was`)
+      // what changed the name last is what it has its value from
+      const last = givers.at(-1)!
+      if (state[name] === undefined) {
+        forget.push(...givers.map((path) => ({ path })))
+        continue
+      }
+      forget.push({ path: last })
       try {
-        const codec = codecs.get(name)
-        bound.push([name, encodeValue(codec === undefined ? state[name] : codec.encode(state[name] as never))])
+        const codec = codecs.get(last)
+        bound.push([last, encodeValue(codec === undefined ? state[name] : codec.encode(state[name] as never))])
       } catch (cause) {
         return yield* failed(`'${name}' cannot be recorded: ${messageOf(cause)}`)
       }
@@ -127,16 +168,15 @@ function migrated(
   })
 }
 
-/** One event that takes back what has changed, one for each new value; the last of them makes it so. */
-const rewrite = (run: RunRecord, flow: FlowIR, keeping: Omit<Keeping, "durability">, forget: Migrated["forget"], bound: Migrated["bound"]): Any<void> =>
+/** The new values, then the event that binds them and takes back what was; without it they never count. */
+const rewrite = (run: RunRecord, flow: FlowIR, keeping: Omit<Keeping, "durability">, { forget, bound }: Migrated): Any<void> =>
   Effect.gen(function*() {
     const journal = yield* Journal.end(run, keeping)
-    // values of an attempt at this that crashed midway are taken back too
-    const stale = bound.map(([name]) => ({ path: name }))
-    const data = { from: run.version, to: flow.version, forget: [...forget, ...stale] }
-    const change = { version: flow.version, fingerprint: fingerprint(flow) }
-    yield* journal.append("run.migrated", "", "", JSON.stringify(data), bound.length === 0 ? change : undefined)
-    for (const [i, [name, output]] of bound.entries()) {
-      yield* journal.append("step.migrated", "", name, `{"output":${output}}`, i === bound.length - 1 ? change : undefined)
+    const seqs: Array<number> = []
+    for (const [name, output] of bound) {
+      yield* journal.append("step.migrated", "", name, `{"output":${output}}`)
+      seqs.push(journal.seq)
     }
+    const data = { from: run.version, to: flow.version, forget, bound: seqs }
+    yield* journal.append("run.migrated", "", "", JSON.stringify(data), { version: flow.version, fingerprint: fingerprint(flow) })
   })

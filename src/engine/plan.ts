@@ -21,11 +21,20 @@ export function planOf(flow: FlowIR, events: ReadonlyArray<RunEvent>, path: stri
   const forget = forgotten(flow.body, "", parts(path))
   if (forget === undefined) return undefined
   const floors = new Floors()
-  floors.forget(forget, Number.MAX_SAFE_INTEGER)
+  // of what counts now
+  floors.lay({ seq: 0 }, { bound: events.filter(({ kind }) => kind === "step.migrated").map(({ seq }) => seq) })
+  floors.lay({ seq: Number.MAX_SAFE_INTEGER }, { forget })
   const steps = events.filter(({ kind }) => kind === "step.completed" || kind === "step.migrated")
   const again = steps.filter((event) => floors.covers(event))
   const of = (chosen: ReadonlyArray<RunEvent>) => [...new Set(chosen.map(eventPath))]
   return { forget, again: of(again), kept: of(steps.filter((event) => !again.includes(event))) }
+}
+
+/** Something is recorded of the place, or of what stands before it in its block: a run has come there. */
+export function reaches(events: ReadonlyArray<RunEvent>, path: string): boolean {
+  const passes = path.match(/.*\[\d+\]/)?.[0]
+  if (passes === undefined) return true
+  return events.some((event) => eventPath(event).startsWith(passes))
 }
 
 /** The node, all behind it, and the ends of everything around it. */
@@ -48,6 +57,8 @@ function forgotten(block: Block, prefix: string, [name, ...rest]: ReadonlyArray<
     if (rest.length === 0) return [{ path: here }, ...around, ...behind]
   }
   const blocks = inner(node)
+  // a pass has to be named where there are several
+  if ((node.kind === "loop" || node.kind === "each") && here === path) return undefined
   const labelled = blocks.find(({ label }) => label === rest[0])
   if (labelled !== undefined) {
     here = `${here}/${rest.shift()!}`

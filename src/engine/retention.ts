@@ -1,8 +1,9 @@
 /** Letting go of what nobody needs: old runs, and the past of long ones. */
 import * as Effect from "effect/Effect"
-import { CommandRefused, type StoreFailed } from "../model/error.ts"
-import { dataOf } from "../services/journal.ts"
-import { eventPath, type Ref, type RunEvent } from "../model/event.ts"
+import { CommandRefused, type RunNotFound, type RunTakenOver, type StoreFailed } from "../model/error.ts"
+import { Journal, type Keeping } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
+import { comings, eventPath, type Ref, type RunEvent } from "../model/event.ts"
 import { hasEnded, isDriven, type RunRecord, type RunStatus } from "../model/run.ts"
 import type { Store } from "../store/store.ts"
 import { Floors } from "../services/floors.ts"
@@ -44,12 +45,24 @@ export function prune(
  *
  * The run can still be resumed, and gives the same output; what is deleted cannot be shown, rewound to, or undone.
  */
-export function compact(store: Store["Service"], run: RunRecord): Effect.Effect<number, StoreFailed | CommandRefused> {
+export function compact(
+  { store, listeners }: Omit<Keeping, "durability">,
+  run: RunRecord,
+): Effect.Effect<number, StoreFailed | RunNotFound | RunTakenOver | CommandRefused> {
   if (isDriven(run.status)) {
     return Effect.fail(new CommandRefused({ run: run.id, command: "compact", status: run.status, reason: "somebody drives it: pause it first" }))
   }
   return Effect.map(store.events.since(run, 0), (events) => superfluous(events)).pipe(
-    Effect.flatMap((seqs) => Effect.as(seqs.length === 0 ? Effect.void : store.events.remove(run, seqs), seqs.length)),
+    Effect.flatMap((seqs) => {
+      if (seqs.length === 0) return Effect.succeed(0)
+      return Effect.gen(function*() {
+        // written first: whoever finds less than before knows why
+        const journal = yield* Journal.end(run, { store, listeners })
+        yield* journal.append("run.compacted", comings, "", JSON.stringify({ count: seqs.length }))
+        yield* store.events.remove(run, seqs)
+        return seqs.length
+      })
+    }),
   )
 }
 

@@ -60,14 +60,14 @@ export function sendSignal(
     const now = yield* currentTimeMillis
     const sending = yield* store.signals.send(run, { id, name, data }, now)
     if (sending === "late" || sending === "full") return yield* refused(refusals[sending])
-    yield* wake(conductor, run, now)
+    yield* tell(conductor, run)
     return sending
   })
 }
 
 /** Whoever drives the run looks again, and so do the runs that wait for it. */
-const wake = (conductor: Conductor, id: string, now: number): Effect.Effect<void, StoreFailed | RunNotFound> =>
+const tell = (conductor: Conductor, id: string): Effect.Effect<void, StoreFailed | RunNotFound> =>
   Effect.flatMap(conductor.keeping.store.runs.get(id), ({ parent }) => {
     conductor.news(id)
-    return parent === undefined ? Effect.void : Effect.andThen(conductor.keeping.store.runs.nudge(parent, now), wake(conductor, parent, now))
+    return parent === undefined ? Effect.void : tell(conductor, parent)
   })

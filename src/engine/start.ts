@@ -73,9 +73,9 @@ export class Starter {
       ))
   }
 
-  /** Goes on with a run where it stopped. */
-  resume(flow: FlowIR, id: string, { durability = "sync", onSuspend = "wait" }: ResumeOptions = {}): Any<unknown> {
-    return admitted(flow, undefined, () => this.conductor.settle(flow, id, { durability, onSuspend, retries: true, unpauses: true }))
+  /** Goes on with a run where it stopped; `retry` also with one that was quarantined. */
+  resume(flow: FlowIR, id: string, { durability = "sync", onSuspend = "wait" }: ResumeOptions = {}, retries: true | "quarantined" = true): Any<unknown> {
+    return admitted(flow, undefined, () => this.conductor.settle(flow, id, { durability, onSuspend, retries, unpauses: true }))
   }
 }
 

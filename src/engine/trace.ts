@@ -1,7 +1,7 @@
 /** A run as a tree of what happened in it, folded from its events. */
 import { type EventData, type EventKind, eventPath, type RunEvent } from "../model/event.ts"
 import { Floors } from "../services/floors.ts"
-import { dataOf } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 
 export interface TraceNode {
   readonly path: string
@@ -30,7 +30,7 @@ type Writable = { -readonly [Key in keyof Draft]: Draft[Key] }
 export function trace(events: ReadonlyArray<RunEvent>): ReadonlyArray<TraceNode> {
   const root = draft("", "", events[0]?.at ?? 0)
   const floors = new Floors()
-  for (const event of events) floors.forget(dataOf(event).forget ?? [], event.seq)
+  for (const event of events) floors.lay(event, dataOf(event))
   for (const event of events) {
     if (floors.covers(event)) continue
     if (event.kind.startsWith("run.")) {

@@ -8,7 +8,7 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import type { RunRecord } from "../model/run.ts"
 import type { Conductor } from "./conduct.ts"
 import { served } from "./served.ts"
-import { RunSuspended, type StoreFailed } from "../model/error.ts"
+import { RunSuspended } from "../model/error.ts"
 
 export interface WorkerOptions {
   /** Runs driven at once, default 10. */
@@ -23,8 +23,8 @@ export interface Worker {
   readonly stop: Effect.Effect<void>
   /** Runs it drives now. */
   readonly running: () => number
-  /** Done when it has stopped; fails if the store does. */
-  readonly done: Effect.Effect<void, StoreFailed>
+  /** Done when it has stopped. */
+  readonly done: Effect.Effect<void>
 }
 
 /** Starts one; it works until it is stopped. */
@@ -60,7 +60,7 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
     if (free <= 0) return poll
     const now = yield* currentTimeMillis
     for (const [id, until] of later) if (until <= now) later.delete(id)
-    const due = yield* store.runs.due(names, now, free + fibers.size + later.size)
+    const due = yield* store.runs.due(names, now, free + fibers.size + later.size + conductor.live.size)
     for (const run of due.filter((one) => isFree(one, now)).slice(0, free)) {
       fibers.set(run.id, yield* Effect.forkDetach(driveOne(run)))
     }
@@ -74,7 +74,8 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
     const loop = Effect.gen(function*() {
       while (!state.stopping) {
         bell = Deferred.makeUnsafe()
-        const wait = yield* look
+        // a store that fails for a moment, a lock for instance, is asked again
+        const wait = yield* Effect.orElseSucceed(look, () => poll)
         const rung = Deferred.await(bell)
         yield* wait === Number.POSITIVE_INFINITY ? rung : Effect.timeoutOrElse(rung, { duration: wait, orElse: () => Effect.void })
       }

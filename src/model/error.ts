@@ -104,8 +104,9 @@ export class ItemsChanged extends TaggedError("ItemsChanged")<{ readonly path: s
   }
 }
 /** A run with this id exists and was given something else. */
-export class RunConflict extends TaggedError("RunConflict")<{ readonly run: string; readonly differs: "flow" | "input" }> {
+export class RunConflict extends TaggedError("RunConflict")<{ readonly run: string; readonly differs: "flow" | "input" | "exists" }> {
   override get message(): string {
+    if (this.differs === "exists") return `run '${this.run}' exists already. Use another id`
     return `run '${this.run}' exists with another ${this.differs}. Use another id, or start it with the same ${this.differs}`
   }
 }

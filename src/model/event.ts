@@ -9,6 +9,7 @@ export const eventKinds = [
   "run.rewound",
   "run.forked",
   "run.migrated",
+  "run.compacted",
   "run.compensating",
   "run.compensated",
   "run.quarantined",
@@ -98,6 +99,10 @@ export interface EventData {
   readonly of?: number
   /** What was recorded under these paths before this event does not count. */
   readonly forget?: ReadonlyArray<Forgotten>
+  /** Numbers of the events that carry migrated outputs. */
+  readonly bound?: ReadonlyArray<number>
+  /** The run of its own that the step was. */
+  readonly child?: string
   /** The run is compensated because it was cancelled. */
   readonly cancelled?: boolean
   readonly failures?: ReadonlyArray<unknown>

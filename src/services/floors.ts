@@ -30,12 +30,12 @@ interface Floor extends Forgotten {
   readonly seq: number
   /** Only what lies inside the path, not the node itself. */
   readonly inside: boolean
-  /** What was done there still stands: an attempt was given up, or an output was migrated. */
-  readonly stands: boolean
 }
 
 export class Floors {
   readonly #floors: Array<Floor> = []
+  /** Events that carry migrated outputs, by number, and the migration that bound them. */
+  readonly #bound = new Map<number, number>()
 
   /** The floors that a run's events lay. */
   static of(events: ReadonlyArray<RunEvent>): Floors {
@@ -43,8 +43,7 @@ export class Floors {
     for (const event of events) {
       if (event.kind === "flow.retried") floors.inside(eventPath(event), event.seq)
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the engine's own events
-      const { forget } = JSON.parse(event.data) as EventData
-      if (forget !== undefined) floors.forget(forget, event.seq, event.kind === "run.migrated")
+      floors.lay(event, JSON.parse(event.data) as EventData)
     }
     return floors
   }
@@ -53,29 +52,28 @@ export class Floors {
     return this.#floors.length === 0
   }
 
-  /** Takes back what these say, as far as it was recorded before event `seq`; with `stands`, its effects stay. */
-  forget(forgotten: ReadonlyArray<Forgotten>, seq: number, stands = false): void {
-    for (const one of forgotten) this.#floors.push({ ...one, seq, inside: false, stands })
+  /** Takes back what `event` says; what was done there stands until it is undone. */
+  lay({ seq }: Pick<RunEvent, "seq">, { forget = [], bound = [] }: EventData): void {
+    for (const one of forget) this.#floors.push({ ...one, seq, inside: false })
+    for (const migrated of bound) this.#bound.set(migrated, seq)
   }
 
   /** Takes back what was recorded inside `path` before event `seq`. */
   inside(path: string, seq: number): void {
-    this.#floors.push({ path, seq, inside: true, stands: true })
+    this.#floors.push({ path, seq, inside: true })
   }
 
   /** `event` does not count any more. */
   covers(event: RunEvent): boolean {
-    return this.#floors.length > 0 && this.#floors.some((floor) => isUnder(floor, event))
-  }
-
-  /** Neither does what it did. */
-  hides(event: RunEvent): boolean {
-    return this.#floors.some((floor) => !floor.stands && isUnder(floor, event))
+    const by = event.kind === "step.migrated" ? this.#bound.get(event.seq) : undefined
+    // what a migration that crashed midway has written was never bound
+    if (event.kind === "step.migrated" && by === undefined) return true
+    return this.#floors.length > 0 && this.#floors.some((floor) => floor.seq !== by && isUnder(floor, event))
   }
 
   /** The number of the newest event that took back what lies at `path`. */
   newest(path: string): number {
-    const at: RunEvent = { seq: 0, at: 0, kind: "step.completed", parent: path, name: "", data: "" }
+    const at: RunEvent = { seq: 0, at: 0, kind: "step.completed", parent: path, name: "run", data: "" }
     return this.#floors.reduce((newest, floor) => (isUnder(floor, at) ? Math.max(newest, floor.seq) : newest), 0)
   }
 }

@@ -21,7 +21,7 @@ import { writtenPath } from "../../dsl/ir/path.ts"
 import { walk } from "../../dsl/ir/walk.ts"
 import { HookFailed, messageOf } from "../model/error.ts"
 import { Breaker } from "./breaker.ts"
-import { Recent } from "./recent.ts"
+import { Recent } from "../store/recent.ts"
 
 /** What the hooks of one point have come to. */
 export interface Verdict<Told> {

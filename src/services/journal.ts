@@ -2,52 +2,16 @@
 import * as Effect from "effect/Effect"
 import type { FlowIR, Transaction, ValueCodec } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
-import { walk } from "../../dsl/ir/walk.ts"
-import { type RunTakenOver, StoreFailed, type TransactionUnsupported } from "../model/error.ts"
-import { comings, type EventData, type EventKind, eventPath, type LiveKind, type Ref, type RunEvent } from "../model/event.ts"
+import { JoinFailed, type RunTakenOver, StoreFailed, type TransactionUnsupported } from "../model/error.ts"
+import { comings, type EventKind, eventPath, type LiveKind, type Ref, type RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
-import { decodeValue, revive } from "../model/value.ts"
+import { revive } from "../model/value.ts"
 import type { Acknowledge, Change, Durability, Store } from "../store/store.ts"
+import { codecsOf } from "./codecs.ts"
 import { Floors } from "./floors.ts"
 import type { Listeners } from "./listeners.ts"
-
-/** What is recorded of one node of a block. */
-export interface Known {
-  completed?: RunEvent
-  failed?: RunEvent
-  guard?: RunEvent
-  decided?: RunEvent
-  started?: RunEvent
-  caught?: RunEvent
-  retried?: RunEvent
-}
-/** What is recorded of a block, by the names of its nodes. */
-export type Recorded = ReadonlyMap<string, Known>
-
-const roles: Readonly<Partial<Record<EventKind, keyof Known>>> = {
-  "step.completed": "completed",
-  "when.completed": "completed",
-  "loop.completed": "completed",
-  "jump.completed": "completed",
-  "each.completed": "completed",
-  "parallel.completed": "completed",
-  "protect.completed": "completed",
-  "fork.completed": "completed",
-  "wait.completed": "completed",
-  "step.migrated": "completed",
-  "fork.failed": "failed",
-  "protect.failed": "failed",
-  "step.started": "started",
-  "protect.started": "started",
-  "wait.started": "started",
-  "guard.decided": "guard",
-  "when.decided": "decided",
-  "loop.started": "started",
-  "each.started": "started",
-  "protect.caught": "caught",
-  "flow.retried": "retried",
-}
+import { dataOf, type Known, type Recorded, roles } from "./recorded.ts"
 
 type Failure = StoreFailed | RunTakenOver
 
@@ -69,8 +33,14 @@ export class Journal {
   readonly #alone: (() => boolean) | undefined
   #met = false
   readonly #floors = new Floors()
-  /** Forks that failed before this event may try again: the run has failed with them since, and was resumed. */
-  #forgiven = 0
+  /** The run has failed, and was resumed: forks that failed before may try again, and times that were over then begin anew. */
+  #failed: Pick<RunEvent, "seq" | "at"> = { seq: 0, at: 0 }
+  /** The run it was forked from has done what was recorded before this event. */
+  #forked = 0
+  /** Numbers of the events that carry migrated outputs, by path. */
+  readonly #migrated = new Map<string, number>()
+  /** Errors of parts of the run that were undone. */
+  readonly #undone = new Set<unknown>()
   /** Signals that a wait has picked and not yet recorded. */
   readonly #picked = new Set<string>()
   /** Number of the newest event. */
@@ -83,8 +53,6 @@ export class Journal {
   input: unknown
   /** The run is being undone since this event. */
   compensating: RunEvent | undefined
-  /** A part of the run was undone, and nothing outside it has caught the error. */
-  undone = false
 
   constructor(run: RunRecord, flow: FlowIR | undefined, { store, listeners, durability, alone }: Keeping, head: number) {
     this.#alone = alone
@@ -106,17 +74,34 @@ export class Journal {
     const { events } = keeping.store
     return Effect.gen(function*() {
       const journal = new Journal(run, flow, keeping, yield* events.head(run))
-      for (const event of yield* events.under(run, "")) {
+      const top = yield* events.under(run, "")
+      for (const event of top) {
         if (event.name !== "") continue
-        const { forget } = dataOf(event)
-        if (forget !== undefined) journal.#floors.forget(forget, event.seq, event.kind === "run.migrated")
-        if (event.kind === "run.failed") journal.#forgiven = event.seq
+        journal.#floors.lay(event, dataOf(event))
+        if (event.kind === "run.failed") journal.#failed = event
+        if (event.kind === "run.forked") journal.#forked = event.seq
         if (event.kind === "run.migrated") journal.sparse = true
         if (event.kind === "run.compensating") journal.compensating = event
         if (event.kind === "run.rewound" || event.kind === "run.forked") journal.compensating = undefined
       }
+      for (const event of top) if (event.kind === "step.migrated" && !journal.#floors.covers(event)) journal.#migrated.set(event.name, event.seq)
       return journal
     })
+  }
+
+  /** A part of the run was undone and has failed with `error`. */
+  markUndone(error: unknown): void {
+    this.#undone.add(error)
+  }
+
+  /** The run that fails with `error` can only end: part of it was undone. */
+  wasUndone(error: unknown): boolean {
+    return this.#undone.has(error) || (error instanceof JoinFailed && error.failures.some((one) => this.wasUndone(one.error)))
+  }
+
+  /** Where the output that a migration gave to the step at `path` is; `seq` if there is none. */
+  migrated(path: string, seq: number): number {
+    return this.#migrated.get(path) ?? seq
   }
 
   /** Writes that the run begins, without waiting: the run itself is stored already, and what follows is written after it. */
@@ -153,27 +138,29 @@ export class Journal {
     work: (transaction: Transaction) => string,
   ): Effect.Effect<number, Failure | TransactionUnsupported> {
     return Effect.suspend(() => {
-      const event = { seq: this.seq + 1, kind, parent, name }
-      let data = ""
-      const written = this.#store.events.transact(this.#run, event, (transaction) => {
-        data = work(transaction)
-        this.seq = event.seq
-        return data
-      })
+      let [seq, data] = [0, ""]
+      // its number is taken inside the transaction, where no other fork can take one
+      const event = () => ({ seq: seq = ++this.seq, kind, parent, name })
+      const written = this.#store.events.transact(this.#run, event, (transaction) => data = work(transaction))
       return Effect.map(written, () => {
-        if (!this.#listeners.none) this.#tell(kind, eventPath(event), event.seq, data)
-        return event.seq
+        if (!this.#listeners.none) this.#tell(kind, eventPath({ parent, name }), seq, data)
+        return seq
       })
     })
   }
 
   /** The oldest signal of this name that nobody has received; no other wait of this run is given it meanwhile. */
-  pick(name: string): Effect.Effect<SignalRecord | undefined, StoreFailed> {
+  pick(name: string, misfits: ReadonlySet<string>): Effect.Effect<SignalRecord | undefined, StoreFailed> {
     return Effect.map(this.#store.signals.waiting(this.#run, name), (signals) => {
-      const found = signals.find(({ id }) => !this.#picked.has(id))
+      const found = signals.find(({ id }) => !this.#picked.has(id) && !misfits.has(id))
       if (found !== undefined) this.#picked.add(found.id)
       return found
     })
+  }
+
+  /** Leaves a signal that was picked to other waits. */
+  putBack(id: string): void {
+    this.#picked.delete(id)
   }
 
   /** Tells listeners of something that is not kept. */
@@ -191,13 +178,20 @@ export class Journal {
       const recorded = new Map<string, Known>()
       for (const event of events) {
         const role = roles[event.kind]
-        if (role === undefined || this.#floors.covers(event) || (event.kind === "fork.failed" && event.seq < this.#forgiven)) continue
+        if (role === undefined || this.#floors.covers(event) || this.#isForgiven(event)) continue
         const known = recorded.get(event.name)
         if (known === undefined) recorded.set(event.name, { [role]: event })
         else known[role] = event
       }
       return recorded
     })
+  }
+
+  /** It led to a failure after which the run was resumed. */
+  #isForgiven(event: RunEvent): boolean {
+    if (event.seq > this.#failed.seq) return false
+    if (event.kind === "fork.failed") return true
+    return event.kind.endsWith(".started") && (dataOf(event).until ?? Number.POSITIVE_INFINITY) <= this.#failed.at
   }
 
   /** Nothing recorded inside `path` before event `seq` counts: it is of an attempt that was given up. */
@@ -216,9 +210,9 @@ export class Journal {
     })
   }
 
-  /** Every event whose effects may still stand, oldest first: also those of attempts that were given up, and of steps whose output was migrated. */
+  /** Every event whose effects may still stand, oldest first: also of attempts that were given up, of steps that were taken back or migrated. */
   effects(): Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> {
-    return Effect.map(this.#store.events.since(this.#run, 0), (events) => events.filter((event) => !this.#floors.hides(event)))
+    return this.#store.events.since(this.#run, this.#forked)
   }
 
   /** Which try of the place this is: the number of the event that took the one before back. */
@@ -263,22 +257,5 @@ export class Journal {
     return Effect.map(Effect.forEach(entries, ([, ref]) => this.value(ref)), (values) => Object.fromEntries(entries.map(([name], i) => [name, values[i]])))
   }
 }
-
-const known = new WeakMap<FlowIR, ReadonlyMap<string, ValueCodec>>()
-/** The codecs of a flow's steps by their paths as written. */
-const codecsOf = (flow: FlowIR): ReadonlyMap<string, ValueCodec> => {
-  let codecs = known.get(flow)
-  if (codecs === undefined) {
-    codecs = new Map(Array.from(walk(flow)).flatMap(({ path, node }) => (node.kind === "step" && node.codec !== undefined ? [[path, node.codec]] : [])))
-    known.set(flow, codecs)
-  }
-  return codecs
-}
-
-/** What an event says. */
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `Outcome.encode` and its siblings only
-export const dataOf = (event: Pick<RunEvent, "data">): EventData => JSON.parse(event.data) as EventData
-/** The error that an event carries. */
-export const errorOf = (event: RunEvent): unknown => decodeValue(JSON.stringify(dataOf(event).error))
 
 const isList = (refs: Readonly<Record<string, Ref>> | ReadonlyArray<Ref>): refs is ReadonlyArray<Ref> => Array.isArray(refs)

@@ -39,6 +39,7 @@ export class Waiting {
   readonly #lanes = new Set<Lanes>()
   readonly #blocked = new Set<Entry>()
   readonly #deadlines = new Set<{ readonly until: number }>()
+  #rung = 0
   readonly #idle = Deferred.makeUnsafe<Suspension>()
 
   constructor(clock: Clock) {
@@ -59,22 +60,29 @@ export class Waiting {
     return Deferred.isDoneUnsafe(this.#idle)
   }
 
-  /** Waits until something may have happened: a signal, a child's end, the time. */
-  block(blocked: Blocked): Effect.Effect<void> {
+  /** To be taken before looking for what is waited for. */
+  get rung(): number {
+    return this.#rung
+  }
+
+  /** Waits until something may have happened since `rung` was taken: a signal, a child's end, the time. */
+  block(blocked: Blocked, rung: number): Effect.Effect<void> {
     return Effect.suspend(() => {
+      if (this.#rung !== rung) return Effect.void
       const entry: Entry = { ...blocked, bell: Deferred.makeUnsafe() }
       this.#blocked.add(entry)
       this.#check()
-      const rung = Deferred.await(entry.bell)
+      const news = Deferred.await(entry.bell)
       const ended = blocked.until === undefined ?
-        rung :
-        Effect.timeoutOrElse(rung, { duration: Math.max(0, blocked.until - this.now), orElse: () => Effect.void })
+        news :
+        Effect.timeoutOrElse(news, { duration: Math.max(0, blocked.until - this.now), orElse: () => Effect.void })
       return Effect.ensuring(ended, Effect.sync(() => this.#blocked.delete(entry)))
     })
   }
 
   /** Whoever waits looks again. */
   ring(): void {
+    this.#rung++
     // a copy: who wakes may wait again at once
     for (const { bell } of Array.from(this.#blocked)) Deferred.doneUnsafe(bell, Effect.void)
   }

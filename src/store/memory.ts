@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { RunNotFound, RunTakenOver, TransactionUnsupported } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
-import { hasEnded, hasStopped, type RunRecord } from "../model/run.ts"
+import { hasEnded, hasStopped, isDriven, type NewRun, type RunRecord } from "../model/run.ts"
 import { pendingSignals, type SignalRecord } from "../model/signal.ts"
 import { type Change, Store } from "./store.ts"
 
@@ -57,19 +57,19 @@ export const memoryStore = (): Store["Service"] => {
     if (waits !== undefined && found.signals.some((signal) => signal.taken === undefined && waits.includes(signal.name))) wake(found.run.id, at)
     if (found.run.parent !== undefined && changed.status !== undefined && hasStopped(changed.status)) wake(found.run.parent, at)
   }
+  const create = (given: NewRun) => {
+    const found = kept.get(given.id)
+    if (found !== undefined) return { created: false, run: found.run }
+    const now = Date.now()
+    const run: RunRecord = { ...given, fence: 1, waits: [], crashes: 0, crashedAt: 0, createdAt: now, updatedAt: now }
+    kept.set(given.id, { run, events: [], byParent: new Map(), indexed: 0, signals: [] })
+    return { created: true, run }
+  }
   return Store.of({
     name: "memory",
     shared: false,
     runs: {
-      create: (given) =>
-        Effect.sync(() => {
-          const found = kept.get(given.id)
-          if (found !== undefined) return { created: false, run: found.run }
-          const now = Date.now()
-          const run: RunRecord = { ...given, fence: 1, waits: [], crashes: 0, crashedAt: 0, createdAt: now, updatedAt: now }
-          kept.set(given.id, { run, events: [], byParent: new Map(), indexed: 0, signals: [] })
-          return { created: true, run }
-        }),
+      create: (given) => Effect.sync(() => create(given)),
       get: (id) => Effect.map(known(id), ({ run }) => run),
       list: ({ flow, status, parent, before, limit = 50 }) =>
         Effect.sync(() =>
@@ -83,7 +83,8 @@ export const memoryStore = (): Store["Service"] => {
       claim: ({ id, fence, status }, { owner, lease, ...claim }) =>
         Effect.flatMap(known(id), (found) => {
           if (found.run.fence !== fence || found.run.status !== status) return Effect.fail(new RunTakenOver({ run: id }))
-          found.run = { ...found.run, ...claim, owner, fence: fence + 1, due: lease, waits: [], updatedAt: Date.now() }
+          const due = isDriven(claim.status) ? lease : found.run.due
+          found.run = { ...found.run, ...claim, owner, fence: fence + 1, due, waits: [], updatedAt: Date.now() }
           return Effect.succeed(found.run)
         }),
       release: ({ id, fence }, due) =>
@@ -93,10 +94,11 @@ export const memoryStore = (): Store["Service"] => {
           const status = found.run.status === "running" ? "pending" : found.run.status
           found.run = { ...found.run, status, owner: "", due, updatedAt: Date.now() }
         }),
-      renew: (owner, lease) =>
+      renew: (ids, owner, lease) =>
         Effect.sync(() => {
-          for (const found of kept.values()) {
-            if (found.run.owner === owner && (found.run.status === "running" || found.run.status === "compensating")) found.run = { ...found.run, due: lease }
+          for (const id of ids) {
+            const found = kept.get(id)
+            if (found?.run.owner === owner && isDriven(found.run.status)) found.run = { ...found.run, due: lease }
           }
         }),
       nudge: (id, at) => Effect.sync(() => wake(id, at)),
@@ -110,8 +112,13 @@ export const memoryStore = (): Store["Service"] => {
           const times = all().flatMap(({ flow, due }) => (due !== undefined && names.includes(flow) ? [due] : []))
           return times.length === 0 ? undefined : Math.min(...times)
         }),
-      look: (ids) => Effect.sync(() => ids.flatMap((id) => kept.get(id)?.run ?? [])),
-      copy: (from, to, seq) => Effect.sync(() => kept.get(to.id)?.events.push(...(kept.get(from.id)?.events ?? []).filter((event) => event.seq <= seq))),
+      look: (ids) => Effect.sync(() => ({ version: undefined, runs: ids.flatMap((id) => kept.get(id)?.run ?? []) })),
+      adopt: (given, { events, signals }) =>
+        Effect.sync(() => {
+          const { created, run } = create(given)
+          if (created) Object.assign(kept.get(run.id)!, { events: [...events], signals: [...signals] })
+          return { created, run }
+        }),
       remove: (ids) => Effect.sync(() => ids.forEach((id) => kept.delete(id))),
     },
     events: {
@@ -149,6 +156,7 @@ export const memoryStore = (): Store["Service"] => {
           found.signals.push({ ...signal, at: now, taken: undefined, late })
           if (late) return "late"
           if (found.run.waits.includes(signal.name)) wake(id, now)
+          for (let up = found.run.parent; up !== undefined; up = kept.get(up)?.run.parent) wake(up, now)
           return "accepted"
         }),
       waiting: ({ id }, name) =>

@@ -50,6 +50,11 @@ export interface Claim {
   readonly crashes?: number
   readonly crashedAt?: number
 }
+/** What has happened to a run elsewhere. */
+export interface Past {
+  readonly events: ReadonlyArray<RunEvent>
+  readonly signals: ReadonlyArray<SignalRecord>
+}
 /** A run as it was when somebody decided something about it. */
 export type Seen = Pick<RunRecord, "id" | "fence" | "status">
 
@@ -62,18 +67,18 @@ export interface Runs {
   readonly claim: (seen: Seen, claim: Claim) => Effect<RunRecord, StoreFailed | RunNotFound | RunTakenOver>
   /** Gives the run up: it is pending, for whoever comes at `due`. Nothing happens if it belongs to another owner by now. */
   readonly release: (run: RunRecord, due: number) => Effect<void, StoreFailed>
-  /** Lengthens the lease of everything `owner` drives. */
-  readonly renew: (owner: string, lease: number) => Effect<void, StoreFailed>
+  /** Lengthens the lease of those of the runs that `owner` drives. */
+  readonly renew: (ids: ReadonlyArray<string>, owner: string, lease: number) => Effect<void, StoreFailed>
   /** A suspended run is due at this time, or earlier. */
   readonly nudge: (id: string, at: number) => Effect<void, StoreFailed>
   /** Runs of these flows that somebody has to look after, the longest waiting first. */
   readonly due: (flows: ReadonlyArray<string>, now: number, limit: number) => Effect<ReadonlyArray<RunRecord>, StoreFailed>
   /** The earliest time at which a run of these flows is due. */
   readonly nextDue: (flows: ReadonlyArray<string>) => Effect<number | undefined, StoreFailed>
-  /** Those of the runs that still exist; may be left empty where no other process has written since it was last asked. */
-  readonly look: (ids: ReadonlyArray<string>) => Effect<ReadonlyArray<RunRecord>, StoreFailed>
-  /** Copies a run's events, up to and with `seq`, to a run that has none. */
-  readonly copy: (from: RunRecord, to: RunRecord, seq: number) => Effect<void, StoreFailed>
+  /** Those of the runs that still exist; may be left empty where no other process has written since it gave `version`. */
+  readonly look: (ids: ReadonlyArray<string>, version: unknown) => Effect<{ readonly version: unknown; readonly runs: ReadonlyArray<RunRecord> }, StoreFailed>
+  /** Creates a run that has a past already, all of it or nothing; if its id is taken, gives the run that has it. */
+  readonly adopt: (run: NewRun, past: Past) => Effect<{ readonly created: boolean; readonly run: RunRecord }, StoreFailed>
   /** Deletes runs with all that belongs to them. */
   readonly remove: (ids: ReadonlyArray<string>) => Effect<void, StoreFailed>
 }
@@ -92,10 +97,13 @@ export interface Events {
     acknowledge: Acknowledge,
     change?: Change,
   ) => Effect<void, StoreFailed | RunTakenOver>
-  /** Writes the event whose data `work` gives, together with what `work` does to the database; if `work` throws, nothing is written. */
+  /**
+   * Writes the event whose data `work` gives, together with what `work` does to the database; if `work` throws, nothing is written.
+   * `event` is asked once everything appended before is written.
+   */
   readonly transact: (
     run: RunRecord,
-    event: Omit<Append, "data">,
+    event: () => Omit<Append, "data">,
     work: (transaction: Transaction) => string,
   ) => Effect<void, StoreFailed | RunTakenOver | TransactionUnsupported>
   /** The events that belong directly to a block, oldest first. */
@@ -113,7 +121,7 @@ export interface Events {
 }
 
 export interface Signals {
-  /** Keeps the signal for the run; a suspended run that waits for it is due at once. */
+  /** Keeps the signal for the run; a suspended run that waits for it is due at once, and so are the suspended runs that started it. */
   readonly send: (run: string, signal: Signal, now: number) => Effect<Sending, StoreFailed | RunNotFound>
   /** Signals of this name that nobody has received, oldest first. */
   readonly waiting: (run: RunRecord, name: string) => Effect<ReadonlyArray<SignalRecord>, StoreFailed>

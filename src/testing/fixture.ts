@@ -6,7 +6,7 @@ import { rewrite } from "../../dsl/ir/rewrite.ts"
 import type { Heddle } from "../engine/heddle.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
 import { decodeValue, revive } from "../model/value.ts"
-import { dataOf } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 import { differences, type SentSignal, testFlow, told } from "./harness.ts"
 import { withIR } from "./mock.ts"
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { Effect } from "effect"
+import { seq } from "heddle"
 import { loadFlows } from "../../src/cli/load.ts"
 import { main } from "../../src/cli/main.ts"
 import { duration, short } from "../../src/cli/output.ts"
@@ -222,22 +223,9 @@ describe("runs, show, resume, cancel", () => {
     expect(readFileSync(notes, "utf8")).toContain("not a database at all")
   })
 })
-const lone = {
-  ir: {
-    name: "lone",
-    version: 1,
-    description: undefined,
-    input: undefined,
-    output: undefined,
-    dangling: false,
-    body: {
-      nodes: [],
-      returns: () => {
-        throw new Error("x")
-      },
-    },
-  },
-}
+const lone = seq("lone").returns(() => {
+  throw new Error("x")
+})
 
 describe("graph and check", () => {
   it("draws one flow or all, as tree, Mermaid or JSON", async () => {

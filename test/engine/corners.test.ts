@@ -83,6 +83,7 @@ it("what is told of a run shows waits, refusals, undoing and what was taken back
     event("step.completed", "gone", { output: 1 }),
     event("run.rewound", "", { forget: [{ path: "gone" }] }),
     event("step.migrated", "m", { output: 2 }),
+    event("run.migrated", "", { bound: [seq_] }),
   ])
   expect(nodes.map(({ name, note, status: how }) => [name, note, how])).toEqual([
     ["s", undefined, "open"],

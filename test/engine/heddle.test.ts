@@ -408,5 +408,6 @@ it("a store that fails while a run goes on is the run's error", async () => {
   }
   const error = await flip(makeHeddle(failing).run(seq("f").step("a", () => 1).step("b", () => 2), undefined, { id: "r" }))
   expect(error.message).toBe("s: append failed: full")
-  expect(await Effect.runPromise(kept.runs.get("r"))).toMatchObject({ status: "running" })
+  // nothing is lost, and it is free for whoever comes when the store works again
+  expect(await Effect.runPromise(kept.runs.get("r"))).toMatchObject({ status: "pending" })
 })

@@ -66,9 +66,9 @@ it("a migration is recorded and applied once; what it leaves as it is keeps its 
   await go(heddle.resume(v3 as never, "r"))
   const events = await go(heddle.events("r"))
   expect(events.filter(({ kind }) => kind.endsWith("migrated")).map(({ kind, name }) => `${kind} ${name}`)).toEqual([
-    "run.migrated ",
     "step.migrated price",
     "step.migrated tax",
+    "run.migrated ",
   ])
   expect(await go(heddle.get("r"))).toMatchObject({ version: 3, status: "completed" })
   expect(worked).toEqual(["end3"])

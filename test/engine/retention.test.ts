@@ -57,7 +57,7 @@ it("compacting a run lets go of its past and changes nothing of its future", asy
   const before = (await go(heddle.events("c"))).length
   const removed = await go(heddle.compact("c"))
   expect(removed).toBeGreaterThan(70)
-  expect((await go(heddle.events("c"))).length).toBe(before - removed)
+  expect((await go(heddle.events("c"))).length).toBe(before - removed + 1)
   expect(await go(heddle.compact("c"))).toBe(0)
   for (const id of ["c", "copy"]) {
     if (id === "copy") {

@@ -133,7 +133,11 @@ it("an owner that stands still loses its run when the lease is over, and cannot 
   await go(Effect.scoped(Effect.gen(function*() {
     const store = yield* openSqlite(file)
     // renews nothing, as if its process were stopped
-    const still = { ...store, name: `${file}-elsewhere`, runs: { ...store.runs, renew: () => Effect.void, look: () => Effect.succeed([]) } }
+    const still = {
+      ...store,
+      name: `${file}-elsewhere`,
+      runs: { ...store.runs, renew: () => Effect.void, look: () => Effect.succeed({ version: 0, runs: [] }) },
+    }
     const fiber = yield* Effect.forkChild(Effect.flip(makeHeddle(still, { lease: 100 }).run(flow, undefined, { id: "l" })), { startImmediately: true })
     yield* Effect.sleep(10)
     const other = makeHeddle(store, { lease: 100 })

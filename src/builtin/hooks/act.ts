@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { decide, hook, type HookTold } from "../../../dsl/flow/hook.ts"
 import type { Hook } from "../../../dsl/ir/hook.ts"
-import { Recent } from "../../services/recent.ts"
+import { Recent } from "../../store/recent.ts"
 
 /** Keys of rates, and runs, that are remembered. */
 const remembered = 10_000

@@ -1,7 +1,7 @@
 /** Hooks that only watch: log lines, durations, an audit trail. */
 import { hook } from "../../../dsl/flow/hook.ts"
 import type { Hook, HookPoint } from "../../../dsl/ir/hook.ts"
-import { Recent } from "../../services/recent.ts"
+import { Recent } from "../../store/recent.ts"
 import { messageOf, tagOf } from "../../model/error.ts"
 
 interface Told {

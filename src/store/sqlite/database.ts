@@ -54,6 +54,34 @@ const migrations: ReadonlyArray<string> = [
    ) STRICT;
    CREATE INDEX signals_waiting ON signals (run, name) WHERE taken IS NULL AND late = 0;
    CREATE TABLE flows (fingerprint TEXT PRIMARY KEY, encoded TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
+  // a number is never given twice: events and signals are found by it
+  `CREATE TABLE numbered (
+     nr INTEGER PRIMARY KEY AUTOINCREMENT,
+     id TEXT NOT NULL UNIQUE,
+     flow TEXT NOT NULL,
+     version INTEGER NOT NULL,
+     fingerprint TEXT NOT NULL,
+     status TEXT NOT NULL,
+     input TEXT NOT NULL,
+     source TEXT,
+     owner TEXT NOT NULL,
+     fence INTEGER NOT NULL,
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL,
+     due INTEGER,
+     waits TEXT NOT NULL DEFAULT '[]',
+     crashes INTEGER NOT NULL DEFAULT 0,
+     crashed_at INTEGER NOT NULL DEFAULT 0,
+     parent TEXT,
+     origin TEXT
+   ) STRICT;
+   INSERT INTO numbered SELECT nr, id, flow, version, fingerprint, status, input, source, owner, fence, created_at, updated_at,
+     due, waits, crashes, crashed_at, parent, origin FROM runs;
+   DROP TABLE runs;
+   ALTER TABLE numbered RENAME TO runs;
+   CREATE INDEX runs_by_status ON runs (status, nr);
+   CREATE INDEX runs_due ON runs (due) WHERE due IS NOT NULL;
+   CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;`,
 ]
 export const schemaVersion = migrations.length
 

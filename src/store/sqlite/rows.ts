@@ -4,7 +4,7 @@ import type { RunRecord } from "../../model/run.ts"
 import type { SignalRecord } from "../../model/signal.ts"
 import { span } from "./writer.ts"
 
-type Row = Readonly<Record<string, unknown>>
+export type Row = Readonly<Record<string, unknown>>
 
 // oxlint-disable typescript/no-unsafe-type-assertion -- rows have the columns of STRICT tables that only this folder writes
 export const toRun = (row: Row): RunRecord => ({

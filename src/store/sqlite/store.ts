@@ -4,11 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
 import { RunNotFound, RunTakenOver, type StoreFailed } from "../../model/error.ts"
-import { hasEnded, type RunRecord } from "../../model/run.ts"
+import { hasEnded, type NewRun, type RunRecord } from "../../model/run.ts"
 import { pendingSignals, type Sending } from "../../model/signal.ts"
+import { Recent } from "../recent.ts"
 import { Store } from "../store.ts"
 import { openDatabase, type SqliteOptions, storeFailure } from "./database.ts"
-import { toEvent, toRun, toSignal } from "./rows.ts"
+import { type Row, toEvent, toRun, toSignal } from "./rows.ts"
 import { Statement } from "./statement.ts"
 import { span, Writer } from "./writer.ts"
 
@@ -24,23 +25,23 @@ const statements = (sql: (text: string) => Statement) => ({
   ),
   children: sql("SELECT * FROM runs WHERE parent = ?1 ORDER BY nr DESC LIMIT ?2"),
   claim: sql(
-    `UPDATE runs SET owner = ?1, fence = fence + 1, due = ?2, status = ?3, waits = '[]', crashes = coalesce(?4, crashes),
-     crashed_at = coalesce(?5, crashed_at), updated_at = ?6 WHERE id = ?7 AND fence = ?8 AND status = ?9`,
+    `UPDATE runs SET owner = ?1, fence = fence + 1, due = CASE WHEN ?3 IN ('running', 'compensating') THEN ?2 ELSE due END, status = ?3, waits = '[]',
+     crashes = coalesce(?4, crashes), crashed_at = coalesce(?5, crashed_at), updated_at = ?6 WHERE id = ?7 AND fence = ?8 AND status = ?9 RETURNING *`,
   ),
   release: sql(
     `UPDATE runs SET owner = '', due = ?1, status = CASE status WHEN 'running' THEN 'pending' ELSE status END, updated_at = ?2
      WHERE id = ?3 AND fence = ?4 AND due IS NOT NULL`,
   ),
-  renew: sql("UPDATE runs SET due = ?1 WHERE owner = ?2 AND status IN ('running', 'compensating')"),
+  renew: sql(
+    "UPDATE runs SET due = ?1 WHERE owner = ?2 AND status IN ('running', 'compensating') AND id IN (SELECT value FROM json_each(?3))",
+  ),
   due: sql("SELECT * FROM runs WHERE due <= ?1 AND flow IN (SELECT value FROM json_each(?2)) ORDER BY due LIMIT ?3"),
   nextDue: sql("SELECT due FROM runs WHERE due IS NOT NULL AND flow IN (SELECT value FROM json_each(?1)) ORDER BY due LIMIT 1"),
   look: sql("SELECT * FROM runs WHERE id IN (SELECT value FROM json_each(?1))"),
   nudge: sql("UPDATE runs SET due = min(coalesce(due, ?1), ?1) WHERE id = ?2 AND status = 'suspended'"),
   dataVersion: sql("PRAGMA data_version"),
-  copy: sql(
-    `INSERT INTO events (id, run, at, kind, parent, name, data)
-     SELECT id - ?1 * ${span} + ?2 * ${span}, ?2, at, kind, parent, name, data FROM events WHERE id > ?1 * ${span} AND id <= ?1 * ${span} + ?3`,
-  ),
+  adoptEvent: sql("INSERT INTO events (id, run, at, kind, parent, name, data) VALUES (?, ?, ?, ?, ?, ?, ?)"),
+  adoptSignal: sql("INSERT INTO signals (run, id, name, data, at, taken, late) VALUES (?, ?, ?, ?, ?, ?, ?)"),
   removeRun: sql("DELETE FROM runs WHERE nr = ?"),
   removeEvents: sql("DELETE FROM events WHERE id >= ? AND id < ?"),
   removeSignals: sql("DELETE FROM signals WHERE run = ?"),
@@ -54,7 +55,9 @@ const statements = (sql: (text: string) => Statement) => ({
   pending: sql("SELECT count(*) AS n FROM signals WHERE run = ? AND taken IS NULL AND late = 0"),
   send: sql("INSERT INTO signals (run, id, name, data, at, late) VALUES (?, ?, ?, ?, ?, ?)"),
   wake: sql(
-    `UPDATE runs SET due = min(coalesce(due, ?2), ?2) WHERE nr = ?1 AND status = 'suspended' AND EXISTS (SELECT 1 FROM json_each(waits) WHERE value = ?3)`,
+    `WITH RECURSIVE up (id) AS (SELECT parent FROM runs WHERE nr = ?1 UNION SELECT runs.parent FROM runs JOIN up ON runs.id = up.id)
+     UPDATE runs SET due = min(coalesce(due, ?2), ?2) WHERE status = 'suspended' AND
+       (id IN (SELECT id FROM up) OR (nr = ?1 AND EXISTS (SELECT 1 FROM json_each(waits) WHERE value = ?3)))`,
   ),
   waiting: sql("SELECT * FROM signals WHERE run = ? AND name = ? AND taken IS NULL AND late = 0 ORDER BY nr"),
   signals: sql("SELECT * FROM signals WHERE run = ? ORDER BY nr"),
@@ -77,20 +80,23 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
     writer.flush()
     return writer.inTransaction(work)
   }
-  const numbers = new Map<string, number>()
-  const numberOf = (id: string): number => {
-    let nr = numbers.get(id)
-    if (nr === undefined) {
-      nr = Number(sql.get.get(id)?.["nr"] ?? -1)
-      if (nr >= 0) numbers.set(id, nr)
-      // the oldest makes room: a worker that lives for months must not grow
-      if (numbers.size > keptNumbers) numbers.delete(numbers.keys().next().value!)
-    }
-    return nr
+  // a worker that lives for months must not grow
+  const numbers = new Recent<string, number>(keptNumbers)
+  /** A row as a record; its number is known from now on, whoever has given the id to another run meanwhile. */
+  const recordOf = (row: Row): RunRecord => {
+    const run = toRun(row)
+    numbers.set(run.id, Number(row["nr"]))
+    return run
   }
   const find = (id: string) => {
     const row = sql.get.get(id)
-    return row === undefined ? undefined : toRun(row)
+    return row === undefined ? undefined : recordOf(row)
+  }
+  const numberOf = (id: string): number => {
+    const known = numbers.get(id)
+    if (known !== undefined) return known
+    find(id)
+    return numbers.get(id) ?? -1
   }
   const known = (operation: string, id: string) =>
     Effect.flatMap(attempt(operation, () => find(id)), (run) => run === undefined ? Effect.fail(new RunNotFound({ run: id })) : Effect.succeed(run))
@@ -101,73 +107,71 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       writer.drain(run)
       return look(numberOf(run.id))
     })
-  let seen: unknown
+  const create = (given: NewRun) => {
+    const { id, flow, version, fingerprint, status, input, source, owner, due, parent, origin } = given
+    const now = Date.now()
+    const values = [id, flow, version, fingerprint, status, input, source ?? null, owner, due ?? null, parent ?? null, origin ?? null, now]
+    const { changes, lastInsertRowid } = sql.create.run(...values)
+    // it exists now, whoever created it
+    if (changes === 0) return { created: false, run: find(id)! }
+    numbers.set(id, Number(lastInsertRowid))
+    return { created: true, run: { ...given, fence: 1, waits: [], crashes: 0, crashedAt: 0, createdAt: now, updatedAt: now } }
+  }
 
   return {
     ...Store.of({
       name: file,
       shared: true,
       runs: {
-        create: (given) =>
-          attempt("create", () => {
-            const { id, flow, version, fingerprint, status, input, source, owner, due, parent, origin } = given
-            const now = Date.now()
-            const { changes, lastInsertRowid } = sql.create.run(
-              id,
-              flow,
-              version,
-              fingerprint,
-              status,
-              input,
-              source ?? null,
-              owner,
-              due ?? null,
-              parent ?? null,
-              origin ?? null,
-              now,
-            )
-            // it exists now, whoever created it
-            if (changes === 0) return { created: false, run: find(id)! }
-            numbers.set(id, Number(lastInsertRowid))
-            return { created: true, run: { ...given, fence: 1, waits: [], crashes: 0, crashedAt: 0, createdAt: now, updatedAt: now } }
-          }),
+        create: (given) => attempt("create", () => create(given)),
         get: (id) => known("get", id),
         list: ({ flow, status, parent, before, limit = 50 }) =>
           attempt("list", () =>
             (parent === undefined ?
               sql.list.all(flow ?? null, status ?? null, null, before ?? null, limit) :
-              sql.children.all(parent, limit)).map(toRun)),
-        claim: ({ id, fence, status }, claim) =>
+              sql.children.all(parent, limit)).map(recordOf)),
+        claim: (seen, claim) =>
           Effect.flatMap(
             attempt("claim", () => {
               // what the last owner did not wait for is still its own to write
-              writer.flush()
+              writer.end(seen)
               const { owner, lease, crashes, crashedAt } = claim
-              return sql.claim.run(owner, lease, claim.status, crashes ?? null, crashedAt ?? null, Date.now(), id, fence, status).changes
+              return sql.claim.get(owner, lease, claim.status, crashes ?? null, crashedAt ?? null, Date.now(), seen.id, seen.fence, seen.status)
             }),
-            (changes) => Effect.flatMap(known("claim", id), (run) => changes === 1 ? Effect.succeed(run) : Effect.fail(new RunTakenOver({ run: id }))),
+            (row) =>
+              row === undefined ?
+                Effect.flatMap(known("claim", seen.id), () => Effect.fail(new RunTakenOver({ run: seen.id }))) :
+                Effect.succeed(recordOf(row)),
           ),
         release: (run, due) =>
           attempt("release", () => {
             writer.drain(run)
             sql.release.run(due, Date.now(), run.id, run.fence)
           }),
-        renew: (owner, lease) => attempt("renew", () => void sql.renew.run(lease, owner)),
+        renew: (ids, owner, lease) => attempt("renew", () => void sql.renew.run(lease, owner, JSON.stringify(ids))),
         nudge: (id, at) => attempt("nudge", () => void sql.nudge.run(at, id)),
-        due: (flows, now, limit) => attempt("due", () => sql.due.all(now, JSON.stringify(flows), limit).map(toRun)),
+        due: (flows, now, limit) => attempt("due", () => sql.due.all(now, JSON.stringify(flows), limit).map(recordOf)),
         nextDue: (flows) => attempt("due", () => (sql.nextDue.get(JSON.stringify(flows))?.["due"] as number | undefined) ?? undefined),
-        look: (ids) =>
+        look: (ids, before) =>
           attempt("look", () => {
             const version = sql.dataVersion.get()?.["data_version"]
-            if (version === seen) return []
-            seen = version
-            return sql.look.all(JSON.stringify(ids)).map(toRun)
+            return { version, runs: version === before ? [] : sql.look.all(JSON.stringify(ids)).map(recordOf) }
           }),
-        copy: (from, to, seq) => attempt("copy", () => void sql.copy.run(numberOf(from.id), numberOf(to.id), seq)),
+        adopt: (given, { events, signals }) =>
+          attempt("adopt", () =>
+            together(() => {
+              const { created, run } = create(given)
+              if (!created) return { created, run }
+              const nr = numberOf(run.id)
+              for (const { seq, at, kind, parent, name, data } of events) sql.adoptEvent.run(nr * span + seq, nr, at, kind, parent, name, data)
+              for (const { id, name, data, at, taken, late } of signals) sql.adoptSignal.run(nr, id, name, data, at, taken ?? null, late ? 1 : 0)
+              return { created, run }
+            })),
         remove: (ids) =>
           attempt("remove", () =>
             together(() => {
               for (const id of ids) {
+                find(id)
                 const nr = numberOf(id)
                 sql.removeEvents.run(nr * span, (nr + 1) * span)
                 sql.removeSignals.run(nr)

@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import type { Transaction } from "../../../dsl/ir/node.ts"
 import { RunTakenOver, type StoreFailed } from "../../model/error.ts"
 import { hasEnded, hasStopped, type RunRecord } from "../../model/run.ts"
-import type { Acknowledge, Append, Change } from "../store.ts"
+import { Recent } from "../recent.ts"
+import type { Acknowledge, Append, Change, Seen } from "../store.ts"
 import { storeFailure } from "./database.ts"
 import { Statement } from "./statement.ts"
 
@@ -20,6 +21,11 @@ interface Entry {
   readonly written: Written
 }
 
+/** What one run wants to write is refused; SQLite's codes for too big, constraint, mismatch. */
+const isOfOne = (cause: unknown): boolean => cause instanceof Error && "errcode" in cause && [18, 19, 20].includes(Number(cause.errcode) & 0xff)
+/** Owners whose failure is remembered. */
+const remembered = 10_000
+
 export class Writer {
   readonly #db: DatabaseSync
   readonly #file: string
@@ -33,7 +39,7 @@ export class Writer {
   /** Events of runs with `exit` durability, until the run ends. */
   readonly #held = new Map<string, Array<Entry>>()
   /** What went wrong behind the back of a run that does not wait; told at its next append. */
-  readonly #failed = new Map<string, Failure>()
+  readonly #failed = new Recent<string, Failure>(remembered)
 
   constructor(db: DatabaseSync, file: string, numbers: (id: string) => number) {
     this.#db = db
@@ -66,10 +72,8 @@ export class Writer {
   append(run: RunRecord, event: Append, acknowledge: Acknowledge, change: Change | undefined): Effect.Effect<void, Failure> {
     return Effect.suspend(() => {
       const failed = this.#failed.get(tenure(run))
-      if (failed !== undefined) {
-        this.#failed.delete(tenure(run))
-        return Effect.fail(failed)
-      }
+      // something is missing before it: nothing of this owner's is written any more
+      if (failed !== undefined) return Effect.fail(failed)
       if (acknowledge === "now" && this.#held.size === 0) {
         let result: Effect.Effect<void, Failure> = Effect.void
         this.#queue.push({ run, event, change, written: (written) => (result = written) })
@@ -88,13 +92,19 @@ export class Writer {
   }
 
   /** Writes everything of this owner's that is waiting, so that whoever reads sees it. */
-  drain(run: RunRecord): void {
+  drain(run: Seen): void {
     const held = this.#held.get(tenure(run))
     if (held !== undefined) {
       this.#held.delete(tenure(run))
       this.#queue.push(...held)
     }
     this.flush()
+  }
+
+  /** The same, for an owner that is about to lose the run. */
+  end(seen: Seen): void {
+    this.drain(seen)
+    this.#failed.delete(tenure(seen))
   }
 
   /** Writes what is waiting, at once. */
@@ -113,7 +123,8 @@ export class Writer {
       const runs = new Map<string, Array<Entry>>()
       for (const entry of entries) runs.set(entry.run.id, [...(runs.get(entry.run.id) ?? []), entry])
       const failure = Effect.fail(storeFailure(this.#file, "append", cause))
-      if (runs.size === 1) return entries.map(() => failure)
+      // the database itself cannot write now, and each try may take as long as waiting for a lock does
+      if (runs.size === 1 || !isOfOne(cause)) return entries.map(() => failure)
       // what one run cannot write is no failure of the others
       const apart = new Map([...runs.values()].flatMap((own) => this.#attempt(own).map((result, i) => [own[i]!, result] as const)))
       return entries.map((entry) => apart.get(entry)!)
@@ -121,8 +132,10 @@ export class Writer {
   }
 
   /** Writes the event whose data `work` gives, in one transaction with what `work` does. */
-  transact(run: RunRecord, event: Omit<Append, "data">, work: (transaction: Transaction) => string): Effect.Effect<void, Failure> {
+  transact(run: RunRecord, event: () => Omit<Append, "data">, work: (transaction: Transaction) => string): Effect.Effect<void, Failure> {
     this.drain(run)
+    const failed = this.#failed.get(tenure(run))
+    if (failed !== undefined) return Effect.fail(failed)
     const sql: Transaction = {
       run: (text, ...values) => {
         const { changes, lastInsertRowid } = this.#db.prepare(text).run(...values)
@@ -132,7 +145,7 @@ export class Writer {
     }
     return this.inTransaction(() => {
       const data = work(sql)
-      const written = this.#write({ run, event: { ...event, data }, change: undefined }, Date.now())
+      const written = this.#write({ run, event: { ...event(), data }, change: undefined }, Date.now())
       // somebody else has the run: what the work did must not stay
       if (written !== Effect.void) this.#db.exec("ROLLBACK")
       return written
@@ -158,6 +171,7 @@ export class Writer {
   }
 
   #write({ run, event, change }: Omit<Entry, "written">, now: number): Effect.Effect<void, Failure> {
+    if (event.seq >= span) throw new Error(`a run has at most ${span - 1} events: compact does not lower their numbers; start a child run in time`)
     const nr = this.#numbers(run.id)
     const { changes } = this.#insert.run(nr * span + event.seq, nr, now, event.kind, event.parent, event.name, event.data, run.fence, run.id)
     if (changes === 0) return Effect.fail(new RunTakenOver({ run: run.id }))
@@ -196,4 +210,4 @@ export class Writer {
 }
 
 /** One owner's time with a run: what an earlier owner left behind is none of the next one's business. */
-const tenure = ({ id, fence }: RunRecord): string => `${id}:${fence}`
+const tenure = ({ id, fence }: Pick<Seen, "id" | "fence">): string => `${id}:${fence}`

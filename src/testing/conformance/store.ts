@@ -167,7 +167,8 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     yield* same([yield* ids(5), yield* ids(10), yield* ids(20), yield* ids(20, 1)], [[], ["due-a"], ["due-a", "due-b"], ["due-a"]])
     yield* same([yield* runs.nextDue(["dues"]), yield* runs.nextDue(["nothing"])], [10, undefined])
     yield* events.append(yield* runs.get("due-c"), event(1), "sync", { status: "failed", due: undefined })
-    yield* runs.renew("lease:1", 50)
+    yield* runs.renew(["due-a", "due-b", "due-c", "nobody"], "lease:1", 50)
+    yield* runs.renew(["due-a"], "somebody else", 70)
     yield* same([(yield* runs.get("due-a")).due, (yield* runs.get("due-b")).due, (yield* runs.get("due-c")).due], [50, 50, undefined])
   }),
   "a suspended run is nudged, others are not": Effect.gen(function*() {
@@ -180,8 +181,9 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     yield* runs.nudge("nudge", 9)
     yield* same([(yield* runs.get("nudge")).due, (yield* runs.get("nudge")).waits], [8, ["go"]])
     yield* runs.nudge("nobody", 1)
-    const seen = yield* runs.look(["nudge", "nobody"])
-    yield* same(seen.every(({ id }) => id === "nudge"), true)
+    const seen = yield* runs.look(["nudge", "nobody"], "never")
+    yield* same(seen.runs.map(({ id }) => id), ["nudge"])
+    yield* same((yield* runs.look(["nudge"], seen.version)).runs.every(({ id }) => id === "nudge"), true)
   }),
   "a child's end makes its parent due": Effect.gen(function*() {
     const { runs, events } = yield* Store
@@ -218,16 +220,17 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     ]])
     yield* same(tagOfFailure(yield* Effect.exit(signals.send("nobody", { id: "x", name: "go", data: "1" }, 4))), "RunNotFound")
   }),
-  "a journal is copied, thinned out and removed": Effect.gen(function*() {
+  "a run can have a past from elsewhere; a journal is thinned out and removed": Effect.gen(function*() {
     const { runs, events, signals } = yield* Store
     const { run } = yield* runs.create(newRun("copied"))
     for (const seq of [1, 2, 3]) yield* events.append(run, event(seq), "sync")
     yield* signals.send("copied", { id: "s", name: "go", data: "1" }, 1)
-    const { run: copy } = yield* runs.create(newRun("copy"))
-    yield* runs.copy(run, copy, 2)
-    yield* runs.copy({ ...run, id: "nobody" }, copy, 2)
-    yield* runs.copy(run, { ...copy, id: "nobody" }, 0)
-    yield* same((yield* events.since(copy, 0)).map(({ seq }) => seq), [1, 2])
+    const past = { events: (yield* events.since(run, 0)).slice(0, 2), signals: yield* signals.list(run) }
+    const { created, run: copy } = yield* runs.adopt(newRun("copy", { status: "paused" }), past)
+    yield* same([created, copy.status, (yield* events.since(copy, 0)).map(({ seq }) => seq)], [true, "paused", [1, 2]])
+    yield* same((yield* signals.waiting(copy, "go")).map(({ id }) => id), ["s"])
+    // a past is never added to what a run has
+    yield* same([(yield* runs.adopt(newRun("copy"), past)).created, yield* events.head(copy)], [false, 2])
     yield* events.remove(run, [2])
     yield* same([
       (yield* events.since(run, 0)).map(({ seq }) => seq),

@@ -1,0 +1,47 @@
+/** What events say of the nodes they are about. */
+import type { EventData, EventKind, RunEvent } from "../model/event.ts"
+import { decodeValue } from "../model/value.ts"
+
+/** What is recorded of one node of a block. */
+export interface Known {
+  completed?: RunEvent
+  failed?: RunEvent
+  guard?: RunEvent
+  decided?: RunEvent
+  started?: RunEvent
+  caught?: RunEvent
+  retried?: RunEvent
+}
+/** What is recorded of a block, by the names of its nodes. */
+export type Recorded = ReadonlyMap<string, Known>
+
+/** What an event means for its node. */
+export const roles: Readonly<Partial<Record<EventKind, keyof Known>>> = {
+  "step.completed": "completed",
+  "when.completed": "completed",
+  "loop.completed": "completed",
+  "jump.completed": "completed",
+  "each.completed": "completed",
+  "parallel.completed": "completed",
+  "protect.completed": "completed",
+  "fork.completed": "completed",
+  "wait.completed": "completed",
+  "step.migrated": "completed",
+  "fork.failed": "failed",
+  "protect.failed": "failed",
+  "step.started": "started",
+  "protect.started": "started",
+  "wait.started": "started",
+  "guard.decided": "guard",
+  "when.decided": "decided",
+  "loop.started": "started",
+  "each.started": "started",
+  "protect.caught": "caught",
+  "flow.retried": "retried",
+}
+
+/** What an event says. */
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `Outcome.encode` and its siblings only
+export const dataOf = (event: Pick<RunEvent, "data">): EventData => JSON.parse(event.data) as EventData
+/** The error that an event carries. */
+export const errorOf = (event: RunEvent): unknown => decodeValue(JSON.stringify(dataOf(event).error))
