@@ -5,6 +5,7 @@ import type { Ask, Block, Call, FlowIR, MergePolicy, Node, StepNode, WaitFor, Wo
 import { type Compensating, compensation, retryPolicy } from "./compensation.ts"
 import { workOf } from "./definition.ts"
 import type { Chain } from "./flow.ts"
+import { strayIn } from "./stray.ts"
 import { type ChainGuard, type Migrated, type Migrations, migrationsOf, type VersionIn } from "./lock.ts"
 import type { Declared, Start } from "./scope.ts"
 
@@ -55,6 +56,7 @@ export function seq(given?: unknown, options: FlowOptions = {}): unknown {
       output: options.output,
       migrations: migrationsOf(options.migrations),
       hooks: options.hooks ?? none,
+      stray: strayIn("flow", options),
     },
     nodes: [],
     guard: undefined,
@@ -71,7 +73,7 @@ interface Written {
 type Write = (block: Recorder) => Recorder
 type Writes = Readonly<Record<string, Write>>
 type Options = Readonly<Record<string, any>>
-type Shape<N extends Node> = N extends Node ? Omit<N, "name" | "binds" | "guard" | "description" | "hooks"> : never
+type Shape<N extends Node> = N extends Node ? Omit<N, "name" | "binds" | "guard" | "description" | "hooks" | "stray"> : never
 
 const none: ReadonlyArray<Hook> = Object.freeze([])
 const isWrite = (value: unknown): value is Write => typeof value === "function"
@@ -234,6 +236,7 @@ class Recorder {
       guard,
       description: options["description"],
       hooks: options["hooks"] ?? none,
+      stray: strayIn(shape.kind, options),
     }
     const node = Object.freeze({ ...shape, ...common }) as Node
     return new Recorder({ ...this.#written, nodes: Object.freeze([...nodes, node]), guard: undefined })

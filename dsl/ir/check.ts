@@ -32,6 +32,7 @@ function* flowProblems(flow: FlowIR): Generator<Problem> {
   const bad = nameProblem(flow.name)
   if (bad !== undefined) yield error("", "name", `the flow's name: ${bad}`)
   if (!Number.isSafeInteger(flow.version) || flow.version < 1) yield error("", "version", `version ${flow.version} is not a whole number from 1`)
+  for (const name of flow.stray) yield error("", "option", `'${name}' is no option of a flow: is it misspelt?`)
   if (flow.body.nodes.length > 50) {
     yield warning("", "long-chain", `${flow.body.nodes.length} nodes in one chain: editors slow down beyond about 50, move parts into flows of their own`)
   }
@@ -60,6 +61,9 @@ function* blockProblems(block: Block, prefix: string, outer: ReadonlySet<string>
         "unnamed",
         `'${node.name}' has no name of its own: inserting a node of its kind before it moves its records; name it where runs are durable`,
       )
+    }
+    for (const name of node.stray) {
+      yield error(path, "option", `'${name}' is no option of .${node.kind === "step" ? "step or .update" : node.kind}: is it misspelt?`)
     }
     yield* nodeProblems(node, path, bound)
     seen.add(node.name)

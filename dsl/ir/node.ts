@@ -28,6 +28,8 @@ interface Common {
   readonly description: string | undefined
   /** Asked at this node only. */
   readonly hooks: ReadonlyArray<Hook>
+  /** Names of options that its verb does not have. */
+  readonly stray: ReadonlyArray<string>
 }
 
 export interface RetryPolicy {
@@ -207,6 +209,8 @@ export interface FlowIR {
   readonly migrations: Readonly<Record<number, Migration>>
   /** Asked at every node, and where a run begins and ends. */
   readonly hooks: ReadonlyArray<Hook>
+  /** Names of options that flows do not have. */
+  readonly stray: ReadonlyArray<string>
   readonly body: Block
 }
 export type Migration = (state: Values) => Values

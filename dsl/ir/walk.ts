@@ -56,8 +56,8 @@ export const compensationOf = (node: Node | undefined): Compensation | undefined
   node?.kind === "step" && typeof node.compensate === "object" ? node.compensate : undefined
 
 /** The flow that a node runs as a run of its own. */
-export const childOf = (node: Node): FlowIR | undefined =>
-  node.kind === "step" && node.work.from === "flow" && node.work.as === "run" ? node.work.flow : undefined
+export const childOf = (node: Node | undefined): FlowIR | undefined =>
+  node?.kind === "step" && node.work.from === "flow" && node.work.as === "run" ? node.work.flow : undefined
 
 /** The names a block gives back when it has no `returns`. */
 export const ownNames = (block: Block): ReadonlyArray<string> => block.nodes.filter((node) => node.binds).map((node) => node.name)

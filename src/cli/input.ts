@@ -4,20 +4,24 @@ import { messageOf } from "../model/error.ts"
 import { CliError, exitCode } from "./exit-codes.ts"
 
 /** The parsed input; `undefined` where none was given. */
-export function readInput(given: string | undefined): unknown {
+export function readInput(
+  given: string | undefined,
+  called = "--input",
+  remedy = "write it in single quotes, or put it into a file: --input @input.json",
+): unknown {
   if (given === undefined) return undefined
   const [text, where] = given === "-" ?
     [read(0, "stdin"), "stdin"] :
     given.startsWith("@") ?
     [read(given.slice(1), given.slice(1)), given.slice(1)] :
-    [given, "--input"]
+    [given, called]
   try {
     return JSON.parse(text)
   } catch (cause) {
     throw new CliError(
       exitCode.usage,
       `${where} is not JSON: ${pointed(text, cause)}`,
-      "write it in single quotes, or put it into a file: --input @input.json",
+      remedy,
       cause,
     )
   }

@@ -85,7 +85,7 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
   const command = (spec: string, description: string): Command =>
     program.command(spec).description(description)
       .option("--reason <text>", "why, for its journal")
-      .option("--expect <event>", "refuse if the run has newer events than this number", wholeNumber)
+      .option("--expect <event>", "refuse if the run has newer events than this number, which `heddle show` gives", wholeNumber)
   command("pause <run>", "stop a run until it is resumed")
     .action(act(async (flags, run) => (await import("./commands/control.ts")).pauseCommand(run, flags)))
   command("cancel <run>", "end a run and undo what can be undone").addOption(flowOption())
@@ -108,7 +108,7 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
     .option("--dry-run", "only show what would run again")
     .addOption(flowOption()).addOption(durability())
     .action(act(async (flags, run) => (await import("./commands/control.ts")).rewindCommand(run, flags)))
-  program.command("runs").description("list runs, newest first")
+  program.command("runs").alias("list").description("list runs, newest first")
     .option("--flow <name>", "only of this flow")
     .addOption(new Option("--status <status>", "only with this status").choices([...runStatuses]))
     .option("--limit <n>", "at most this many", wholeNumber, 50)

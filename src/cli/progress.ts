@@ -20,6 +20,11 @@ export class Progress {
   readonly listen = ({ kind, path, data }: Notice): void => {
     const verb = kind.slice(kind.indexOf(".") + 1)
     if (kind.startsWith("run.")) return
+    if (kind.startsWith("compensation.")) {
+      const sign = verb === "completed" ? style.err("yellow", "↶") : style.err("red", "✗")
+      this.#line(`${sign} ${short(path, 60)} ${style.err("dim", verb === "completed" ? "undone" : "could not be undone")}`)
+      return
+    }
     if (verb === "started") this.#current = path
     else if (verb === "completed") {
       this.#done++

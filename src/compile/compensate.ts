@@ -59,7 +59,7 @@ export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<U
       const node = run.node(writtenPath(path))
       const policy = compensationOf(node)
       const { child } = dataOf(event)
-      const flow = node === undefined ? undefined : childOf(node)
+      const flow = childOf(node)
       const work = child !== undefined && flow !== undefined ?
         run.undoChild(flow, child) :
         policy === undefined ?

@@ -79,14 +79,14 @@ const around = (node: Extract<Node, { readonly kind: Kind }>, body: Body, frame:
           const errored = yield* hooksAt(run, `${kind}.error`, path, () => ({ scope, error }))
           const decision = yield* checked(errored?.decided)
           if (decision?.does === "replace") return { value: decision.value }
-          if (yield* retries(errored?.decided)) return yield* attempt(known === undefined ? undefined : {})
+          if (yield* retries(errored?.decided)) return yield* attempt({})
           return yield* Effect.fail(error)
         }))
       if (outcome.jump !== undefined) return outcome
       const after = yield* hooksAt(run, `${kind}.after`, path, () => ({ scope, output: outcome.value }))
       const last = yield* checked(after?.decided, outcome)
       if (last?.does === "replace") return { ...outcome, value: last.value, ref: undefined }
-      if (yield* retries(after?.decided)) return yield* attempt(known === undefined ? undefined : {})
+      if (yield* retries(after?.decided)) return yield* attempt({})
       if (first?.does === "cache" && kept === undefined) run.hooks!.engine.keep(first, outcome.value, yield* currentTimeMillis)
       return outcome
     })

@@ -47,14 +47,22 @@ export class Control {
   }
 
   /** The run, if it may be given this command now. */
-  permitted(id: string, command: keyof typeof allowed, { expect }: CommandOptions): Effect.Effect<RunRecord, CommandError> {
+  permitted(id: string, command: keyof typeof allowed, options: CommandOptions): Effect.Effect<RunRecord, CommandError> {
+    return Effect.flatMap(this.expected(id, command, options), (run) => {
+      const reason = `possible where it is ${allowed[command].join(", ")}`
+      return allowed[command].includes(run.status) ? Effect.succeed(run) : Effect.fail(new CommandRefused({ run: id, command, status: run.status, reason }))
+    })
+  }
+
+  /** The run, if it is still where the caller has seen it. */
+  expected(id: string, command: keyof typeof allowed, { expect }: CommandOptions): Effect.Effect<RunRecord, CommandError> {
     const { store } = this.#keeping
     return Effect.gen(function*() {
       const run = yield* store.runs.get(id)
       const refused = (reason: string) => new CommandRefused({ run: id, command, status: run.status, reason })
-      if (!allowed[command].includes(run.status)) return yield* refused(`possible where it is ${allowed[command].join(", ")}`)
       if (expect === undefined) return run
       const head = yield* store.events.head(run)
+      if (expect > head) return yield* refused(`it has no event ${expect}: the newest is ${head}`)
       if (head !== expect) return yield* refused(`it has got on since: you saw event ${expect}, the newest is ${head}. Look again`)
       return run
     })
@@ -179,7 +187,7 @@ export class Control {
     })
 
   /** A new run that has done what this one did before the step at `path`. */
-  readonly fork = (flow: FlowIR, id: string, path: string, as: string, options: CommandOptions = {}): Command<Plan> =>
+  readonly fork = (flow: FlowIR, id: string, path: string, as: string, options: CommandOptions): Command<Plan> =>
     Effect.gen({ self: this }, function*() {
       const { store } = this.#keeping
       const from = yield* this.permitted(id, "fork", options)

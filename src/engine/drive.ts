@@ -52,7 +52,7 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
       spawn: driving.spawn,
       child: driving.child,
       undoChild: driving.undoChild,
-      isShared: (signal) => (signals.get(signal) ?? 0) > 1,
+      isShared: (signal) => signals.get(signal)! > 1,
     }
     const begin = (input: unknown) => {
       journal.input = input

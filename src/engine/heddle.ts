@@ -83,7 +83,7 @@ interface Shape {
   /** Takes back what a run did from the step at `path` on; resume it, or leave it to a worker. */
   readonly rewind: <Needs>(flow: AnyOf<Needs>, id: string, path: string, options?: CommandOptions) => Command<Plan>
   /** What `rewind` and `fork` would run again. */
-  readonly plan: <Needs>(flow: AnyOf<Needs>, id: string, path: string) => Command<Plan>
+  readonly plan: <Needs>(flow: AnyOf<Needs>, id: string, path: string, options?: Pick<CommandOptions, "expect">) => Command<Plan>
   /** Sends a signal that the flow waits for; the payload is checked by its type and its schema. */
   readonly signal: <Needs, const Name extends string>(
     flow: AnyOf<Needs>,
@@ -181,7 +181,7 @@ export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Sh
       ) as Command<Plan & { readonly run: string }>
     },
     rewind: (flow, id, path, options) => Effect.tap(control.rewind(flow.ir, id, path, options), () => Effect.sync(() => conductor.news(id))),
-    plan: (flow, id, path) => control.plan(flow.ir, id, path, "rewind"),
+    plan: (flow, id, path, options = {}) => Effect.andThen(control.expected(id, "rewind", options), control.plan(flow.ir, id, path, "rewind")),
     signal: (flow, id, name, payload, options = {}) => sendSignal(conductor, flow.ir, id, { id: options.id ?? randomUUID(), name: name as string, payload }),
     pause: control.pause,
     cancel: (id, options = {}) => control.cancel(id, { ...options, flow: options.flow?.ir }),

@@ -33,6 +33,11 @@ export function adopt(flow: FlowIR, run: RunRecord, keeping: Omit<Keeping, "dura
       started: `version ${run.version} (${run.fingerprint})`,
       current: `version ${flow.version} (${current})`,
       changes: old === undefined ? [] : changes(old, now).map(({ text }) => text),
+      remedy: run.version > flow.version ?
+        `deploy version ${run.version} of the flow again: older code does not go on with newer runs` :
+        run.version === flow.version ?
+        `raise the version to ${flow.version + 1} and give { migrations: { ${flow.version}: (state) => … } }` :
+        `give the migrations from version ${run.version} to ${flow.version}: { migrations: { ${run.version}: (state) => … } }`,
     })
     const journal = yield* Journal.open(run, flow, { ...keeping, durability: "sync" })
     const events = yield* journal.all()

@@ -107,7 +107,7 @@ export class ItemsChanged extends TaggedError("ItemsChanged")<{ readonly path: s
 export class RunConflict extends TaggedError("RunConflict")<{ readonly run: string; readonly differs: "flow" | "input" | "exists" }> {
   override get message(): string {
     if (this.differs === "exists") return `run '${this.run}' exists already. Use another id`
-    return `run '${this.run}' exists with another ${this.differs}. Use another id, or start it with the same ${this.differs}`
+    return `run '${this.run}' is one with another ${this.differs}. Use another id, or the ${this.differs} it was started with`
   }
 }
 /** The store has no run with this id. */
@@ -230,11 +230,12 @@ export class FlowChanged extends TaggedError("FlowChanged")<{
   readonly current: string
   /** What is different, a line each. */
   readonly changes: ReadonlyArray<string>
+  readonly remedy: string
 }> {
   override get message(): string {
     return `run '${this.run}' was started with flow '${this.flow}' as ${this.started}; the flow is now ${this.current}.${
       this.changes.map((change) => `\n  ${change}`).join("")
-    }\nResume it with the code it was started with, or raise the version and give a migration`
+    }\nResume it with the code it was started with, or ${this.remedy}`
   }
 }
 /** A hook at `path` did not answer, answered too late, or decided something that is not possible there. */

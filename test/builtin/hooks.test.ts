@@ -61,6 +61,15 @@ it("metrics count what came of each step, also where another hook has decided", 
   expect([p50 <= p99, p99 <= max, max > 0]).toEqual([true, true, true])
 })
 
+it("metrics of a step that has not ended, or not begun here", async () => {
+  const { hooks, snapshot } = metrics()
+  const told = { run: "r", flow: "f", path: "s" } as never
+  hooks.find(({ point }) => point === "step.before")!.handle(told)
+  expect(snapshot()["f/s"]).toEqual({ started: 1, completed: 0, failed: 0, p50: 0, p95: 0, p99: 0, max: 0 })
+  hooks.find(({ point }) => point === "step.after")!.handle({ run: "r", flow: "f", path: "t" } as never)
+  expect(snapshot()["f/t"]).toMatchObject({ started: 0, completed: 1, max: 0 })
+})
+
 it("metrics keep the newest durations", async () => {
   const { hooks, snapshot } = metrics()
   await ran(seq("f").loop({ times: 1100 }, (b) => b.step("s", () => 1)), ...hooks)

@@ -67,12 +67,15 @@ it("a run that waits says how to answer it, is answered, and goes on", async () 
   expect((await on("runs", "--status", "suspended")).out).toContain("suspended")
   const wrong = await on("signal", "one", "approval", "{\"by\":5}")
   expect([wrong.code, wrong.errors]).toEqual([2, expect.stringContaining("its payload does not fit: by:")])
-  expect((await on("signal", "one", "approval", "{\"by\":\"Ada\"}", "--id", "s")).out).toBe("signal approval to run one: accepted\n")
+  expect((await on("signal", "one", "approval", "{\"by\":\"Ada\"}", "--id", "s")).out).toBe(
+    "signal approval to run one: accepted; a worker goes on with it, or: heddle resume one\n",
+  )
   expect(JSON.parse((await on("signal", "one", "approval", "{\"by\":\"Ada\"}", "--id", "s", "--json")).out)).toEqual({
     ok: true,
     run: "one",
     signal: "approval",
     sent: "duplicate",
+    status: "suspended",
   })
   expect((await on("resume", "one")).out).toBe("Ada\n")
   const [stay] = await Promise.all([

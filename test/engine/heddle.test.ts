@@ -32,7 +32,7 @@ it("the same id and input give the same run, other input or another flow a typed
   expect((await run(add, { n: 2 }, options))._unsafeUnwrapErr()).toMatchObject({
     _tag: "RunConflict",
     differs: "input",
-    message: "run 'once' exists with another input. Use another id, or start it with the same input",
+    message: "run 'once' is one with another input. Use another id, or the input it was started with",
   })
   expect((await run(seq("other"), undefined, options))._unsafeUnwrapErr()).toMatchObject({ _tag: "RunConflict", differs: "flow" })
   expect((await resume(seq("other"), "once", { store }))._unsafeUnwrapErr()).toMatchObject({ _tag: "RunConflict", differs: "flow" })

@@ -1,12 +1,16 @@
 /** Every point of a run at which hooks are asked, and every decision that is possible there. */
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { Effect } from "effect"
-import { type AnyFlow, decide, type Hook, hook, type HookPoint, nest, run, seq } from "heddle"
-import { testFlow } from "heddle/testing"
+import { type AnyFlow, decide, type Hook, hook, type HookPoint, nest, openHeddle, run, seq, transaction } from "heddle"
+import { matchers, testFlow } from "heddle/testing"
 import { err } from "neverthrow"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { hookDecisions } from "../../dsl/ir/hook.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
+import { StoreFailed } from "../../src/model/error.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 
 const go = <A, E>(effect: Effect.Effect<A, E, never>): Promise<A> => Effect.runPromise(effect)
@@ -215,6 +219,70 @@ describe("compensation", () => {
       hook("step.after", ({ path }) => path === "b" ? decide.cancel("c") : undefined),
     )
     expect([undone, tested.run.status]).toEqual([[1], "cancelled"])
+  })
+})
+
+describe("corners", () => {
+  it("a fork whose input does not fit fails the node", async () => {
+    const strict = seq("strict", { input: z.object({ n: z.number() }) }).step("s", () => 1)
+    const tested = await with_(seq("f").step("s", () => 1), hook("step.after", () => decide.fork(strict, { n: "x" } as never)))
+    expect(tested.result).toMatchObject({ ok: false, error: { _tag: "HookFailed", cause: { _tag: "InputInvalid" } } })
+  })
+  it("a transaction is done: its output is not replaced", async () => {
+    const path = join(mkdtempSync(join(tmpdir(), "heddle-hooks-")), "heddle.db")
+    const given = seq("f").step("s", transaction(() => 1))
+    const failed = (await run(given, undefined, { store: path, hooks: [hook("step.after", () => decide.replace(2))] }))._unsafeUnwrapErr()
+    expect(String(failed)).toContain("which is done and recorded")
+  })
+  it("hooks are not asked about a store that fails", async () => {
+    const asked: Array<string> = []
+    const hooks = (["step.error", "fork.error", "run.error"] as const).map((point) => hook(point, () => void asked.push(point)))
+    const store = memoryStore()
+    const broken = new StoreFailed({ store: "s", operation: "append", reason: "full", cause: undefined })
+    const events = {
+      ...store.events,
+      append: (...args: Parameters<typeof store.events.append>) => args[1].name === "s" ? Effect.fail(broken) : store.events.append(...args),
+    }
+    await go(
+      Effect.exit(
+        makeHeddle({ ...store, events }, { hooks }).run(
+          seq("f").parallel("p", {
+            a: (b) =>
+              b.step(
+                "n",
+                nest(seq("i").step("s", () => 1), () => undefined),
+              ),
+          }),
+          undefined,
+        ),
+      ),
+    )
+    expect(asked).toEqual([])
+  })
+  it("a jump is no output", async () => {
+    const asked: Array<string> = []
+    const given = seq("f").loop("l", { times: 2, collect: "all" }, (b) => b.when("w", () => true, (c) => c.continue(() => true)).step("s", () => 1))
+    await with_(given, hook("when.after", ({ path }) => void asked.push(path)))
+    expect(asked).toEqual([])
+  })
+  it("the first decision is it; what is not in scope is not modified", async () => {
+    const given = seq("f").step("s", () => 0)
+    expect((await with_(given, hook("step.after", () => decide.replace(1)), hook("step.after", () => decide.replace(2)))).state).toEqual({ s: 1 })
+    expect((await with_(given, hook("step.before", () => decide.modify({ nothing: 1 })))).hooks).toMatchObject([{
+      reason: "there is no 'nothing' in scope to modify",
+    }])
+  })
+  it("matchers and clients know hooks", async () => {
+    const tested = await with_(seq("f").step("s", () => 0), hook("step.after", () => decide.replace(1), { name: "one" }))
+    expect(matchers.toHaveDecided(tested, "s", "replace", "one").pass).toBe(true)
+    expect(matchers.toHaveDecided(tested, "s", "replace").pass).toBe(true)
+    expect(matchers.toHaveDecided(tested, "s", "replace", "two").message()).toContain("found one: replace at 's'")
+    expect(matchers.toHaveDecided({ events: [] }, "s", "cancel").message()).toContain("found nothing")
+    const client = (await openHeddle())._unsafeUnwrap()
+    const remove = client.hook(hook("step.after", () => decide.replace(5)))
+    expect((await client.run(seq("f").step("s", () => 0), undefined))._unsafeUnwrap()).toEqual({ s: 5 })
+    remove()
+    await client.close()
   })
 })
 

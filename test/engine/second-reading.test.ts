@@ -8,7 +8,7 @@ import { Worker } from "node:worker_threads"
 import { Effect } from "effect"
 import { type AnyFlow, type Heddle, nest, type RunEvent, seq, transaction } from "heddle"
 import { err } from "neverthrow"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { isAlive, owner } from "../../src/engine/owner.ts"
@@ -70,6 +70,9 @@ describe("one file, several processes", () => {
   it("a thread of this process is alive, another process that had its number is not", async () => {
     const [host, pid, mark] = owner.split(":")
     expect([isAlive(`${host}:${pid}:${mark}:another`), isAlive(`${host}:${pid}:dead:another`), isAlive("elsewhere:1:a:b")]).toEqual([true, false, true])
+    vi.resetModules()
+    const copy = await import("../../src/engine/owner.ts")
+    expect([copy.owner === owner, copy.owner.startsWith(`${host}:${pid}:${mark}:`)]).toEqual([false, true])
     const worker = new Worker("import('node:worker_threads').then(({ parentPort }) => parentPort.postMessage(process.env.HEDDLE_PROCESS))", { eval: true })
     expect(await new Promise((resolve) => worker.once("message", resolve))).toBe(`${pid}:${mark}`)
   })
@@ -144,7 +147,21 @@ describe("durability and failing stores", () => {
       expect(await out(store.events.append(run, { seq: 3, kind: "step.completed", parent: "", name: "z", data: "{}" }, "sync"))).toBeInstanceOf(StoreFailed)
       expect(commits).toBe(0)
       expect(await go(heddle.run(flow, undefined, { id: "other" }))).toEqual({ a: 1, t: 1 })
-      expect(await out(store.events.append(run, { seq: span, kind: "step.completed", parent: "", name: "z", data: "{}" }, "sync"))).toBeInstanceOf(StoreFailed)
+      const { run: other } = await go(store.runs.create({ ...run, id: "long", due: undefined }))
+      expect(await out(store.events.append(other, { seq: span, kind: "step.completed", parent: "", name: "z", data: "{}" }, "sync"))).toBeInstanceOf(
+        StoreFailed,
+      )
+    }))
+
+  it("a transaction of an owner that has lost the run is taken back", () =>
+    onFile(async (store) => {
+      const given = { id: "r", flow: "f", version: 1, fingerprint: "x", input: "1", source: undefined, owner: "a", status: "running" as const, due: 1 }
+      const { run } = await go(store.runs.create({ ...given, parent: undefined, origin: undefined }))
+      await go(store.runs.claim(run, { owner: "b", lease: 5, status: "running" }))
+      const work = (): string => "{}"
+      const late = store.events.transact(run, () => ({ seq: 1, kind: "step.completed", parent: "", name: "t" }), work)
+      expect(await out(late)).toMatchObject({ _tag: "RunTakenOver" })
+      expect(await go(store.events.head(run))).toBe(0)
     }))
 
   it("a run whose store failed for a moment is free for whoever comes", async () => {
@@ -263,6 +280,19 @@ describe("migrations", () => {
     expect(seen).toEqual([{ a: 11 }])
   })
 
+  it("a migrated run can be gone back in, with what the migration gave", async () => {
+    const seen: Array<unknown> = []
+    const v2 = times(seen)
+    const heddle = makeHeddle(memoryStore())
+    await out(heddle.run(v1, undefined, once))
+    await go(heddle.signal(v2 as never, "r", "go" as never, undefined as never))
+    await go(heddle.resume(v2 as never, "r"))
+    expect(await go(heddle.plan(v2, "r", "b"))).toMatchObject({ again: ["b"], kept: ["a"] })
+    await go(heddle.rewind(v2, "r", "b"))
+    await go(heddle.signal(v2 as never, "r", "go" as never, undefined as never))
+    expect(await go(heddle.resume(v2 as never, "r"))).toMatchObject({ a: 100, b: 2 })
+  })
+
   it("refuses what a block has changed among other things, unless it is given back as it was; a promise is no state", async () => {
     const body = (flow: any) => flow.step("a", () => 1).loop("l", { times: 2 }, (b: any) => b.update("a", ({ a }: any) => a + 1)).wait("go")
     const of = (migration: (state: any) => any) => body(seq("t", { version: 2, migrations: { 1: migration } }))
@@ -339,6 +369,18 @@ describe("undoing", () => {
         how === "cancel" ? ["cancelled", "cancelled", "cancelled"] : ["cancelled", "cancelled", "compensated"],
       )
     }
+  })
+
+  it("a child that was cancelled already is not undone again", async () => {
+    const log: Array<string> = []
+    const child = charges(log)
+    const parent = seq("p").step("c", nest(child, () => undefined, { as: "run" })).wait("go")
+    const store = memoryStore()
+    const heddle = makeHeddle(failOnce(store, ({ kind, name }) => kind === "compensation.completed" && name === "c"))
+    await out(heddle.run(parent, undefined, once))
+    await out(heddle.cancel("r", { flow: parent }))
+    await out(makeHeddle(store).resume(parent, "r"))
+    expect([log.length, await status(heddle, "r")]).toEqual([2, "cancelled"])
   })
 
   it("an undo that was caught does not end the run for good", async () => {
@@ -481,20 +523,65 @@ describe("waiting and being waited for", () => {
   })
 
   it("a signal that was being looked at when its wait ended is there for the next", async () => {
-    const slow: any = { "~standard": { version: 1, vendor: "t", validate: () => new Promise(() => undefined) } }
-    const flow = seq("f").parallel("p", { a: (b) => b.wait("x", { signal: "s", schema: slow }), b: (b) => b.step("n", () => Effect.as(Effect.sleep(30), 1)) }, {
-      failure: "first",
-    })
-      .wait("y", { signal: "s", schema: z.number() })
+    let asked = 0
+    // it answers the sender, and never whoever receives it
+    const slow: any = { "~standard": { version: 1, vendor: "t", validate: (value: unknown) => (++asked === 1 ? { value } : new Promise(() => undefined)) } }
+    const flow = seq("f").parallel("p", {
+      a: (b) => b.wait("x", { signal: "s", schema: slow }),
+      b: (b) => b.step("n", () => Effect.as(Effect.sleep(100), 1)),
+    }, { failure: "first" }).wait("y", { signal: "s", schema: z.number() })
     const heddle = makeHeddle(memoryStore())
-    await go(heddle.start(flow, undefined, { id: "r" }))
-    await go(heddle.signal(flow, "r", "s", 5 as never).pipe(Effect.timeoutOption(20)))
-    await go(heddle.get("r"))
-    const sent = makeHeddle(memoryStore())
-    const plain = seq("f").wait("y", { signal: "s", schema: z.number() })
-    await go(sent.start(plain, undefined, { id: "r" }))
-    await go(sent.signal(plain, "r", "s", 5))
-    expect(await go(sent.run(plain, undefined, { id: "r" }))).toEqual({ y: 5 })
+    const running = go(heddle.run(flow, undefined, { id: "r" }))
+    await sleep(20)
+    await go(heddle.signal(flow, "r", "s", 5 as never))
+    expect(await running).toMatchObject({ p: { fork: "b" }, y: 5 })
+    expect(asked).toBe(2)
+  })
+
+  it("a signal between picking and blocking is not missed", async () => {
+    const store = memoryStore()
+    const flow = seq("f").parallel("p", { a: (b) => b.wait("go"), b: (b) => b.step("s", () => Effect.sleep(200)) })
+    const services: Array<Heddle["Service"]> = []
+    let sent = false
+    const waiting: typeof store.signals.waiting = (run, name) =>
+      Effect.tap(store.signals.waiting(run, name), () => {
+        if (sent) return Effect.void
+        sent = true
+        return Effect.orDie(services[0]!.signal(flow, "r", "go", undefined))
+      })
+    services.push(makeHeddle({ ...store, signals: { ...store.signals, waiting } }))
+    const began = performance.now()
+    expect(await go(services[0]!.run(flow, undefined, { id: "r" }))).toMatchObject({ p: { a: { go: undefined } } })
+    expect([sent, performance.now() - began < 5000]).toEqual([true, true])
+  })
+
+  it("whoever waits for a run that suspends waits on, whoever began it", async () => {
+    const flow = seq("f").step("s", () => Effect.sleep(30)).wait("go")
+    const heddle = makeHeddle(memoryStore())
+    const first = out(heddle.run(flow, undefined, once))
+    await sleep(5)
+    const second = out(heddle.run(flow, undefined, { id: "r" }))
+    expect(await first).toMatchObject({ _tag: "RunSuspended" })
+    await go(heddle.signal(flow, "r", "go", undefined))
+    expect(await second).toMatchObject({ go: undefined })
+  })
+
+  it("a child that somebody else has just created is driven all the same", async () => {
+    const store = memoryStore()
+    const child = seq("kid").step("s", () => 1)
+    const parent = seq("p").step("c", nest(child, () => undefined, { as: "run" })).step("x", ({ c }) => c.s)
+    const heddle = makeHeddle(store)
+    await go(heddle.run(parent, undefined, { id: "r" }))
+    const [kid] = await go(heddle.list({ flow: "kid" }))
+    let hidden = true
+    const late = {
+      ...store,
+      runs: { ...store.runs, get: (id: string) => id === kid!.id && hidden ? (hidden = false, store.runs.get("nobody")) : store.runs.get(id) },
+    }
+    await go(heddle.rewind(parent, "r", "x"))
+    await go(store.events.remove(await go(store.runs.get("r")), [2]))
+    expect(await go(makeHeddle(late).resume(parent, "r"))).toMatchObject({ x: 1 })
+    expect(hidden).toBe(false)
   })
 
   it("a step that cancels or pauses its own run ends as cancelled or paused", async () => {
@@ -608,6 +695,8 @@ describe("bundles", () => {
     ["a reference that is none", (b) => b.events[3].data = "{\"ref\":\"x\"}", "events[3].data.ref"],
     ["references that are none", (b) => b.events[3].data = "{\"updates\":[1]}", "events[3].data.updates"],
     ["a deep reference forward", (b) => b.events[3].data = "{\"ref\":{\"r\":{\"a\":{\"r\":[9]}}}}", "events[3].data.ref"],
+    ["a jump that is none", (b) => b.events[3].data = "{\"jump\":\"up\"}", "events[3].data.jump"],
+    ["an origin that is none", (b) => b.events[3].data = "{\"from\":[]}", "events[3].data.from"],
     ["a bound of the future", (b) => b.events[3].data = "{\"bound\":[9]}", "events[3].data.bound"],
     ["another flow's structure", (b) => b.structure = b.structure.replace("\"a\"", "\"z\""), "structure"],
     ["no structure at all", (b) => b.structure = "5", "structure"],

@@ -81,7 +81,8 @@ export function metrics(): { readonly hooks: ReadonlyArray<Hook>; readonly snaps
   const end = (told: Told, how: "completed" | "failed") => {
     const step = stepOf(told)
     const place = `${told.run}/${told.path}`
-    const time = performance.now() - (began.get(place) ?? performance.now())
+    const now = performance.now()
+    const time = now - (began.get(place) ?? now)
     began.delete(place)
     step[how]++
     step.max = Math.max(step.max, time)

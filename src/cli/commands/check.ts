@@ -1,5 +1,6 @@
 /** `heddle check`: the compiler's errors and the flow's own problems, each with its place. */
-import { relative, resolve } from "node:path"
+import { existsSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
 import { check } from "../../../dsl/ir/check.ts"
 import { messageOf } from "../../model/error.ts"
 import { type ExitCode, exitCode } from "../exit-codes.ts"
@@ -17,7 +18,11 @@ interface Finding {
 }
 
 export async function checkCommand(files: ReadonlyArray<string>, { json, tsconfig }: Shown & { readonly tsconfig?: string }): Promise<ExitCode> {
-  const sources = await openSources(files, tsconfig)
+  // released shapes count, wherever they are kept
+  const locks = ["heddle.lock.d.ts", ...files.map((file) => join(dirname(file), "heddle.lock.d.ts"))].map((file) => resolve(file)).filter((file) =>
+    existsSync(file)
+  )
+  const sources = await openSources([...files, ...new Set(locks)], tsconfig)
   const findings: Array<Finding> = sources.diagnostics().map((found) => ({ ...found, level: "error", rule: `TS${found.code}` }))
   let flows = 0
   for (const file of files) {

@@ -13,7 +13,7 @@ import { openSources } from "../sources.ts"
 
 const colours = { added: "green", removed: "red", moved: "yellow", changed: "yellow", retuned: "dim" } as const
 const meanings = {
-  compatible: "runs that are under way go on",
+  compatible: "runs that are under way go on; what outputs look like is not compared here, heddle lock does that",
   migrates: "runs that are under way are migrated",
   "needs migration": "runs that are past what changed cannot go on: raise the version and give a migration",
   breaking: "runs that are under way cannot go on",
@@ -43,13 +43,17 @@ async function atRevision(revision: string, target: string): Promise<Loaded> {
   const git = (...args: ReadonlyArray<string>) => execFileSync("git", args, { cwd: dirname(file), encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim()
   const folder = mkdtempSync(join(tmpdir(), "heddle-diff-"))
   let root: string | undefined
+  let added = false
   try {
     root = git("rev-parse", "--show-toplevel")
     git("worktree", "add", "--detach", folder, revision)
+    added = true
     if (existsSync(join(root, "node_modules")) && !existsSync(join(folder, "node_modules"))) {
       symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
     }
-    return await loadFlow([join(folder, relative(root, file)), ...name].join("#"))
+    const then = join(folder, relative(root, file))
+    if (!existsSync(then)) throw new CliError(exitCode.usage, `there was no ${relative(root, file)} at ${revision}`)
+    return await loadFlow([then, ...name].join("#"))
   } catch (cause) {
     if (cause instanceof CliError) throw cause
     throw new CliError(
@@ -59,7 +63,7 @@ async function atRevision(revision: string, target: string): Promise<Loaded> {
       cause,
     )
   } finally {
-    if (root !== undefined) execFileSync("git", ["worktree", "remove", "--force", folder], { cwd: root, stdio: "ignore" })
+    if (added && root !== undefined) execFileSync("git", ["worktree", "remove", "--force", folder], { cwd: root, stdio: "ignore" })
     rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -1,5 +1,5 @@
 /** `heddle signal`, `pause`, `cancel`, `retry`, `rerun`, `fork` and `rewind`: commands to runs. */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { CommandOptions } from "../../engine/control.ts"
 import type { Plan } from "../../engine/plan.ts"
 import type { Heddle } from "../../engine/heddle.ts"
@@ -26,8 +26,13 @@ const told = (flags: Shown, data: object, text: string): ExitCode => {
 
 export async function signalCommand(id: string, name: string, payload: string | undefined, flags: CommandFlags & { readonly id?: string }): Promise<ExitCode> {
   const { flow } = await flowOf(id, flags)
-  const sent = await withExisting(flags.store, (heddle) => heddle.signal(flow, id, name as never, readInput(payload) as never, { id: flags.id }))
-  return told(flags, { run: id, signal: name, sent }, `signal ${name} to run ${id}: ${sent}`)
+  const given = readInput(payload, "the payload", "write it in single quotes, or put it into a file: @payload.json")
+  const { sent, run } = await withExisting(flags.store, (heddle) =>
+    Effect.gen(function*() {
+      return { sent: yield* heddle.signal(flow, id, name as never, given as never, { id: flags.id }), run: yield* heddle.get(id) }
+    }))
+  const next = run.status === "suspended" ? `; a worker goes on with it, or: heddle resume ${id}` : ""
+  return told(flags, { run: id, signal: name, sent, status: run.status }, `signal ${name} to run ${id}: ${sent}${next}`)
 }
 
 export async function pauseCommand(id: string, flags: CommandFlags): Promise<ExitCode> {
@@ -81,7 +86,7 @@ async function going(
   act: (heddle: Heddle["Service"], loaded: Loaded) => Effect.Effect<Plan, unknown>,
 ): Promise<ExitCode> {
   const loaded = await flowOf(id, flags)
-  const plan = await withExisting(flags.store, (heddle) => (flags.dryRun === true ? heddle.plan(loaded.flow, id, path) : act(heddle, loaded)))
+  const plan = await withExisting(flags.store, (heddle) => (flags.dryRun === true ? heddle.plan(loaded.flow, id, path, optionsOf(flags)) : act(heddle, loaded)))
   if (flags.json && flags.dryRun === true) printJson({ ok: true, run: id, again: plan.again, kept: plan.kept })
   else if (!flags.json) {
     const list = (

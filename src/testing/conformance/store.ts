@@ -225,7 +225,8 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     const { run } = yield* runs.create(newRun("copied"))
     for (const seq of [1, 2, 3]) yield* events.append(run, event(seq), "sync")
     yield* signals.send("copied", { id: "s", name: "go", data: "1" }, 1)
-    const past = { events: (yield* events.since(run, 0)).slice(0, 2), signals: yield* signals.list(run) }
+    const more = [{ id: "t", name: "go", data: "1", at: 1, taken: 1, late: false }, { id: "l", name: "go", data: "1", at: 2, taken: undefined, late: true }]
+    const past = { events: (yield* events.since(run, 0)).slice(0, 2), signals: [...yield* signals.list(run), ...more] }
     const { created, run: copy } = yield* runs.adopt(newRun("copy", { status: "paused" }), past)
     yield* same([created, copy.status, (yield* events.since(copy, 0)).map(({ seq }) => seq)], [true, "paused", [1, 2]])
     yield* same((yield* signals.waiting(copy, "go")).map(({ id }) => id), ["s"])

@@ -1,0 +1,18 @@
+/** The options each verb has: the types let a wrong name pass where a right one stands beside it in a union. */
+import type { NodeKind } from "../ir/node.ts"
+
+const common = ["description", "hooks"]
+const options: Readonly<Record<NodeKind | "flow", ReadonlyArray<string>>> = {
+  flow: [...common, "version", "input", "output", "migrations"],
+  step: [...common, "retry", "timeout", "codec", "effects", "compensate", "delivery"],
+  when: [],
+  loop: [...common, "while", "until", "times", "over", "max", "atMax", "collect"],
+  jump: [],
+  each: [...common, "concurrency", "failure", "ordered"],
+  parallel: [...common, "concurrency", "failure", "optional"],
+  protect: [...common, "catch", "catchAll", "fallback", "rollback", "timeout", "compensated"],
+  wait: [...common, "signal", "schema", "timeout", "atTimeout", "for", "until"],
+}
+
+/** Names in `given` that are no option of the verb. */
+export const strayIn = (kind: NodeKind | "flow", given: object): ReadonlyArray<string> => Object.keys(given).filter((name) => !options[kind].includes(name))
