@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
 import { main } from "../../src/cli/main.ts"
 
@@ -205,6 +205,10 @@ it("diff says what a change means, also between revisions; lock keeps released s
   writeFileSync(three, `${light}export const f = seq("f").step("a", () => 1).step("end", () => 2)\n`)
   expect((await heddle("diff", three, "--from", "HEAD")).out).toContain("+ step 'end' behind 'a'\ncompatible: ")
   expect((await heddle("diff", `${three}#f`, "--from", "HEAD")).code).toBe(0)
+  const unborn = join(dirname(three), "unborn.ts")
+  copyFileSync(three, unborn)
+  expect((await heddle("diff", unborn, "--from", "HEAD")).errors).toContain("there was no unborn.ts at HEAD")
+  expect((await heddle("diff", three, "--from", "nosuch")).errors).toContain("nosuch")
   expect((await heddle("diff", `${three}#nope`, "--from", "HEAD")).errors).toContain("exports no flow 'nope'")
 
   const lock = ["--output", at("heddle.lock.d.ts")]

@@ -62,6 +62,16 @@ it("check refuses what the compiler would", () => {
   expect(rules(seq("a").protect("p", (b) => b.step("s", () => 1, { effects: "x" }).step("t", () => 1), any({ compensated: true })))).toEqual([
     "error uncompensated",
   ])
+  const misspelt = seq("a", { version: 1, migratoins: {} } as any).protect(
+    "p",
+    (b) => b.step("s", () => 1, { compensat: 1 } as any),
+    { compensatd: true } as any,
+  )
+  expect(check(misspelt.ir).map(({ path, message }) => `${path}: ${message}`)).toEqual([
+    ": 'migratoins' is no option of a flow: is it misspelt?",
+    "p: 'compensatd' is no option of .protect: is it misspelt?",
+    "p/s: 'compensat' is no option of .step or .update: is it misspelt?",
+  ])
   expect(rules(seq("a").wait("w", { signal: "a/b", timeout: 1 }).wait("v", { for: any("soon") }).wait("endless"))).toEqual([
     "error signal",
     "error for",

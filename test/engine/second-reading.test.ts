@@ -383,6 +383,17 @@ describe("undoing", () => {
     expect([log.length, await status(heddle, "r")]).toEqual([2, "cancelled"])
   })
 
+  it("an undo of a child that crashed midway goes on", async () => {
+    const log: Array<string> = []
+    const parent = seq("p").step("c", nest(charges(log), () => undefined, { as: "run" })).wait("go")
+    const store = memoryStore()
+    await out(makeHeddle(store).run(parent, undefined, once))
+    await out(makeHeddle(failOnce(store, ({ kind, name }) => kind === "compensation.completed" && name === "charge")).cancel("r", { flow: parent }))
+    expect((await go(store.runs.list({ flow: "pay" })))[0]?.status).toBe("compensating")
+    await out(makeHeddle(store).resume(parent, "r"))
+    expect((await go(store.runs.list({}))).map((run) => run.status)).toEqual(["cancelled", "cancelled"])
+  })
+
   it("an undo that was caught does not end the run for good", async () => {
     const flow = seq("f").parallel("p", { a: (b) => b.protect("q", (c) => c.step("s", () => 1, { compensate: () => undefined }).step("x", no), {}) }, {
       failure: "collect",
@@ -660,6 +671,15 @@ describe("small things", () => {
     expect(await out(heddle.fork(flow, "r", "check", { as: "a/b" }))).toMatchObject({ _tag: "InputInvalid" })
     await go(heddle.fork(flow, "r", "check", { as: "again" }))
     expect((await out(heddle.fork(flow, "r", "check", { as: "again" }))).message).toBe("run 'again' exists already. Use another id")
+  })
+
+  it("a run that has not begun can be forked; what nobody can have seen is not expected", async () => {
+    const flow = seq("f").step("a", () => 1)
+    const heddle = makeHeddle(memoryStore())
+    await go(heddle.start(flow, undefined, { id: "r" }))
+    expect((await out(heddle.fork(flow, "r", "a", { as: "x", expect: 9 }))).message).toContain("it has no event 9: the newest is 0")
+    await go(heddle.fork(flow, "r", "a", { as: "x" }))
+    expect(await go(heddle.resume(flow, "x"))).toEqual({ a: 1 })
   })
 
   it("a quarantined run goes on by retry, not by resume", async () => {
