@@ -4,7 +4,7 @@ import type { EachNode } from "../../dsl/ir/node.ts"
 import { ItemsChanged } from "../model/error.ts"
 import { dataOf } from "../services/recorded.ts"
 import { type Ended, firstOutcome, type Fork, isWon, join, mergeUpdates, slotOf } from "./join.ts"
-import { ask } from "./instrument.ts"
+import { ask } from "./ask.ts"
 import type { CompileNode, Outcome } from "./program.ts"
 
 export const compileEach: CompileNode<EachNode> = (node, compileBlock) => {

@@ -2,22 +2,13 @@
 import * as Effect from "effect/Effect"
 import type { Node, Values } from "../../dsl/ir/node.ts"
 import { insidePath } from "../../dsl/ir/path.ts"
-import { ConditionThrew } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import { dataOf, type Known } from "../services/recorded.ts"
+import { ask } from "./ask.ts"
 import { canUndo } from "./compensate.ts"
 import type { Frame } from "./frame.ts"
 import { after, type Body, type Jump, type Outcome, type Program, type Run } from "./program.ts"
 import { encodeOutcome, readUpdates, storable, stored } from "./record.ts"
-
-/** A pure function of the scope; if it throws, the error names the place. */
-export function ask<A>(path: string, question: () => A): Effect.Effect<A, ConditionThrew> {
-  try {
-    return Effect.succeed(question())
-  } catch (cause) {
-    return Effect.fail(new ConditionThrew({ path, cause }))
-  }
-}
 
 export function instrument(node: Node, body: Body): Program {
   const kind = `${node.kind}.completed` as const

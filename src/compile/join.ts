@@ -8,7 +8,7 @@ import { errorOf, type Known, type Recorded } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot, Updates } from "./frame.ts"
 import { hooksAt } from "./hooked.ts"
-import { ask } from "./instrument.ts"
+import { ask } from "./ask.ts"
 import { after, type BlockProgram, type Outcome, type Run } from "./program.ts"
 import { encodeError, encodeOutcome, inlineRef, readUpdates, stored } from "./record.ts"
 

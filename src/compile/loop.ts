@@ -8,7 +8,7 @@ import { dataOf, type Known } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot } from "./frame.ts"
 import { hooksAt } from "./hooked.ts"
-import { ask } from "./instrument.ts"
+import { ask } from "./ask.ts"
 import { after, type BlockProgram, type CompileNode, type Jump, type Outcome, type Run } from "./program.ts"
 import { encodeUpdates, inlineRef, readUpdates, storable, stored } from "./record.ts"
 

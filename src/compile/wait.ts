@@ -7,7 +7,7 @@ import { dataOf } from "../services/recorded.ts"
 import { decodeValue } from "../model/value.ts"
 import type { SignalRecord } from "../model/signal.ts"
 import type { Frame } from "./frame.ts"
-import { ask } from "./instrument.ts"
+import { ask } from "./ask.ts"
 import type { CompileNode, Outcome, Run } from "./program.ts"
 import { validate } from "./schema.ts"
 

@@ -5,7 +5,7 @@ import { NoCase } from "../model/error.ts"
 import { dataOf } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
 import { hooksAt } from "./hooked.ts"
-import { ask } from "./instrument.ts"
+import { ask } from "./ask.ts"
 import type { CompileNode, Outcome, Run } from "./program.ts"
 import { inlineRef, stored } from "./record.ts"
 

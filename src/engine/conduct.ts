@@ -167,7 +167,8 @@ export class Conductor {
   /** Sees the run to its end: drives it where nobody does, waits where somebody else does or where it waits itself. */
   settle(flow: FlowIR, id: string, asked: Settling, waiting = false): Any<unknown> {
     return Effect.gen({ self: this }, function*() {
-      let [how, patient] = [asked, waiting]
+      let how = asked
+      let patient = waiting
       while (true) {
         const { rung } = this.live
         const here = this.live.get(id)
@@ -192,7 +193,7 @@ export class Conductor {
           if (!(patient && taken)) {
             const driven = yield* exit
             if ("output" in driven) return driven.output
-            how = { ...how, retries: false, unpauses: false }
+            how = { ...asked, retries: false, unpauses: false }
           }
         }
         patient = true
