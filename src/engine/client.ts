@@ -110,6 +110,10 @@ export class Client<Services> {
   list(filter?: RunFilter): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
     return this.#do(this.#heddle.list(filter))
   }
+  /** What a completed run gave back, without its flow: values of steps with a codec are what the codec has made of them. */
+  output(id: string): ResultAsync<unknown, StoreFailed | RunNotFound | CommandRefused> {
+    return this.#do(this.#heddle.output(id))
+  }
   /** The run's durable events after `since`, oldest first. */
   events(id: string, since?: number): ResultAsync<ReadonlyArray<RunEvent>, StoreFailed | RunNotFound> {
     return this.#do(this.#heddle.events(id, since))

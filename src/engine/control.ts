@@ -7,8 +7,9 @@ import { pending } from "../compile/compensate.ts"
 import { CommandRefused, RunCancelled, RunConflict, type RunNotFound, RunPaused, type RunTakenOver, type StoreFailed, tagOf } from "../model/error.ts"
 import { eventPath } from "../model/event.ts"
 import { hasEnded, type RunRecord, type RunStatus } from "../model/run.ts"
-import { decodeValue } from "../model/value.ts"
+import { decodeValue, revive } from "../model/value.ts"
 import { Journal } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 import type { Conductor } from "./conduct.ts"
 import { owner } from "./owner.ts"
 import { type Plan, planOf, reaches } from "./plan.ts"
@@ -208,6 +209,22 @@ export class Control {
       if (!created) return yield* new RunConflict({ run: as, differs: "exists" })
       return plan
     }) as Command<Plan>
+
+  /** What a completed run gave back, as it is recorded: values of steps with a codec are what the codec has made of them. */
+  readonly outputOf = (id: string): Effect.Effect<unknown, CommandError> =>
+    Effect.gen({ self: this }, function*() {
+      const { store } = this.#keeping
+      const run = yield* store.runs.get(id)
+      const ended = yield* store.events.last(run, "", "run.completed")
+      if (ended === undefined || run.status !== "completed") {
+        return yield* new CommandRefused({ run: id, command: "show the output of", status: run.status, reason: "only completed runs have one" })
+      }
+      const journal = yield* Journal.open(run, undefined, this.#keeping)
+      const started = yield* store.events.last(run, "", "run.started")
+      const { output } = started === undefined ? {} : dataOf(started)
+      journal.input = output === undefined ? decodeValue(run.input) : revive(output)
+      return yield* journal.output(ended)
+    })
 
   /** The input a run was given, for another try. */
   readonly inputOf = (id: string): Effect.Effect<unknown, StoreFailed | RunNotFound> =>

@@ -101,6 +101,8 @@ interface Shape {
   readonly cancel: (id: string, options?: CommandOptions & { readonly flow?: Flow<any, any, any, any> | undefined }) => Command<RunStatus>
   readonly get: (id: string) => Effect.Effect<RunRecord, StoreFailed | RunNotFound>
   readonly list: (filter?: RunFilter) => Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed>
+  /** What a completed run gave back, without its flow: values of steps with a codec are what the codec has made of them. */
+  readonly output: (id: string) => Effect.Effect<unknown, StoreFailed | RunNotFound | CommandRefused>
   /** The run's durable events after `since`, oldest first. */
   readonly events: (id: string, since?: number) => Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed | RunNotFound>
   /** The signals sent to a run, oldest first. */
@@ -187,6 +189,7 @@ export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Sh
     cancel: (id, options = {}) => control.cancel(id, { ...options, flow: options.flow?.ir }),
     get: store.runs.get,
     list: (filter = {}) => store.runs.list(filter),
+    output: control.outputOf,
     events: (id, since = 0) => known(id, (record) => store.events.since(record, since)),
     signals: (id) => known(id, (record) => store.signals.list(record)),
     worker: (flows, options = {}) =>

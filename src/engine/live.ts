@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { existsSync, realpathSync } from "node:fs"
 import { resolve } from "node:path"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { RunCancelled, RunPaused, RunTakenOver } from "../model/error.ts"
@@ -36,7 +37,8 @@ interface Shared {
 }
 const byStore = new Map<string, Shared>()
 const sharedOf = (store: Store["Service"]): Shared => {
-  const name = store.shared ? resolve(store.name) : undefined
+  // one file, whatever it is called
+  const name = store.shared ? (existsSync(store.name) ? realpathSync(store.name) : resolve(store.name)) : undefined
   const shared = (name === undefined ? undefined : byStore.get(name)) ?? { runs: new Map<string, Live>(), sleepers: new Map() }
   if (name !== undefined) byStore.set(name, shared)
   return shared

@@ -17,6 +17,7 @@ it.each(["memory", "file"])("a client does everything with promises: %s", async 
   const flow = seq("c", { input: z.object({ n: z.number() }) }).step("a", ({ input }) => Db.use((db) => Effect.succeed(db.n + input.n)))
     .wait("go", { schema: z.string() }).step("b", ({ go }) => (broken ? err({ _tag: "No" } as const) : Effect.succeed(go))).returns(({ a, b }) => `${a} ${b}`)
   const seen: Array<string> = []
+  expect(await heddle.output("nobody")).toMatchObject({ error: { _tag: "RunNotFound" } })
   const stop = heddle.listen(({ kind: event }) => void seen.push(event))
   const waits = await heddle.run(flow, { n: 1 }, { id: "r", onSuspend: "return" })
   expect(waits._unsafeUnwrapErr()).toMatchObject({ _tag: "RunSuspended" })

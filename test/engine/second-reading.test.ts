@@ -682,6 +682,17 @@ describe("small things", () => {
     expect(await go(heddle.resume(flow, "x"))).toEqual({ a: 1 })
   })
 
+  it("the output of a completed run is known without its flow", async () => {
+    const heddle = makeHeddle(memoryStore())
+    const parsed = seq("f", { input: z.object({ n: z.number().default(7) }) }).step("a", () => [1, new Date(0)]).returns(({ a, input }) => ({ a, input }))
+    await go(heddle.run(parsed, {} as never, { id: "parsed" }))
+    await go(heddle.run(seq<number>("g").step("a", () => 1), 5, { id: "plain" }))
+    expect(await go(heddle.output("parsed"))).toEqual({ a: [1, new Date(0)], input: { n: 7 } })
+    expect(await go(heddle.output("plain"))).toEqual({ a: 1 })
+    await go(heddle.start(parsed, { n: 1 }, { id: "waits" }))
+    expect((await out(heddle.output("waits"))).message).toContain("only completed runs have one")
+  })
+
   it("a quarantined run goes on by retry, not by resume", async () => {
     const store = memoryStore()
     const flow = seq("f").step("s", () => 1)

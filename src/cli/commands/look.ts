@@ -6,7 +6,7 @@ import { encode } from "../../../dsl/ir/encode.ts"
 import { trace, type TraceNode } from "../../engine/trace.ts"
 import { messageOf } from "../../model/error.ts"
 import { isDriven, type RunStatus } from "../../model/run.ts"
-import { revive } from "../../model/value.ts"
+import { encodeValue, revive } from "../../model/value.ts"
 import { withExisting } from "../engine.ts"
 import { type ExitCode, exitCode } from "../exit-codes.ts"
 import { loadFlow, loadFlows } from "../load.ts"
@@ -53,23 +53,36 @@ export async function runsCommand({ store, flow, status, limit, json }: ListFlag
 }
 
 export async function showCommand(id: string, { store, json }: Shown & { readonly store: string }): Promise<ExitCode> {
-  const { run, events } = await withExisting(store, (heddle) => Effect.all({ run: heddle.get(id), events: heddle.events(id) }))
+  const { run, events, output } = await withExisting(
+    store,
+    (heddle) => Effect.all({ run: heddle.get(id), events: heddle.events(id), output: Effect.orElseSucceed(heddle.output(id), () => undefined) }),
+  )
   const nodes = trace(events)
   const end = events.findLast(({ kind }) => kind === "run.failed" || kind === "run.compensated" || kind === "run.cancelled")
   const { error, reason } = end === undefined ? {} : (JSON.parse(end.data) as { error?: unknown; reason?: string })
+  const { reason: paused } = JSON.parse(events.findLast(({ kind }) => kind === "run.paused")?.data ?? "{}") as { readonly reason?: string }
   if (json) {
-    printJson({ ...run, input: JSON.parse(run.input) as unknown, error: error ?? null, reason: reason ?? null, nodes })
+    printJson({
+      ...run,
+      input: JSON.parse(run.input) as unknown,
+      output: output === undefined ? null : JSON.parse(encodeValue(output)) as unknown,
+      error: error ?? null,
+      reason: reason ?? null,
+      nodes,
+    })
     return exitCode.ok
   }
   print(
     `${style.out("bold", run.id)}  ${style.out(colours[run.status], run.status)}  ${run.flow} version ${run.version}  ${
       duration(events.reduce((latest, { at }) => Math.max(latest, at), run.updatedAt) - run.createdAt)
-    }  ${events.length} events`,
+    }  ${events.at(-1)?.seq ?? 0} events`,
   )
   print(style.out("dim", `input  ${short(run.input, 100)}`))
   const until = run.status === "suspended" && run.due !== undefined ? new Date(run.due).toISOString() : ""
   if (run.status === "suspended") print(style.out("blue", `waits for ${[...run.waits, until].filter(Boolean).map(clean).join(" or ") || "a child run"}`))
   for (const line of tree(nodes, "")) process.stdout.write(`${line}\n`)
+  if (run.status === "completed") print(`${style.out("green", "output")}  ${short(encodeValue(output), 200)}`)
+  if (run.status === "paused" && paused) print(`${style.out("yellow", "paused")}  ${short(paused, 200)}`)
   if (run.status === "failed" || run.status === "compensated") print(`${style.out("red", run.status)}  ${short(describe(error), 200)}`)
   if (run.status === "cancelled" && reason) print(`${style.out("yellow", "cancelled")}  ${short(reason, 200)}`)
   return exitCode.ok
