@@ -689,6 +689,12 @@ describe("small things", () => {
     await go(heddle.run(seq<number>("g").step("a", () => 1), 5, { id: "plain" }))
     expect(await go(heddle.output("parsed"))).toEqual({ a: [1, new Date(0)], input: { n: 7 } })
     expect(await go(heddle.output("plain"))).toEqual({ a: 1 })
+    // a journal from elsewhere may lack its beginning
+    const store = memoryStore()
+    const same = seq<number>("same").step("a", () => 1).returns(({ input }) => input)
+    await go(makeHeddle(store).run(same, 5, { id: "r" }))
+    await go(store.events.remove(await go(store.runs.get("r")), [1]))
+    expect(await go(makeHeddle(store).output("r"))).toBe(5)
     await go(heddle.start(parsed, { n: 1 }, { id: "waits" }))
     expect((await out(heddle.output("waits"))).message).toContain("only completed runs have one")
   })
