@@ -16,6 +16,6 @@ export function nameProblem(name: string): string | undefined {
 /** The path of one pass of a loop or one item of an each. */
 export const passPath = (path: string, index: number): string => `${path}[${index}]`
 /** A path as it is written in the flow, without pass numbers: `refine/draft`. */
-export const writtenPath = (path: string): string => path.replaceAll(/\[\d+\]/g, "")
+export const writtenPath = (path: string): string => (path.includes("[") ? path.replaceAll(/\[\d+\]/g, "") : path)
 /** The path of something inside `block`, where `""` is the flow itself. */
 export const insidePath = (block: string, name: string): string => (block === "" ? name : `${block}/${name}`)

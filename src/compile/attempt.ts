@@ -5,7 +5,8 @@ import * as Schedule from "effect/Schedule"
 import type { RetryPolicy, StepContext, StepNode } from "../../dsl/ir/node.ts"
 import { isStoreError, StepTimedOut } from "../model/error.ts"
 import { CurrentStep } from "../services/current-step.ts"
-import { isDone, type Run } from "./program.ts"
+import { isDone } from "../services/done.ts"
+import type { Run } from "./program.ts"
 
 /** What one call is told. */
 export class Context implements StepContext {

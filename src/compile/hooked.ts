@@ -2,11 +2,12 @@
 import { currentTimeMillis } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { HookPoint, HookPoints } from "../../dsl/ir/hook.ts"
-import type { Node } from "../../dsl/ir/node.ts"
+import type { Node, Values } from "../../dsl/ir/node.ts"
 import { HookFailed, isStoreError } from "../model/error.ts"
 import type { Deciding, Verdict } from "../services/hooks.ts"
 import type { Frame, RunContext } from "./frame.ts"
-import type { Body, Outcome, Run } from "./program.ts"
+import { isDone } from "../services/done.ts"
+import { after, type Body, type Outcome, type Run } from "./program.ts"
 import { flowRetried } from "./step.ts"
 
 /** What hooks decide at `point`; flows they want are started, a run they cancel ends here. */
@@ -19,14 +20,18 @@ export function hooksAt<P extends HookPoint>(
   if (run.hooks === undefined) return Effect.succeed(undefined)
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the three that every point is told are added
   const all = () => ({ run: run.id, flow: run.flow, path, ...told() }) as unknown as HookPoints[P]["told"]
-  return Effect.tap(run.hooks.ask(point, path, all), (verdict) =>
-    Effect.gen(function*() {
-      for (const [i, { decision, hook }] of (verdict?.forks ?? []).entries()) {
+  return after(run.hooks.ask(point, path, all), (verdict) => {
+    const cancels = verdict?.decided?.decision.does === "cancel" ? verdict.decided.decision : undefined
+    if (verdict === undefined || (verdict.forks.length === 0 && cancels === undefined)) return Effect.succeed(verdict)
+    return Effect.gen(function*() {
+      for (const [i, { decision, hook }] of verdict.forks.entries()) {
         const started = run.spawn(decision.flow, decision.input, `${path}/${point}/${hook.name}/${i}`)
         yield* Effect.mapError(started, (cause) => new HookFailed({ path, hook: hook.name, point, cause }))
       }
-      if (verdict?.decided?.decision.does === "cancel") yield* run.cancel(verdict.decided.decision.reason)
-    }))
+      if (cancels !== undefined) yield* run.cancel(cancels.reason)
+      return verdict
+    })
+  })
 }
 
 type Kind = Exclude<Node["kind"], "jump">
@@ -35,7 +40,7 @@ type Last = Verdict<unknown>["decided"]
 /** `body` with hooks before it, after it and where it fails. */
 export function hooked(node: Node, body: Body): Body {
   if (node.kind === "jump") return body
-  return (frame, path, past) => (frame.run.hooks === undefined ? body(frame, path, past) : around(node, body, frame, path, past))
+  return (frame, path, past) => (frame.run.hooks?.surround(node.kind, path) === true ? around(node, body, frame, path, past) : body(frame, path, past))
 }
 
 /** Why the step is not to be run again, or its output not to be replaced. */
@@ -66,29 +71,40 @@ const around = (node: Extract<Node, { readonly kind: Kind }>, body: Body, frame:
       if (node.kind === "step" && node.work.from === "flow") yield* flowRetried(frame, path, node.name, tries + 1)
       return true
     })
-  const attempt = (known: Parameters<Body>[2]): Run<Outcome> =>
+  const recovered = (error: unknown, scope: Values): Run<Outcome> =>
     Effect.gen(function*() {
-      const before = yield* hooksAt(run, `${kind}.before`, path, () => ({ scope: frame.scope }))
+      if (isStoreError(error)) return yield* Effect.fail(error)
+      const errored = yield* hooksAt(run, `${kind}.error`, path, () => ({ scope, error }))
+      const decision = yield* checked(errored?.decided)
+      if (decision?.does === "replace") return { value: decision.value }
+      if (yield* retries(errored?.decided)) return yield* attempt({})
+      return yield* Effect.fail(error)
+    })
+  const ended = (outcome: Outcome, scope: Values, first: Deciding | undefined, isKept: boolean): Run<Outcome> => {
+    if (outcome.jump !== undefined) return Effect.succeed(outcome)
+    return after(hooksAt(run, `${kind}.after`, path, () => ({ scope, output: outcome.value })), (told) => {
+      if (told?.decided === undefined && first?.does !== "cache") return Effect.succeed(outcome)
+      return Effect.gen(function*() {
+        const last = yield* checked(told?.decided, outcome)
+        if (last?.does === "replace") return { ...outcome, value: last.value, ref: undefined }
+        if (yield* retries(told?.decided)) return yield* attempt({})
+        if (first?.does === "cache" && !isKept) run.hooks!.engine.keep(first, outcome.value, yield* currentTimeMillis)
+        return outcome
+      })
+    })
+  }
+  const attempt = (known: Parameters<Body>[2]): Run<Outcome> =>
+    after(hooksAt(run, `${kind}.before`, path, () => ({ scope: frame.scope })), (before) => {
       const first = before?.decided?.decision
-      const kept = first?.does === "replace" ? first : first?.does === "cache" ? run.hooks!.engine.recall(first.key, yield* currentTimeMillis) : undefined
       const scope = before?.told.scope ?? frame.scope
       const own = scope === frame.scope ? frame : frame.reading({ ...scope })
-      const worked = kept === undefined ? body(own, path, known) : Effect.succeed({ value: kept.value })
-      const outcome: Outcome = yield* Effect.catch(worked, (error) =>
-        isStoreError(error) ? Effect.fail(error) : Effect.gen(function*() {
-          const errored = yield* hooksAt(run, `${kind}.error`, path, () => ({ scope, error }))
-          const decision = yield* checked(errored?.decided)
-          if (decision?.does === "replace") return { value: decision.value }
-          if (yield* retries(errored?.decided)) return yield* attempt({})
-          return yield* Effect.fail(error)
-        }))
-      if (outcome.jump !== undefined) return outcome
-      const after = yield* hooksAt(run, `${kind}.after`, path, () => ({ scope, output: outcome.value }))
-      const last = yield* checked(after?.decided, outcome)
-      if (last?.does === "replace") return { ...outcome, value: last.value, ref: undefined }
-      if (yield* retries(after?.decided)) return yield* attempt({})
-      if (first?.does === "cache" && kept === undefined) run.hooks!.engine.keep(first, outcome.value, yield* currentTimeMillis)
-      return outcome
+      const work = (kept: { readonly value: unknown } | undefined): Run<Outcome> => {
+        const worked = kept === undefined ? body(own, path, known) : Effect.succeed({ value: kept.value })
+        const settled = isDone(worked) ? worked : Effect.catch(worked, (error) => recovered(error, scope))
+        return after(settled, (outcome) => ended(outcome, scope, first, kept !== undefined))
+      }
+      if (first?.does === "cache") return Effect.flatMap(currentTimeMillis, (now) => work(run.hooks!.engine.recall(first.key, now)))
+      return work(first?.does === "replace" ? first : undefined)
     })
   return attempt(past)
 }

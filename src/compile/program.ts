@@ -1,8 +1,8 @@
 /** What nodes compile to. */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type { Block, Node } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
+import { isDone } from "../services/done.ts"
 import type { Known } from "../services/recorded.ts"
 import type { Frame, Updates } from "./frame.ts"
 
@@ -29,8 +29,6 @@ export interface Outcome {
 /** Failures and services are in the flow's type; the compiled program carries them unseen. */
 export type Run<A> = Effect.Effect<A, any, any>
 
-/** `run` has succeeded already: its value can be used without a trip through the interpreter. */
-export const isDone = <A>(run: Run<A>): run is Exit.Success<A> => Exit.isExit(run) && run._tag === "Success"
 /** `next` with the value of `run`: at once where there is one already. To be called while the run goes on, not before. */
 export const after = <A, B>(run: Run<A>, next: (value: A) => Run<B>): Run<B> => (isDone(run) ? next(run.value) : Effect.flatMap(run, next))
 

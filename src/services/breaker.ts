@@ -17,9 +17,13 @@ export class Breaker {
     this.#rest = Duration.toMillis(open)
   }
 
+  /** It may be called, whatever the time. */
+  get isClosed(): boolean {
+    return this.#openUntil === 0
+  }
+
   /** May it be called now? While half open, one call may. */
   allows(now: number): boolean {
-    if (this.#openUntil === 0) return true
     if (now < this.#openUntil || this.#tries) return false
     this.#tries = true
     return true

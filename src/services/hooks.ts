@@ -16,11 +16,12 @@ import {
   type Retry,
   type Skip,
 } from "../../dsl/ir/hook.ts"
-import type { FlowIR } from "../../dsl/ir/node.ts"
+import type { FlowIR, Node } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { walk } from "../../dsl/ir/walk.ts"
 import { HookFailed, messageOf } from "../model/error.ts"
 import { Breaker } from "./breaker.ts"
+import { isDone } from "./done.ts"
 import { Recent } from "../store/recent.ts"
 
 /** What the hooks of one point have come to. */
@@ -41,24 +42,25 @@ const cached = 1000
 
 /** The hooks of an engine. */
 export class Hooks {
-  readonly #hooks: Array<Hook>
+  /** Another list whenever it changes: what is known of a list stays true. */
+  #hooks: ReadonlyArray<Hook>
   readonly #breakers = new WeakMap<Hook, Breaker>()
   readonly #kept = new Recent<string, { readonly value: unknown; readonly until: number }>(cached)
 
-  constructor(hooks: ReadonlyArray<Hook> = []) {
-    this.#hooks = [...hooks]
+  constructor(hooks: ReadonlyArray<Hook> = none) {
+    this.#hooks = hooks
   }
 
   /** Adds a hook for the runs that are driven from now on; gives the function that removes it. */
   add(hook: Hook): () => void {
-    this.#hooks.push(hook)
-    return () => void this.#hooks.splice(this.#hooks.indexOf(hook), 1)
+    this.#hooks = [...this.#hooks, hook]
+    return () => void (this.#hooks = this.#hooks.filter((one) => one !== hook))
   }
 
   /** The hooks of one run; `undefined` where nobody would ever be asked. */
   of(flow: FlowIR, notice: HookNotice): RunHooks | undefined {
-    const own = ownHooks(flow)
-    return this.#hooks.length === 0 && own === undefined ? undefined : new RunHooks(this, [...this.#hooks], own ?? new Map(), notice)
+    const standing = standingOf(this.#hooks, flow)
+    return standing === undefined ? undefined : new RunHooks(this, standing, notice)
   }
 
   breaker(hook: Hook): Breaker {
@@ -78,23 +80,20 @@ export class Hooks {
   }
 }
 
-/** The hooks that one run meets, by path and point. */
-export class RunHooks {
-  readonly engine: Hooks
+/** Which hooks stand where in one flow; found once for a list of hooks. */
+class Standing {
   readonly #everywhere: ReadonlyArray<Hook>
   readonly #own: ReadonlyMap<string, ReadonlyArray<Hook>>
-  readonly #notice: HookNotice
   readonly #found = new Map<string, ReadonlyArray<Hook>>()
+  readonly #surrounded = new Map<string, boolean>()
 
-  constructor(engine: Hooks, everywhere: ReadonlyArray<Hook>, own: ReadonlyMap<string, ReadonlyArray<Hook>>, notice: HookNotice) {
-    this.engine = engine
+  constructor(everywhere: ReadonlyArray<Hook>, own: ReadonlyMap<string, ReadonlyArray<Hook>>) {
     this.#everywhere = everywhere
     this.#own = own
-    this.#notice = notice
   }
 
-  #at(point: HookPoint, path: string): ReadonlyArray<Hook> {
-    const written = writtenPath(path)
+  /** Those at one point of the node at a path as it is written, in the order they are asked. */
+  at(point: HookPoint, written: string): ReadonlyArray<Hook> {
     const key = `${point} ${written}`
     let found = this.#found.get(key)
     if (found === undefined) {
@@ -104,57 +103,101 @@ export class RunHooks {
     return found
   }
 
-  /** Asks every hook of this point, in order, until one has decided. `undefined` where none stands. */
+  /** Somebody could be asked before, after or on an error of the node. */
+  surrounds(kind: Exclude<Node["kind"], "jump">, written: string): boolean {
+    let found = this.#surrounded.get(written)
+    if (found === undefined) {
+      found = (["before", "after", "error"] as const).some((when) => this.at(`${kind}.${when}`, written).length > 0)
+      this.#surrounded.set(written, found)
+    }
+    return found
+  }
+}
+
+const none: ReadonlyArray<Hook> = []
+const found = new WeakMap<ReadonlyArray<Hook>, WeakMap<FlowIR, Standing>>()
+/** `undefined` where nobody would ever be asked. */
+function standingOf(hooks: ReadonlyArray<Hook>, flow: FlowIR): Standing | undefined {
+  const own = ownHooks(flow)
+  if (hooks.length === 0 && own === undefined) return undefined
+  const byFlow = found.get(hooks) ?? new WeakMap<FlowIR, Standing>()
+  const standing = byFlow.get(flow) ?? new Standing(hooks, own ?? new Map())
+  found.set(hooks, byFlow.set(flow, standing))
+  return standing
+}
+
+/** The hooks of one run. */
+export class RunHooks {
+  readonly engine: Hooks
+  readonly #standing: Standing
+  readonly #notice: HookNotice
+
+  constructor(engine: Hooks, standing: Standing, notice: HookNotice) {
+    this.engine = engine
+    this.#standing = standing
+    this.#notice = notice
+  }
+
+  /** Somebody could be asked before, after or on an error of this node. */
+  surround(kind: Exclude<Node["kind"], "jump">, path: string): boolean {
+    return this.#standing.surrounds(kind, writtenPath(path))
+  }
+
+  /** Asks every hook of this point, in order, until one has decided; those that only watch are told all the same. `undefined` where none stands. */
   ask<P extends HookPoint>(point: P, path: string, told: () => HookPoints[P]["told"]): Effect.Effect<Verdict<HookPoints[P]["told"]> | undefined, HookFailed> {
-    const hooks = this.#at(point, path)
-    if (hooks.length === 0) return Effect.succeed(undefined)
-    return Effect.gen({ self: this }, function*() {
-      let now = told()
-      const forks: Array<Verdict<never>["forks"][number]> = []
-      let decided: Verdict<never>["decided"]
-      for (const hook of hooks) {
-        // whoever only watches is told what came of it
-        if (decided !== undefined && !hook.watches) continue
-        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it stands at this point
-        const decision = yield* this.#answer(hook, path, now as never)
-        if (decision === undefined || hook.watches) continue
+    const hooks = this.#standing.at(point, writtenPath(path))
+    if (hooks.length === 0) return unasked
+    const forks: Array<Verdict<never>["forks"][number]> = []
+    const next = (at: number, now: HookPoints[P]["told"], decided: Verdict<never>["decided"]): Effect.Effect<Verdict<HookPoints[P]["told"]>, HookFailed> => {
+      const hook = hooks[at]
+      if (hook === undefined) return Effect.succeed({ told: now, decided, forks })
+      // whoever only watches is told what came of it
+      if (decided !== undefined && !hook.watches) return next(at + 1, now, decided)
+      const heard = (decision: Decision | undefined) => {
+        if (decision === undefined || hook.watches) return next(at + 1, now, decided)
         this.#notice("hook.decided", path, { hook: hook.name, point, decision: decision.does })
         if (decision.does === "fork") forks.push({ decision, hook })
-        else if (decision.does === "modify") now = modified(now, decision.values)
-        else {
-          decided = { decision, hook }
-          if (decision.does === "replace" && "output" in now) now = { ...now, output: decision.value }
-        }
+        else if (decision.does === "modify") return next(at + 1, modified(now, decision.values), decided)
+        else return next(at + 1, decision.does === "replace" && "output" in now ? { ...now, output: decision.value } : now, { decision, hook })
+        return next(at + 1, now, decided)
       }
-      return { told: now, decided, forks }
-    })
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it stands at this point
+      const answer = this.#answer(hook, path, now as never)
+      // an answer that is there already, as of most hooks, needs no trip through the interpreter
+      return isDone(answer) ? heard(answer.value) : Effect.flatMap(answer, heard)
+    }
+    return next(0, told(), undefined)
   }
 
   /** One hook's decision; a failed one has none. */
   #answer(hook: Hook, path: string, told: never): Effect.Effect<Decision | undefined, HookFailed> {
     const breaker = this.engine.breaker(hook)
-    return Effect.gen({ self: this }, function*() {
-      const now = yield* currentTimeMillis
-      if (!breaker.allows(now)) return undefined
-      const decided = Effect.flatMap(
-        asked((about: never) => (hook.where?.(about) === false ? undefined : hook.handle(about)), told),
+    const failed = (cause: unknown): Effect.Effect<undefined, HookFailed> =>
+      Effect.flatMap(currentTimeMillis, (now) => {
+        breaker.failed(now)
+        this.#notice("hook.failed", path, { hook: hook.name, point: hook.point, reason: messageOf(cause) })
+        return hook.onFailure === "fail" ? Effect.fail(new HookFailed({ path, hook: hook.name, point: hook.point, cause })) : Effect.succeed(undefined)
+      })
+    const call = (): Effect.Effect<Decision | undefined, HookFailed> => {
+      const answer = asked((about: never) => (hook.where?.(about) === false ? undefined : hook.handle(about)), told)
+      const judged = isDone(answer) ? possible(hook.point, answer.value, told) : Effect.flatMap(
+        Effect.timeoutOrElse(answer, {
+          duration: hook.deadline,
+          orElse: () => Effect.fail(new Error(`it has not answered within ${Duration.toMillis(hook.deadline)} ms`)),
+        }),
         (decision) => possible(hook.point, decision, told),
       )
-      const answer = Effect.timeoutOrElse(decided, {
-        duration: hook.deadline,
-        orElse: () => Effect.fail(new Error(`it has not answered within ${Duration.toMillis(hook.deadline)} ms`)),
-      })
-      return yield* Effect.matchEffect(answer, {
-        onSuccess: (decision) => Effect.sync(() => (breaker.succeeded(), decision)),
-        onFailure: (cause) => {
-          breaker.failed(now)
-          this.#notice("hook.failed", path, { hook: hook.name, point: hook.point, reason: messageOf(cause) })
-          return hook.onFailure === "fail" ? Effect.fail(new HookFailed({ path, hook: hook.name, point: hook.point, cause })) : Effect.succeed(undefined)
-        },
-      })
-    })
+      if (isDone(judged)) {
+        breaker.succeeded()
+        return judged
+      }
+      return Effect.matchEffect(judged, { onSuccess: (decision) => Effect.sync(() => (breaker.succeeded(), decision)), onFailure: failed })
+    }
+    return breaker.isClosed ? call() : Effect.flatMap(currentTimeMillis, (now) => (breaker.allows(now) ? call() : unasked))
   }
 }
+
+const unasked: Effect.Effect<undefined> = Effect.succeed(undefined)
 
 /** The decision, if its point and what was told allow it. */
 const possible = (
@@ -182,15 +225,19 @@ const modified = <Told>(told: Told, values: unknown): Told =>
     { ...told, scope: { ...(told as { readonly scope: object }).scope, ...(values as object) } }) as Told
 
 /** A handler's answer — a value, a promise, an Effect — as an Effect. */
-export const asked = <Told>(handle: (told: Told) => unknown, told: Told): Effect.Effect<Decision | undefined, unknown> =>
-  Effect.suspend(() => {
-    const answer = handle(told)
-    // oxlint-disable typescript/no-unsafe-type-assertion -- `hook` has checked what the handler gives
-    if (Effect.isEffect(answer)) return answer as Effect.Effect<Decision | undefined, unknown>
-    if (answer instanceof Promise) return Effect.tryPromise({ try: () => answer as Promise<Decision | undefined>, catch: (cause) => cause })
-    return Effect.succeed(answer as Decision | undefined)
-    // oxlint-enable typescript/no-unsafe-type-assertion
-  }).pipe(Effect.catchDefect((defect) => Effect.fail(defect)))
+export const asked = <Told>(handle: (told: Told) => unknown, told: Told): Effect.Effect<Decision | undefined, unknown> => {
+  let answer: unknown
+  try {
+    answer = handle(told)
+  } catch (cause) {
+    return Effect.fail(cause)
+  }
+  // oxlint-disable typescript/no-unsafe-type-assertion -- `hook` has checked what the handler gives
+  if (answer instanceof Promise) return Effect.tryPromise({ try: () => answer as Promise<Decision | undefined>, catch: (cause) => cause })
+  if (Effect.isEffect(answer)) return Effect.catchDefect(answer as Effect.Effect<Decision | undefined, unknown>, (defect) => Effect.fail(defect))
+  return Effect.succeed(answer as Decision | undefined)
+  // oxlint-enable typescript/no-unsafe-type-assertion
+}
 
 const known = new WeakMap<FlowIR, ReadonlyMap<string, ReadonlyArray<Hook>> | "none">()
 /** By path as written: the hooks of the flows around a node, then its own. `undefined` if there are none at all. */
