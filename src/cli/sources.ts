@@ -30,6 +30,14 @@ const configAbove = (file: string): string | undefined => {
   }
 }
 
+/** What Heddle's own types say in a compiler's message, however deep it stands: the sentence, and what it names. */
+const sentenceIn = (text: string): string | undefined => {
+  const found = /FlowTypeError<"((?:[^"\\]|\\.)*)"(?:, ((?:"[^"]*"|[^<>"])*))?>/.exec(text)
+  if (found === null) return undefined
+  const [, sentence, named = ""] = found
+  return named === "" || named === "never" ? sentence : `${sentence} ${named.replaceAll("\"", "'")}`
+}
+
 export async function openSources(files: ReadonlyArray<string>, tsconfig: string | undefined): Promise<Sources> {
   const { DiagnosticCategory, Node, Project, ts } = await import("ts-morph")
   const paths = files.map((file) => resolve(file))
@@ -44,6 +52,8 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
       ...(config === undefined ? defaults : {}),
       noEmit: true,
       allowImportingTsExtensions: true,
+      // a sentence must not be cut
+      noErrorTruncation: true,
       // ts-morph does not see package.json's "type": with node resolution it takes every file for CommonJS
       module: ts.ModuleKind.ESNext,
       moduleResolution: ts.ModuleResolutionKind.Bundler,
@@ -57,8 +67,8 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
           .filter((diagnostic) => diagnostic.getCategory() === DiagnosticCategory.Error)
           .map((diagnostic) => {
             const { line, column } = source.getLineAndColumnAtPos(diagnostic.getStart()!)
-            const [message] = ts.flattenDiagnosticMessageText(diagnostic.compilerObject.messageText, "\n").split("\n")
-            return { file: source.getFilePath(), line, column, code: diagnostic.getCode(), message: message! }
+            const text = ts.flattenDiagnosticMessageText(diagnostic.compilerObject.messageText, "\n")
+            return { file: source.getFilePath(), line, column, code: diagnostic.getCode(), message: sentenceIn(text) ?? text.split("\n")[0]! }
           })
       ),
     locate: (file, name, path) => {

@@ -239,7 +239,10 @@ describe("graph and check", () => {
   it("checks types and flows, each finding with its place", async () => {
     const header = `import { seq } from ${index}\n`
     const wrong = file("wrong.ts", `${header}export const f = seq("f").step("a", () => 1).step("b", ({ a }) => a.x)\nconst n: string = 1\nvoid n\n`)
-    const chained = file("chained.ts", `${header}export const f = seq("f").step("s", () => ({ f: () => 1 }))\n`)
+    const chained = file(
+      "chained.ts",
+      `${header}export const f = seq("f").step("s", () => ({ f: () => 1 }))\nexport const g = seq("g").step("a", () => 1).step("a", () => 2)\n`,
+    )
     const doubtful = file(
       "doubtful.ts",
       `${header}const loop: any = seq("f").step("a", () => 1)
@@ -260,18 +263,27 @@ export default seq("a/b")
       const line of [
         /wrong\.ts:2:\d+ error Property 'x' does not exist on type 'number'\. TS2339/,
         /wrong\.ts:3:7 error Type 'number' is not assignable/,
-        /chained\.ts:2:\d+ error .*step 's' returns a value that cannot be recorded/,
+        // the sentence, not the type that carries it
+        /chained\.ts:2:\d+ error step 's' returns a value that cannot be recorded; .* 'f: function' TS/,
+        /chained\.ts:3:\d+ error 'a' is already bound in this scope; give the node another name, or use \.update TS/,
         /doubtful\.ts:3:\d+ error f › a: 'a' is already bound/,
         /doubtful\.ts:3:\d+ warning f › loop#1/,
         /doubtful\.ts:4:\d+ error g › bad\[1\]: .* is not a name/,
         /doubtful\.ts:5:\d+ error a\/b: the flow's name/,
         /doubtful\.ts:4:\d+ error g › bad/,
         /throws-at-import\.ts:1:1 error .*cannot be loaded: Error: at import load/,
-        /5 files, 4 flows, 8 errors, 1 warnings/,
+        /5 files, 4 flows, 9 errors, 1 warnings/,
       ]
     ) expect(found.out).toMatch(line)
     const json = JSON.parse((await heddle("check", throws, "--tsconfig", config, "--json")).out)
     expect(json).toMatchObject({ ok: false, files: 1, flows: 0, findings: [{ rule: "load", line: 1 }] })
+    // released shapes count, also where nobody names their file
+    const released = mkdtempSync(join(tmpdir(), "heddle-released-"))
+    writeFileSync(join(released, "flow.ts"), `${header}export const f = seq("rel").step("a", () => "text").returns(({ a }) => a)\n`)
+    writeFileSync(join(released, "heddle.lock.d.ts"), "interface HeddleLock { \"rel\": { 1: { \"a\": number } } }\n")
+    expect((await heddle("check", join(released, "flow.ts"))).out).toContain(
+      "'rel' version 1 was released with another shape; raise the version and give a migration; changed: 'a'",
+    )
     const lone = mkdtempSync(join(tmpdir(), "heddle-lone-"))
     writeFileSync(join(lone, "plain.ts"), "export const n: number = 1\n")
     expect(await heddle("check", join(lone, "plain.ts"))).toMatchObject({ code: 0, out: "1 files, 0 flows, 0 errors, 0 warnings\n" })
