@@ -1,6 +1,7 @@
 /** What is different between two versions of a flow, and what that means for runs that are under way. */
 import type { EncodedBlock, EncodedFlow, EncodedNode } from "./encode.ts"
 import { structure } from "./fingerprint.ts"
+import { writtenPath } from "./path.ts"
 
 /** One difference. */
 export interface Change {
@@ -103,7 +104,7 @@ const onlyAppended = (before: EncodedFlow, now: EncodedFlow): boolean =>
  * order, with nothing new before it, and those that are finished or under way have the same structure where it is recorded.
  */
 export function fits(before: EncodedFlow, now: EncodedFlow, recorded: ReadonlyMap<string, "finished" | "open">): boolean {
-  const paths = [...recorded.keys()].map((path) => path.replaceAll(/\[\d+\]/g, ""))
+  const paths = [...recorded.keys()].map(writtenPath)
   const touched = (path: string): boolean => paths.some((one) => one === path || one.startsWith(`${path}/`))
   const finished = (path: string): boolean => recorded.get(path) === "finished"
   const block = (old: EncodedBlock, fresh: EncodedBlock, prefix: string): boolean => {

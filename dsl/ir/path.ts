@@ -17,5 +17,7 @@ export function nameProblem(name: string): string | undefined {
 export const passPath = (path: string, index: number): string => `${path}[${index}]`
 /** A path as it is written in the flow, without pass numbers: `refine/draft`. */
 export const writtenPath = (path: string): string => (path.includes("[") ? path.replaceAll(/\[\d+\]/g, "") : path)
+/** The parts of a path: `refine[3]/draft` is refine, [3], draft. */
+export const pathParts = (path: string): ReadonlyArray<string> => path.match(/[^/[\]]+|\[\d+\]/g) ?? []
 /** The path of something inside `block`, where `""` is the flow itself. */
 export const insidePath = (block: string, name: string): string => (block === "" ? name : `${block}/${name}`)

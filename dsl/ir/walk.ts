@@ -1,5 +1,5 @@
 /** Going through a flow's nodes. */
-import type { Block, Compensation, FlowIR, Node, NodeKind, NodeOf } from "./node.ts"
+import type { Block, Compensation, FlowIR, Node, NodeKind, NodeOf, WaitFor } from "./node.ts"
 
 /** One handler per node kind; leaving one out does not compile. */
 export type Handlers<Result> = { readonly [Kind in NodeKind]: (node: NodeOf<Kind>) => Result }
@@ -58,6 +58,19 @@ export const compensationOf = (node: Node | undefined): Compensation | undefined
 /** The flow that a node runs as a run of its own. */
 export const childOf = (node: Node | undefined): FlowIR | undefined =>
   node?.kind === "step" && node.work.from === "flow" && node.work.as === "run" ? node.work.flow : undefined
+
+type ForSignal = Extract<WaitFor, { by: "signal" }>
+const signals = new WeakMap<FlowIR, ReadonlyMap<string, ReadonlyArray<ForSignal>>>()
+/** The waits for signals in a flow, by the signal's name. */
+export function signalWaits(flow: FlowIR): ReadonlyMap<string, ReadonlyArray<ForSignal>> {
+  let waits = signals.get(flow)
+  if (waits === undefined) {
+    const nodes = [...walk(flow)].flatMap(({ node }) => (node.kind === "wait" && node.on.by === "signal" ? [node.on] : []))
+    waits = Map.groupBy(nodes, ({ signal }) => signal)
+    signals.set(flow, waits)
+  }
+  return waits
+}
 
 /** The names a block gives back when it has no `returns`. */
 export const ownNames = (block: Block): ReadonlyArray<string> => block.nodes.filter((node) => node.binds).map((node) => node.name)

@@ -98,9 +98,9 @@ const hookedUndo = (run: RunContext, path: string, event: RunEvent, work: Run<un
 
 const undo = (run: RunContext, event: RunEvent, path: string, { work }: StepNode, policy: Compensation): Run<unknown> =>
   Effect.gen(function*() {
-    const { undo: given_ = {} } = dataOf(event)
+    const { undo: read = {} } = dataOf(event)
     // a migrated flow undoes what its own version knows
-    const refs = Object.fromEntries(Object.entries(given_).map(([name, ref]) => [name, typeof ref === "number" ? run.journal.migrated(name, ref) : ref]))
+    const refs = Object.fromEntries(Object.entries(read).map(([name, ref]) => [name, typeof ref === "number" ? run.journal.migrated(name, ref) : ref]))
     const output = yield* run.journal.value(run.journal.migrated(path, event.seq))
     const scope = yield* run.journal.value({ r: refs })
     const given = yield* givenTo(run.flow, path, work, scope as Record<string, unknown>)

@@ -235,9 +235,14 @@ export class Conductor {
         const data = JSON.stringify({ reason: "the run that started it was undone", cancelled: true })
         yield* journal.append("run.compensating", "", "", data, { status: "compensating", due: Date.now() })
       }
-      const undone = this.settle(flow, id, { durability: "sync", onSuspend: "return", retries: false, unpauses: false })
-      yield* Effect.catchIf(undone, (error) => error instanceof RunCancelled, () => Effect.void)
+      yield* this.finishUndoing(flow, id)
     })
+  }
+
+  /** Sees a run that is being undone because it was cancelled to its end. */
+  finishUndoing(flow: FlowIR, id: string): Any<void> {
+    const undone = this.settle(flow, id, { durability: "sync", onSuspend: "return", retries: false, unpauses: false })
+    return Effect.catchIf(Effect.asVoid(undone), (error) => error instanceof RunCancelled, () => Effect.void)
   }
 
   /** Leaves a run of another flow for a worker, on behalf of `run`; asked again, it is the same one. */

@@ -7,10 +7,10 @@ import { pending } from "../compile/compensate.ts"
 import { CommandRefused, RunCancelled, RunConflict, type RunNotFound, RunPaused, type RunTakenOver, type StoreFailed, tagOf } from "../model/error.ts"
 import { eventPath } from "../model/event.ts"
 import { hasEnded, type RunRecord, type RunStatus } from "../model/run.ts"
-import { decodeValue, revive } from "../model/value.ts"
+import { decodeValue } from "../model/value.ts"
 import { Journal } from "../services/journal.ts"
-import { dataOf } from "../services/recorded.ts"
 import type { Conductor } from "./conduct.ts"
+import { recordedInput } from "./drive.ts"
 import { owner } from "./owner.ts"
 import { type Plan, planOf, reaches } from "./plan.ts"
 import { served } from "./served.ts"
@@ -143,13 +143,7 @@ export class Control {
         yield* Effect.ignore(this.cancel(child.id, { reason: `run '${id}' was cancelled`, flow: known.get(child.flow) }))
       }
       if (status === "cancelled" || flow === undefined) return status
-      const undone: Effect.Effect<unknown, unknown, any> = this.#conductor.settle(flow, id, {
-        durability: "sync",
-        onSuspend: "return",
-        retries: false,
-        unpauses: false,
-      })
-      yield* Effect.catchIf(undone, (error) => error instanceof RunCancelled, () => Effect.void)
+      yield* this.#conductor.finishUndoing(flow, id)
       return "cancelled"
     }) as Command<RunStatus>
 
@@ -220,9 +214,7 @@ export class Control {
         return yield* new CommandRefused({ run: id, command: "show the output of", status: run.status, reason: "only completed runs have one" })
       }
       const journal = yield* Journal.open(run, undefined, this.#keeping)
-      const started = yield* store.events.last(run, "", "run.started")
-      const { output } = started === undefined ? {} : dataOf(started)
-      journal.input = output === undefined ? decodeValue(run.input) : revive(output)
+      journal.input = (yield* recordedInput(run, store)).value
       return yield* journal.output(ended)
     })
 

@@ -3,7 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
-import { childOf, walk } from "../../dsl/ir/walk.ts"
+import { childOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
 import { compensate, isUndoable, standing } from "../compile/compensate.ts"
 import { compile } from "../compile/compile.ts"
 import { Frame, type RunContext } from "../compile/frame.ts"
@@ -35,12 +35,12 @@ export type Driven = { readonly output: unknown } | { readonly suspended: Suspen
 /** Runs `flow` for `run` from the frontier of its journal; a fresh run brings its parsed input. */
 export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, driving: Driving): Run<Driven> {
   return Effect.gen(function*() {
-    const { nodes, waits, signals } = aboutOf(flow)
+    const { nodes, waits } = aboutOf(flow)
     const journal = fresh === undefined ? yield* Journal.open(run, flow, driving) : new Journal(run, flow, driving, 0)
     const waiting = waits ? new Waiting(yield* Effect.clockWith(Effect.succeed)) : undefined
     if (waiting !== undefined) driving.waits(waiting)
     const hooks = driving.hooks.of(flow, (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)))
-    const cancelled = hooks === undefined ? undefined : Deferred.makeUnsafe<never, RunCancelled>()
+    const stop = hooks === undefined ? undefined : Deferred.makeUnsafe<never, RunCancelled>()
     const context: RunContext = {
       id: run.id,
       flow: flow.name,
@@ -48,17 +48,17 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
       waiting,
       node: (path) => nodes.get(path),
       hooks,
-      cancel: (reason) => Effect.andThen(Deferred.fail(cancelled!, new RunCancelled({ run: run.id, reason })), Effect.never),
+      cancel: (reason) => Effect.andThen(Deferred.fail(stop!, new RunCancelled({ run: run.id, reason })), Effect.never),
       spawn: driving.spawn,
       child: driving.child,
       undoChild: driving.undoChild,
-      isShared: (signal) => signals.get(signal)! > 1,
+      isShared: (signal) => signalWaits(flow).get(signal)!.length > 1,
     }
     const begin = (input: unknown) => {
       journal.input = input
       return fresh === undefined ? journal.begin("run.resumed", "{}") : journal.begin("run.started", startedData(run, input))
     }
-    const given = fresh === undefined ? yield* recordedInput(flow, run, driving.store) : fresh.input
+    const given = fresh === undefined ? yield* parsedInput(flow, run, driving.store) : fresh.input
     if (hooks === undefined || fresh === undefined) yield* begin(given)
     if (journal.compensating !== undefined) {
       const { cancelled, reason = "" } = dataOf(journal.compensating)
@@ -67,7 +67,7 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
     const body = journal.seq > 0 ?
       program(flow, context, given, fresh !== undefined) :
       Effect.flatMap(admitted(flow, context, given), (input) => Effect.andThen(begin(input), program(flow, context, input, true)))
-    const ended = Effect.matchCauseEffect(cancelled === undefined ? body : Effect.raceFirst(body, Deferred.await(cancelled)), {
+    const ended = Effect.matchCauseEffect(stop === undefined ? body : Effect.raceFirst(body, Deferred.await(stop)), {
       onSuccess: (outcome) => Effect.map(complete(flow, context, outcome), (output): Driven => ({ output })),
       // what never began is refused, and says so
       onFailure: (cause) => journal.seq > 0 ? fail(flow, context, cause) : Effect.andThen(begin(given), fail(flow, context, cause)),
@@ -98,8 +98,6 @@ export interface Fresh {
 interface About {
   readonly nodes: ReadonlyMap<string, Node>
   readonly waits: boolean
-  /** How many waits receive each signal. */
-  readonly signals: ReadonlyMap<string, number>
 }
 const known = new WeakMap<FlowIR, About>()
 /** A flow's nodes by their paths as written; whether one of them can wait. */
@@ -108,9 +106,7 @@ const aboutOf = (flow: FlowIR): About => {
   if (about === undefined) {
     const placed = [...walk(flow)]
     const waits = placed.some(({ node }) => node.kind === "wait" || childOf(node) !== undefined)
-    const signals = new Map<string, number>()
-    for (const { node } of placed) if (node.kind === "wait" && node.on.by === "signal") signals.set(node.on.signal, (signals.get(node.on.signal) ?? 0) + 1)
-    about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits, signals }
+    about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits }
     known.set(flow, about)
   }
   return about
@@ -125,12 +121,14 @@ const startedData = (run: RunRecord, input: unknown): string => {
     return "{}"
   }
 }
-const recordedInput = (flow: FlowIR, run: RunRecord, store: Store["Service"]): Run<unknown> =>
-  Effect.flatMap(store.events.last(run, "", "run.started"), (event) => {
+/** The input of a run as it is recorded: what the flow's schema has made of it, or, where that cannot be recorded, what was given. */
+export const recordedInput = (run: RunRecord, store: Store["Service"]): Effect.Effect<{ readonly value: unknown; readonly parsed: boolean }, StoreFailed> =>
+  Effect.map(store.events.last(run, "", "run.started"), (event) => {
     const { output } = event === undefined ? {} : dataOf(event)
-    if (output !== undefined) return Effect.succeed(revive(output))
-    return parseInput(flow, decodeValue(run.input))
+    return output === undefined ? { value: decodeValue(run.input), parsed: false } : { value: revive(output), parsed: true }
   })
+const parsedInput = (flow: FlowIR, run: RunRecord, store: Store["Service"]): Run<unknown> =>
+  Effect.flatMap(recordedInput(run, store), ({ value, parsed }) => (parsed ? Effect.succeed(value) : parseInput(flow, value)))
 
 const program = (flow: FlowIR, run: RunContext, input: unknown, fresh: boolean): Run<Outcome> => {
   const block = compile(flow.body)

@@ -34,12 +34,14 @@ const lookInterval = 250
 interface Shared {
   readonly runs: Map<string, Live>
   readonly sleepers: Map<string, Set<Deferred.Deferred<void>>>
+  /** How often anything has rung: who has read a run and then waits for news knows whether there was some meanwhile. */
+  rung: number
 }
 const byStore = new Map<string, Shared>()
 const sharedOf = (store: Store["Service"]): Shared => {
   // one file, whatever it is called
   const name = store.shared ? (existsSync(store.name) ? realpathSync(store.name) : resolve(store.name)) : undefined
-  const shared = (name === undefined ? undefined : byStore.get(name)) ?? { runs: new Map<string, Live>(), sleepers: new Map() }
+  const shared = (name === undefined ? undefined : byStore.get(name)) ?? { runs: new Map<string, Live>(), sleepers: new Map(), rung: 0 }
   if (name !== undefined) byStore.set(name, shared)
   return shared
 }
@@ -54,8 +56,6 @@ export class LiveRuns {
   #renewed = 0
   /** What the store gave when it was last looked at. */
   #seen: unknown
-  /** How often anything has rung: who has read a run and then waits for news knows whether there was some meanwhile. */
-  #rung = 0
 
   constructor(store: Store["Service"], lease: number) {
     this.#store = store
@@ -93,20 +93,20 @@ export class LiveRuns {
 
   /** Something happened to the run. */
   ring(id: string): void {
-    this.#rung++
+    this.#shared.rung++
     this.#shared.runs.get(id)?.waiting?.ring()
     for (const bell of Array.from(this.#shared.sleepers.get(id) ?? [])) Deferred.doneUnsafe(bell, Effect.void)
   }
 
   /** To be taken before a run is read. */
   get rung(): number {
-    return this.#rung
+    return this.#shared.rung
   }
 
   /** Waits until something may have happened to the run since `rung` was taken, at the latest until it is due. */
   sleep(run: RunRecord, now: number, rung: number): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.#rung !== rung) return Effect.void
+      if (this.#shared.rung !== rung) return Effect.void
       const bell = Deferred.makeUnsafe<void>()
       const { sleepers } = this.#shared
       const bells = sleepers.get(run.id) ?? new Set()

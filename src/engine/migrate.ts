@@ -5,8 +5,8 @@ import { encode, type EncodedFlow } from "../../dsl/ir/encode.ts"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR, Values } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
-import { compensationOf, ownNames, walk } from "../../dsl/ir/walk.ts"
-import { pending } from "../compile/compensate.ts"
+import { ownNames, walk } from "../../dsl/ir/walk.ts"
+import { canUndo, pending } from "../compile/compensate.ts"
 import { encodeValue } from "../model/value.ts"
 import { FlowChanged, messageOf, MigrationFailed } from "../model/error.ts"
 import { eventPath, type Forgotten, type RunEvent } from "../model/event.ts"
@@ -123,7 +123,7 @@ function migrated(
       }
     }
     const own = new Set(ownNames(flow.body))
-    const undoable = new Set([...walk(flow)].flatMap(({ node, path }) => (compensationOf(node) === undefined ? [] : [path])))
+    const undoable = new Set([...walk(flow)].flatMap(({ node, path }) => (canUndo(node) ? [path] : [])))
     for (const name of Object.keys(state)) if (!own.has(name)) return yield* failed(`it gives '${name}', which version ${flow.version} does not bind`)
     for (const name of Object.keys(before)) {
       if (own.has(name) && !(name in state)) {

@@ -1,5 +1,6 @@
 /** What runs again when a run goes back to one of its steps. */
 import type { Block, FlowIR } from "../../dsl/ir/node.ts"
+import { pathParts } from "../../dsl/ir/path.ts"
 import { inner } from "../../dsl/ir/walk.ts"
 import { eventPath, type Forgotten, type RunEvent } from "../model/event.ts"
 import { Floors } from "../services/floors.ts"
@@ -13,12 +14,9 @@ export interface Plan {
   readonly kept: ReadonlyArray<string>
 }
 
-/** Parts of a path: `refine[3]/draft` is refine, [3], draft. */
-const parts = (path: string): ReadonlyArray<string> => path.match(/[^/[\]]+|\[\d+\]/g) ?? []
-
 /** What going back to `path` takes back of `events`; `undefined` if the flow has no such place. */
 export function planOf(flow: FlowIR, events: ReadonlyArray<RunEvent>, path: string): Plan | undefined {
-  const forget = forgotten(flow.body, "", parts(path))
+  const forget = forgotten(flow.body, "", pathParts(path))
   if (forget === undefined) return undefined
   const floors = new Floors()
   // of what counts now

@@ -1,24 +1,14 @@
 /** Sending a signal: checked against what the flow waits for, kept once, told to whoever drives the run. */
 import { currentTimeMillis } from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { FlowIR, WaitFor } from "../../dsl/ir/node.ts"
-import { walk } from "../../dsl/ir/walk.ts"
+import type { FlowIR } from "../../dsl/ir/node.ts"
+import { signalWaits } from "../../dsl/ir/walk.ts"
 import { stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
 import { type RunNotFound, SignalRefused, type StoreFailed } from "../model/error.ts"
 import type { Sending } from "../model/signal.ts"
 import { encodeValue } from "../model/value.ts"
 import type { Conductor } from "./conduct.ts"
-
-type ForSignal = Extract<WaitFor, { by: "signal" }>
-/** The waits for signals in a flow, by the signal's name. */
-const signalsOf = (flow: FlowIR): ReadonlyMap<string, ReadonlyArray<ForSignal>> => {
-  const waits = new Map<string, ReadonlyArray<ForSignal>>()
-  for (const { node } of walk(flow)) {
-    if (node.kind === "wait" && node.on.by === "signal") waits.set(node.on.signal, [...(waits.get(node.on.signal) ?? []), node.on])
-  }
-  return waits
-}
 
 interface Sent {
   readonly id: string
@@ -40,7 +30,7 @@ export function sendSignal(
   const refused = (reason: string) => new SignalRefused({ run, signal: name, reason })
   const { store } = conductor.keeping
   return Effect.gen(function*() {
-    const waits = signalsOf(flow)
+    const waits = signalWaits(flow)
     const wanted = waits.get(name)
     if (wanted === undefined) {
       return yield* refused(`flow '${flow.name}' waits for ${waits.size === 0 ? "no signal" : [...waits.keys()].map((one) => `'${one}'`).join(", ")}`)

@@ -1,4 +1,5 @@
 /** A run as a tree of what happened in it, folded from its events. */
+import { pathParts } from "../../dsl/ir/path.ts"
 import { type EventData, type EventKind, eventPath, type RunEvent } from "../model/event.ts"
 import { Floors } from "../services/floors.ts"
 import { dataOf } from "../services/recorded.ts"
@@ -62,13 +63,10 @@ const draft = (path: string, name: string, began: number): Writable => ({
 })
 const finish = ({ children, began: _began, next: _next, ...node }: Draft): TraceNode => ({ ...node, children: [...children.values()].map(finish) })
 
-/** Parts of a path: `refine[3]/draft` is refine, [3], draft. */
-const parts = (path: string): ReadonlyArray<string> => path.match(/[^/[\]]+|\[\d+\]/g) ?? []
-
 function find(root: Writable, event: Pick<RunEvent, "parent" | "name">): Writable {
   let node: Writable = root
   let path = ""
-  for (const name of parts(eventPath(event))) {
+  for (const name of pathParts(eventPath(event))) {
     path = eventPath({ parent: path, name })
     let child = node.children.get(name)
     if (child === undefined) {

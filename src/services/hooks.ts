@@ -44,8 +44,8 @@ const cached = 1000
 export class Hooks {
   /** Another list whenever it changes: what is known of a list stays true. */
   #hooks: ReadonlyArray<Hook>
-  readonly #breakers = new WeakMap<Hook, Breaker>()
-  readonly #kept = new Recent<string, { readonly value: unknown; readonly until: number }>(cached)
+  #breakers: WeakMap<Hook, Breaker> | undefined
+  #kept: Recent<string, { readonly value: unknown; readonly until: number }> | undefined
 
   constructor(hooks: ReadonlyArray<Hook> = none) {
     this.#hooks = hooks
@@ -64,18 +64,20 @@ export class Hooks {
   }
 
   breaker(hook: Hook): Breaker {
-    let breaker = this.#breakers.get(hook)
-    if (breaker === undefined) this.#breakers.set(hook, breaker = new Breaker(hook.breaker))
+    const breakers = this.#breakers ??= new WeakMap()
+    let breaker = breakers.get(hook)
+    if (breaker === undefined) breakers.set(hook, breaker = new Breaker(hook.breaker))
     return breaker
   }
 
   /** What is kept under `key`. */
   recall(key: string, now: number): { readonly value: unknown } | undefined {
-    const found = this.#kept.get(key)
+    const found = this.#kept?.get(key)
     return found === undefined || found.until <= now ? undefined : found
   }
 
   keep({ key, ttl }: Cache, value: unknown, now: number): void {
+    this.#kept ??= new Recent(cached)
     this.#kept.set(key, { value, until: now + Duration.toMillis(ttl) })
   }
 }

@@ -3,11 +3,10 @@ import { Effect } from "effect"
 import { type AnyFlow, decide, type Hook, hook, seq } from "heddle"
 import { audit, caching, cost, firstMatch, inSequence, logging, type LogLine, metrics, rateLimit, redaction, retryAdvice, together, vote } from "heddle/hooks"
 import { testFlow } from "heddle/testing"
-import { err } from "neverthrow"
 import { expect, it, vi } from "vitest"
+import { no } from "../support.ts"
 
 const ran = (flow: AnyFlow, ...hooks: ReadonlyArray<Hook>) => testFlow(flow, undefined as never, { hooks })
-const no = () => err({ _tag: "No" } as const)
 const secret = "hunter2"
 
 it("logging says where a run is, never what the values are", async () => {
@@ -122,10 +121,10 @@ it("retryAdvice tries again what passes", async () => {
 })
 
 it("redaction hides values before they are recorded, wherever they are; what has none is left as it is", async () => {
-  const given = { user: "Ada", Password: secret, list: [{ apiKey: secret, n: 1 }], at: new Date(0) }
+  const given = { user: "Ada", Password: secret, list: [{ apiKey: secret, key: secret, n: 1 }], at: new Date(0) }
   const flow = seq("f").step("a", () => given).step("plain", () => ({ n: [1, { b: 2n }] })).step("text", () => "x").returns(({ a, plain }) => ({ a, plain }))
-  const tested = await ran(flow, ...redaction(["password", /key$/i]))
-  const shown = { user: "Ada", Password: "[redacted]", list: [{ apiKey: "[redacted]", n: 1 }], at: new Date(0) }
+  const tested = await ran(flow, ...redaction(["password", /key$/gi]))
+  const shown = { user: "Ada", Password: "[redacted]", list: [{ apiKey: "[redacted]", key: "[redacted]", n: 1 }], at: new Date(0) }
   expect(tested.result).toEqual({ ok: true, value: { a: shown, plain: { n: [1, { b: 2n }] } } })
   expect(JSON.stringify(tested.events)).not.toContain(secret)
   expect(tested.hooks.length).toBe(1)

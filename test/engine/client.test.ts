@@ -1,14 +1,11 @@
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { Context, Effect, Layer } from "effect"
 import { err } from "neverthrow"
 import { openHeddle, seq } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
+import { file } from "../support.ts"
 
 class Db extends Context.Service<Db, { readonly n: number }>()("client/Db") {}
-const file = () => join(mkdtempSync(join(tmpdir(), "heddle-client-")), "heddle.db")
 
 it.each(["memory", "file"])("a client does everything with promises: %s", async (kind) => {
   const opened = await openHeddle({ ...(kind === "memory" ? {} : { store: file(), synchronous: "normal" as const }), layer: Layer.succeed(Db, { n: 2 }) })

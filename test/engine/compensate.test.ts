@@ -4,8 +4,8 @@ import { type Heddle, nest, run, seq, step } from "heddle"
 import { expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory.ts"
+import { failure } from "../support.ts"
 
-const failure = <A, E>(effect: Effect.Effect<A, E, never>): Promise<any> => Effect.runPromise(Effect.flip(effect))
 const kinds = (heddle: Heddle["Service"], id: string) =>
   Effect.runPromise(Effect.map(heddle.events(id), (events) => events.map(({ kind, parent, name }) => `${kind} ${parent}/${name}`)))
 class Declined {

@@ -1,14 +1,11 @@
 import { Effect, Fiber } from "effect"
 import { err } from "neverthrow"
-import { type Heddle, nest, seq } from "heddle"
+import { nest, seq } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory.ts"
-
-const failure = <A, E>(effect: Effect.Effect<A, E, never>): Promise<any> => Effect.runPromise(Effect.flip(effect))
-const go = <A, E>(effect: Effect.Effect<A, E, never>): Promise<A> => Effect.runPromise(effect)
-const status = (heddle: Heddle["Service"], id: string) => go(Effect.map(heddle.get(id), (run) => run.status))
+import { failure, go, status } from "../support.ts"
 
 it("pause interrupts the steps of a run; resume runs them again and goes on", async () => {
   const heddle = makeHeddle(memoryStore())

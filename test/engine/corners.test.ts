@@ -1,12 +1,9 @@
 /** Small promises that no other test happens to need. */
-import { mkdtempSync } from "node:fs"
-import { hostname, tmpdir } from "node:os"
+import { hostname } from "node:os"
 import { DatabaseSync } from "node:sqlite"
-import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect } from "effect"
-import { err } from "neverthrow"
-import { changes, check, encode, type Heddle, nest, run, seq, step, transaction } from "heddle"
+import { changes, check, encode, nest, run, seq, step, transaction } from "heddle"
 import { expect, it } from "vitest"
 import { unicode } from "../../src/docgen/unicode.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
@@ -17,12 +14,7 @@ import type { EventKind, RunEvent } from "../../src/model/event.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import type { Store } from "../../src/store/store.ts"
-
-const go = <A, E>(effect: Effect.Effect<A, E, never>): Promise<A> => Effect.runPromise(effect)
-const failure = <A, E>(effect: Effect.Effect<A, E, never>): Promise<any> => Effect.runPromise(Effect.flip(effect))
-const file = () => join(mkdtempSync(join(tmpdir(), "heddle-corners-")), "heddle.db")
-const no = () => err({ _tag: "No" } as const)
-const status = (heddle: Heddle["Service"], id: string) => go(Effect.map(heddle.get(id), (one) => one.status))
+import { failure, file, go, no, racing, status } from "../support.ts"
 
 it("a flow without a name is called flow; what cannot be undone says so", () => {
   expect(seq().ir.name).toBe("flow")
@@ -125,13 +117,8 @@ it("going back to nowhere is refused; a child's name may be any", async () => {
 })
 
 it("a command that loses a race looks again, up to a point", async () => {
-  const store = memoryStore()
   let races = 1
-  const racing: Store["Service"] = {
-    ...store,
-    runs: { ...store.runs, claim: (seen, claim) => (races-- > 0 ? Effect.fail(new RunTakenOver({ run: seen.id })) : store.runs.claim(seen, claim)) },
-  }
-  const heddle = makeHeddle(racing)
+  const heddle = makeHeddle(racing(memoryStore(), () => races-- > 0))
   await go(heddle.start(seq("r").step("a", () => 1), undefined, { id: "r" }))
   await go(heddle.pause("r"))
   expect(await status(heddle, "r")).toBe("paused")
@@ -321,11 +308,7 @@ it("a child that waits beside work goes on while its parent is at work; pausing 
 it("whoever waits for a run that another has taken goes on waiting, and takes it when its lease is over", async () => {
   const store = memoryStore()
   let races = 0
-  const racing: Store["Service"] = {
-    ...store,
-    runs: { ...store.runs, claim: (seen, claim) => (races-- > 0 ? Effect.fail(new RunTakenOver({ run: seen.id })) : store.runs.claim(seen, claim)) },
-  }
-  const heddle = makeHeddle(racing)
+  const heddle = makeHeddle(racing(store, () => races-- > 0))
   const flow = seq("w").wait("go").returns(() => 1)
   const waiting = Effect.runPromise(heddle.run(flow, undefined, { id: "w" }))
   await sleep(10)

@@ -1,7 +1,4 @@
 import { spawn } from "node:child_process"
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Context, Effect, Fiber, Layer } from "effect"
 import { err } from "neverthrow"
@@ -12,8 +9,8 @@ import { makeHeddle } from "../../src/engine/heddle.ts"
 import { isAlive, owner } from "../../src/engine/owner.ts"
 import type { NewRun } from "../../src/model/run.ts"
 import { memoryStore } from "../../src/store/memory.ts"
+import { file } from "../support.ts"
 
-const file = () => join(mkdtempSync(join(tmpdir(), "heddle-engine-")), "heddle.db")
 const newRun = (given: Pick<NewRun, "id" | "flow" | "version" | "fingerprint" | "input" | "source" | "owner">): NewRun => ({
   ...given,
   status: "running",

@@ -5,16 +5,14 @@ import { join } from "node:path"
 import { Effect } from "effect"
 import { type AnyFlow, decide, type Hook, hook, type HookPoint, nest, openHeddle, run, seq, transaction } from "heddle"
 import { matchers, testFlow } from "heddle/testing"
-import { err } from "neverthrow"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { hookDecisions } from "../../dsl/ir/hook.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { StoreFailed } from "../../src/model/error.ts"
 import { memoryStore } from "../../src/store/memory.ts"
+import { go, no } from "../support.ts"
 
-const go = <A, E>(effect: Effect.Effect<A, E, never>): Promise<A> => Effect.runPromise(effect)
-const no = () => err({ _tag: "No" } as const)
 const beside = seq<number>("beside").step("got", ({ input }) => input)
 
 /** For each kind of node: a flow in which it works, one in which it fails. */

@@ -1,12 +1,10 @@
 import { Effect } from "effect"
-import { changes, encode, type Heddle, seq, verdict } from "heddle"
+import { changes, encode, type Heddle, nest, seq, verdict } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory.ts"
-
-const go = <A, E>(effect: Effect.Effect<A, E, never>): Promise<A> => Effect.runPromise(effect)
-const failure = <A, E>(effect: Effect.Effect<A, E, never>): Promise<any> => Effect.runPromise(Effect.flip(effect))
+import { failure, go, no } from "../support.ts"
 
 let worked: Array<string> = []
 const note = <A>(name: string, value: A): A => (worked.push(name), value)
@@ -133,6 +131,19 @@ it("a migration that cannot work is refused before anything is changed", async (
   expect((await go(heddle.events("r"))).some(({ kind }) => kind === "run.migrated")).toBe(false)
   await go(heddle.signal(from, "r", "go", undefined))
   expect(await go(heddle.resume(to(({ a, b }) => ({ a, b: undefined, c: b })) as never, "r"))).toMatchObject({ a: 1, b: 2, c: 2 })
+})
+
+it("a child run that has completed does not stand in the way: it is undone with the run", async () => {
+  const heddle = makeHeddle(memoryStore())
+  let undone = 0
+  const child = seq("kid").step("k", () => 1, { compensate: () => void undone++ })
+  const flow = (version: 1 | 2, fails = false) =>
+    seq("dad", version === 1 ? {} : { version, migrations: { 1: (state: any) => state } }).step("d", nest(child, () => undefined, { as: "run" })).wait("go")
+      .step("end", () => (fails ? no() : Effect.succeed(1)))
+  await failure(heddle.run(flow(1), undefined, { id: "r", onSuspend: "return" }))
+  await go(heddle.signal(flow(1), "r", "go", undefined))
+  expect(await failure(heddle.resume(flow(2, true) as never, "r"))).toMatchObject({ _tag: "No" })
+  expect(undone).toBe(1)
 })
 
 it("says before a deployment what a change means", () => {

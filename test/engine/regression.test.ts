@@ -1,7 +1,4 @@
 /** Bugs that were found by reading, each with what it broke. */
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect } from "effect"
 import { err } from "neverthrow"
@@ -12,12 +9,8 @@ import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import type { Store } from "../../src/store/store.ts"
+import { failure, file, go, no, status } from "../support.ts"
 
-const go = <A, E>(effect: Effect.Effect<A, E, never>): Promise<A> => Effect.runPromise(effect)
-const failure = <A, E>(effect: Effect.Effect<A, E, never>): Promise<any> => Effect.runPromise(Effect.flip(effect))
-const file = () => join(mkdtempSync(join(tmpdir(), "heddle-regression-")), "heddle.db")
-const status = (heddle: Heddle["Service"], id: string) => go(Effect.map(heddle.get(id), (record) => record.status))
-const no = () => err({ _tag: "No" } as const)
 const onFile = <A>(use: (heddle: Heddle["Service"], store: Store["Service"]) => Promise<A>): Promise<A> =>
   go(Effect.scoped(Effect.flatMap(openSqlite(file()), (store) => Effect.promise(() => use(makeHeddle(store), store)))))
 

@@ -1,7 +1,4 @@
 import { createHash } from "node:crypto"
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { Effect } from "effect"
 import * as fc from "fast-check"
 import { err } from "neverthrow"
@@ -10,10 +7,8 @@ import { expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
+import { failure, file, go } from "../support.ts"
 
-const go = <A, E>(effect: Effect.Effect<A, E, never>): Promise<A> => Effect.runPromise(effect)
-const failure = <A, E>(effect: Effect.Effect<A, E, never>): Promise<any> => Effect.runPromise(Effect.flip(effect))
-const file = () => join(mkdtempSync(join(tmpdir(), "heddle-keep-")), "heddle.db")
 const ids = (runs: ReadonlyArray<{ readonly id: string }>) => runs.map(({ id }) => id)
 
 it("prune deletes ended runs by age, number, status and flow, with their children, and says so first if asked", async () => {

@@ -1,40 +1,27 @@
 /** Bugs that a second reading found, each with what it broke. */
 import { createHash } from "node:crypto"
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Worker } from "node:worker_threads"
 import { Effect } from "effect"
 import { type AnyFlow, type Heddle, nest, type RunEvent, seq, transaction } from "heddle"
-import { err } from "neverthrow"
 import { describe, expect, it, vi } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
+import { LiveRuns } from "../../src/engine/live.ts"
 import { isAlive, owner } from "../../src/engine/owner.ts"
 import { StoreFailed } from "../../src/model/error.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { span } from "../../src/store/sqlite/writer.ts"
 import type { Store } from "../../src/store/store.ts"
+import { failing, file, go, no, out, status } from "../support.ts"
 
-const go = <A>(effect: Effect.Effect<A, any, any>): Promise<A> => Effect.runPromise(effect as Effect.Effect<A>)
-const out = (effect: Effect.Effect<any, any, any>): Promise<any> => go(Effect.match(effect, { onSuccess: (value) => value, onFailure: (error) => error }))
-const status = (heddle: Heddle["Service"], id: string) => go(Effect.map(heddle.get(id), (run) => run.status))
-const no = () => err({ _tag: "No" } as const)
-const file = () => join(mkdtempSync(join(tmpdir(), "heddle-second-")), "heddle.db")
 const once = { id: "r", onSuspend: "return" } as const
 const onFile = <A>(use: (store: Store["Service"], path: string) => Promise<A>, path = file()): Promise<A> =>
   go(Effect.scoped(Effect.flatMap(openSqlite(path), (store) => Effect.promise(() => use(store, path)))))
 /** The store fails at the first append that `where` picks: a crash there, or a lock. */
-const failOnce = (store: Store["Service"], where: (event: Pick<RunEvent, "kind" | "name">) => boolean, times = 1): Store["Service"] => {
-  let left = times
-  const failed = new StoreFailed({ store: "s", operation: "append", reason: "locked", cause: undefined })
-  return {
-    ...store,
-    events: { ...store.events, append: (run, event, ...rest) => where(event) && left-- > 0 ? Effect.fail(failed) : store.events.append(run, event, ...rest) },
-  }
-}
+const failOnce = (store: Store["Service"], where: (event: Pick<RunEvent, "kind" | "name">) => boolean) =>
+  failing(store, "events.append", { where: (_run, event) => where(event) })
 
 describe("one file, several processes", () => {
   it("an id that comes back after prune never leads to another run", async () => {
@@ -64,6 +51,11 @@ describe("one file, several processes", () => {
         await sleep(100)
         for (const id of ["one", "two"]) await go(other.signal(flow, id, "go", undefined))
         expect(await Promise.all(both)).toEqual([{ go: undefined }, { go: undefined }])
+        // one bell, and one count of how often it rang
+        const [left, right] = [new LiveRuns(store, 1000), new LiveRuns(store, 1000)]
+        const before = left.rung
+        right.ring("one")
+        expect(left.rung).toBe(before + 1)
       }, path), path)
   })
 
@@ -179,17 +171,7 @@ describe("durability and failing stores", () => {
   })
 
   it("a worker outlives a store that fails for a moment", async () => {
-    const store = memoryStore()
-    let left = 2
-    const shaky = {
-      ...store,
-      runs: {
-        ...store.runs,
-        due: (...args: Parameters<typeof store.runs.due>) =>
-          left-- > 0 ? Effect.fail(new StoreFailed({ store: "s", operation: "due", reason: "locked", cause: undefined })) : store.runs.due(...args),
-      },
-    }
-    const heddle = makeHeddle(shaky)
+    const heddle = makeHeddle(failing(memoryStore(), "runs.due", { times: 2 }))
     const flow = seq("f").step("a", () => 1)
     await go(Effect.scoped(Effect.gen(function*() {
       yield* heddle.worker([flow], { poll: 10 })
@@ -214,17 +196,7 @@ describe("durability and failing stores", () => {
   })
 
   it("the structure of a flow is kept by the next run if the first could not", async () => {
-    const store = memoryStore()
-    let left = 1
-    const shaky = {
-      ...store,
-      flows: {
-        ...store.flows,
-        save: (...args: Parameters<typeof store.flows.save>) =>
-          left-- > 0 ? Effect.fail(new StoreFailed({ store: "s", operation: "save", reason: "locked", cause: undefined })) : store.flows.save(...args),
-      },
-    }
-    const heddle = makeHeddle(shaky)
+    const heddle = makeHeddle(failing(memoryStore(), "flows.save"))
     const flow = seq("f").wait("go")
     await out(heddle.run(flow, undefined, once))
     await out(heddle.run(flow, undefined, once))

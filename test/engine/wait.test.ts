@@ -9,12 +9,12 @@ import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 import type { Store } from "../../src/store/store.ts"
+import { failure } from "../support.ts"
 
 const approval = seq("order").step("draft", () => "text")
   .wait("approval", { schema: z.object({ by: z.string() }), timeout: "2 days" })
   .returns(({ draft, approval }) => `${draft} by ${approval.by}`)
 const kinds = (heddle: Heddle["Service"], id: string) => Effect.map(heddle.events(id), (events) => events.map(({ kind }) => kind))
-const failure = <A, E>(effect: Effect.Effect<A, E>): Promise<any> => Effect.runPromise(Effect.flip(effect))
 /** Runs on a clock that stands still until it is told to go on. */
 const virtually = <A>(effect: Effect.Effect<A, unknown>): Promise<A> => Effect.runPromise(Effect.provide(effect, TestClock.layer()))
 

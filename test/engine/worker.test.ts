@@ -9,9 +9,8 @@ import { makeHeddle } from "../../src/engine/heddle.ts"
 import { owner } from "../../src/engine/owner.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
+import { failure, go } from "../support.ts"
 
-const go = <A, E>(effect: Effect.Effect<A, E, never>): Promise<A> => Effect.runPromise(effect)
-const failure = <A, E>(effect: Effect.Effect<A, E, never>): Promise<any> => Effect.runPromise(Effect.flip(effect))
 const until = async (holds: () => Promise<boolean>): Promise<void> => {
   const end = Date.now() + 5000
   while (!(await holds())) {

@@ -1,12 +1,9 @@
 import { Effect } from "effect"
 import { layerMemory, layerSqlite } from "heddle"
 import { storeConformance } from "heddle/testing"
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { file } from "../support.ts"
 
-const file = () => join(mkdtempSync(join(tmpdir(), "heddle-store-")), "heddle.db")
 const stores = {
   memory: () => layerMemory,
   "sqlite, synchronous full": () => layerSqlite(file()),

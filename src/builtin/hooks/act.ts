@@ -84,7 +84,7 @@ const passes = (error: unknown): boolean => {
 
 /** Hides what lies under these names, at any depth, before an output is recorded: in steps and in the run's own. */
 export function redaction(names: ReadonlyArray<string | RegExp>, mask = "[redacted]"): ReadonlyArray<Hook> {
-  const hidden = (name: string) => names.some((one) => (typeof one === "string" ? one.toLowerCase() === name.toLowerCase() : one.test(name)))
+  const hidden = (name: string) => names.some((one) => (typeof one === "string" ? one.toLowerCase() === name.toLowerCase() : name.search(one) !== -1))
   /** The same value where nothing is to be hidden. */
   const copy = (value: unknown): unknown => {
     if (typeof value !== "object" || value === null) return value

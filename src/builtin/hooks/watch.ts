@@ -1,6 +1,7 @@
 /** Hooks that only watch: log lines, durations, an audit trail. */
 import { hook } from "../../../dsl/flow/hook.ts"
 import type { Hook, HookPoint } from "../../../dsl/ir/hook.ts"
+import { writtenPath } from "../../../dsl/ir/path.ts"
 import { Recent } from "../../store/recent.ts"
 import { messageOf, tagOf } from "../../model/error.ts"
 
@@ -72,7 +73,7 @@ const kept = 1024
 export function metrics(): { readonly hooks: ReadonlyArray<Hook>; readonly snapshot: () => Readonly<Record<string, StepMetrics>> } {
   const steps = new Map<string, { started: number; completed: number; failed: number; max: number; times: Array<number> }>()
   const began = new Recent<string, number>(running)
-  const keyOf = ({ flow, path }: Told) => `${flow}/${path.replaceAll(/\[\d+\]/g, "")}`
+  const keyOf = ({ flow, path }: Told) => `${flow}/${writtenPath(path)}`
   const stepOf = (told: Told) => {
     const step = steps.get(keyOf(told)) ?? { started: 0, completed: 0, failed: 0, max: 0, times: [] }
     steps.set(keyOf(told), step)

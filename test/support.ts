@@ -1,0 +1,43 @@
+/** What tests say again and again. */
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect } from "effect"
+import type { Heddle } from "heddle"
+import { err } from "neverthrow"
+import { RunTakenOver, StoreFailed } from "../src/model/error.ts"
+import type { Store } from "../src/store/store.ts"
+
+/** What an effect gives. Its services are the test's business. */
+export const go = <A>(effect: Effect.Effect<A, any, any>): Promise<A> => Effect.runPromise(effect as Effect.Effect<A>)
+/** The error it fails with. */
+export const failure = (effect: Effect.Effect<any, any, any>): Promise<any> => go(Effect.flip(effect))
+/** Either. */
+export const out = (effect: Effect.Effect<any, any, any>): Promise<any> =>
+  go(Effect.match(effect, { onSuccess: (value) => value, onFailure: (error) => error }))
+export const status = (heddle: Heddle["Service"], id: string) => go(Effect.map(heddle.get(id), (run) => run.status))
+/** What a step returns to fail. */
+export const no = () => err({ _tag: "No" } as const)
+/** A database that does not exist yet. */
+export const file = () => join(mkdtempSync(join(tmpdir(), "heddle-test-")), "heddle.db")
+
+type Call = (...args: ReadonlyArray<any>) => Effect.Effect<any, any>
+/** `operation` of a store (`events.append`) fails the first times it is called with what `where` picks: a crash there, a lock, a race. */
+export function failing(
+  store: Store["Service"],
+  operation: string,
+  { times = 1, where = () => true, error = new StoreFailed({ store: "s", operation, reason: "locked", cause: undefined }) }: {
+    readonly times?: number | (() => boolean)
+    readonly where?: (...args: ReadonlyArray<any>) => boolean
+    readonly error?: unknown
+  } = {},
+): Store["Service"] {
+  let left = times
+  const [part, name] = operation.split(".") as [keyof Store["Service"], string]
+  const calls = store[part] as unknown as Readonly<Record<string, Call>>
+  const fails = (...args: ReadonlyArray<any>) => where(...args) && (typeof left === "function" ? left() : left-- > 0)
+  return { ...store, [part]: { ...calls, [name]: (...args: ReadonlyArray<any>) => (fails(...args) ? Effect.fail(error) : calls[name]!(...args)) } }
+}
+/** Another takes the run first, `times()` times. */
+export const racing = (store: Store["Service"], races: () => boolean): Store["Service"] =>
+  failing(store, "runs.claim", { times: races, error: new RunTakenOver({ run: "r" }) })
