@@ -1,10 +1,11 @@
-/** SIGKILL at every write of a target, once or twice, then resume: is the output right, is a recorded step repeated? */
+/** SIGKILL at every write of targets, once or twice, then resume: is the output right, is a recorded step repeated? */
 import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { eventPath } from "../../src/model/event.ts"
+import type { Ended, Job } from "./child.ts"
 
 export interface Figures {
   /** Kills. */
@@ -22,16 +23,22 @@ export const numberedExamples = (): ReadonlyArray<string> =>
 
 const lines = (file: string): ReadonlyArray<string> => (existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean) : [])
 
-function child(...args: ReadonlyArray<string>): Promise<{ readonly out: string; readonly signal: NodeJS.Signals | null }> {
-  return new Promise((resolve) => {
-    const process_ = spawn(process.execPath, ["--conditions=source", "test/crash/child.ts", ...args], { stdio: ["ignore", "pipe", "inherit"] })
+/** Jobs in a process of their own. */
+function child(jobs: ReadonlyArray<Job>): Promise<{ readonly ended: ReadonlyMap<string, Ended>; readonly signal: NodeJS.Signals | null }> {
+  return new Promise((resolve, reject) => {
+    const args = ["--conditions=source", "--disable-warning=ExperimentalWarning", "test/crash/child.ts", JSON.stringify(jobs)]
+    const process_ = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
     let out = ""
     process_.stdout.on("data", (text) => (out += String(text)))
-    process_.on("close", (_code, signal) => resolve({ out, signal }))
+    process_.on("close", (code, signal) => {
+      if (signal === null && code !== 0) return reject(new Error(`the child of ${jobs.map(({ target }) => target).join(", ")} ended with ${code}`))
+      const ended = signal === null ? (JSON.parse(out) as ReadonlyArray<Ended>) : []
+      resolve({ ended: new Map(ended.map((one) => [one.target, one])), signal })
+    })
   })
 }
 
-/** The steps recorded in a database, by run and path. */
+/** The steps recorded in a database, by path. */
 function recordedSteps(file: string): ReadonlySet<string> {
   if (!existsSync(file)) return new Set()
   const db = new DatabaseSync(file)
@@ -45,35 +52,62 @@ function recordedSteps(file: string): ReadonlySet<string> {
   }
 }
 
-/** Kills `target` at each write that `pick` chooses; with `second`, the resumed process too, at that write of its own. */
-export async function crash(target: string, pick: (at: number) => boolean = () => true, second?: (at: number) => number): Promise<Figures> {
+/** Two processes at a time. */
+async function all(tasks: ReadonlyArray<() => Promise<void>>): Promise<void> {
+  const waiting = [...tasks]
+  const worker = async (): Promise<void> => {
+    for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) await task()
+  }
+  await Promise.all([worker(), worker()])
+}
+
+/**
+ * Kills all of `targets` at the first write, before it and after it, then at the second, and so on, where `pick` chooses the write; with
+ * `second`, the resumed process too, at that write of its own.
+ */
+export async function crash(
+  targets: ReadonlyArray<string>,
+  pick: (at: number) => boolean = () => true,
+  second?: (at: number) => number,
+): Promise<Figures> {
   const folder = mkdtempSync(join(tmpdir(), "heddle-crash-"))
-  const at = (name: string) => join(folder, name)
-  const undisturbed = await child(target, at("whole.db"), at("whole.log"), "0", "lost")
-  const [expected, writes] = [undisturbed.out.replace(/ \d+$/, ""), Number(/\d+$/.exec(undisturbed.out)?.[0])]
-  if (expected.startsWith("failed") || !(writes > 0)) throw new Error(`${target} does not run undisturbed: ${undisturbed.out}`)
+  const job = (target: string, round: string, at: number, fate: Job["fate"]): Job => {
+    const file = join(folder, `${target.replaceAll("/", "-")}-${round}`)
+    return { target, at, fate, db: `${file}.db`, log: `${file}.log` }
+  }
+  const undisturbed = (await child(targets.map((target) => job(target, "whole", 0, "lost")))).ended
+  for (const { target, end, writes } of undisturbed.values()) {
+    if (end.startsWith("failed") || !(writes > 0)) throw new Error(`${target} does not run undisturbed: ${end}`)
+  }
   const figures = { points: 0, wrong: 0, repeated: 0, again: 0 }
-  for (let point = 1; point <= writes; point++) {
-    if (!pick(point)) continue
-    for (const fate of ["lost", "written"]) {
-      const [db, log] = [at(`${point}-${fate}.db`), at(`${point}-${fate}.log`)]
-      const killed = await child(target, db, log, String(point), fate)
-      if (killed.signal !== "SIGKILL") throw new Error(`${target} was not killed at write ${point}: ${killed.out}`)
-      if (second !== undefined) await child(target, db, log, String(second(point)), fate === "lost" ? "written" : "lost")
-      const recorded = recordedSteps(db)
-      const before = lines(log)
-      writeFileSync(log, "")
-      const resumed = await child(target, db, log, "0", "lost")
-      const after = lines(log)
+  const round = async (point: number, fate: Job["fate"]): Promise<void> => {
+    const at = (n: number, other = fate) => chosen.map((target) => job(target, `${point}-${fate}`, n, other))
+    // each round another target is the last, which dies while it writes
+    const turn = (point * 7) % targets.length
+    const chosen = [...targets.slice(turn), ...targets.slice(0, turn)].filter((target) => undisturbed.get(target)!.writes >= point)
+    const killed = await child(at(point))
+    if (killed.signal !== "SIGKILL") throw new Error(`nothing was killed at write ${point}`)
+    if (second !== undefined) await child(at(second(point), fate === "lost" ? "written" : "lost"))
+    const left = at(0).map((one) => ({ ...one, recorded: recordedSteps(one.db), before: lines(one.log) }))
+    for (const { log } of left) writeFileSync(log, "")
+    const { ended } = await child(at(0))
+    for (const { target, db, log, recorded, before } of left) {
       figures.points++
-      if (resumed.out.replace(/ \d+$/, "") !== expected) {
+      const [end, expected, after] = [ended.get(target)!.end, undisturbed.get(target)!.end, lines(log)]
+      const repeated = after.filter((path) => recorded.has(path))
+      if (end !== expected) {
         figures.wrong++
-        console.error(`${target} write ${point} ${fate}: ${resumed.out}, expected ${expected}`)
+        console.error(`${target} write ${point} ${fate}: ${end}, expected ${expected}`)
       }
-      figures.repeated += after.filter((path) => recorded.has(path)).length
+      if (repeated.length > 0) console.error(`${target} write ${point} ${fate}: ${repeated.join(", ")} again`)
+      figures.repeated += repeated.length
       figures.again += after.filter((path) => before.includes(path) && !recorded.has(path)).length
+      for (const file of [db, `${db}-wal`, `${db}-shm`, log]) rmSync(file, { force: true })
     }
   }
+  const most = Math.max(...Array.from(undisturbed.values(), ({ writes }) => writes))
+  const points = Array.from({ length: most }, (_, i) => i + 1).filter(pick)
+  await all(points.flatMap((point) => (["lost", "written"] as const).map((fate) => () => round(point, fate))))
   rmSync(folder, { recursive: true })
   return figures
 }

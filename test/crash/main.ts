@@ -12,16 +12,6 @@ const sum = (rows: ReadonlyArray<Figures>): Figures => {
   const total = (key: keyof Figures): number => rows.reduce((all, row) => all + row[key], 0)
   return { points: total("points"), wrong: total("wrong"), repeated: total("repeated"), again: total("again") }
 }
-/** Two processes at a time. */
-async function all<A>(tasks: ReadonlyArray<() => Promise<A>>): Promise<ReadonlyArray<A>> {
-  const [waiting, done] = [[...tasks], [] as Array<A>]
-  const worker = async (): Promise<void> => {
-    for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) done.push(await task())
-  }
-  await Promise.all([worker(), worker()])
-  return done
-}
-
 const inProcess = async (kills: 1 | 2, chosen: ReadonlyArray<string>): Promise<Figures> => {
   const rows: Array<Figures> = []
   for (const target of chosen) {
@@ -35,16 +25,23 @@ const inProcess = async (kills: 1 | 2, chosen: ReadonlyArray<string>): Promise<F
 
 const nested = targets().filter((_, i) => !quick || i % 16 === 0)
 const every = (n: number) => (at: number) => at % n === 1
-const killed = sum(
-  await all([
-    ...numberedExamples().filter((_, i) => !quick || i % 5 === 0).map((example) => () => crash(example)),
-    ...names.map((pattern) => () => crash(pattern, quick ? every(4) : undefined)),
-    ...nested.map((target) => () => crash(target, every(quick ? 9 : 8))),
-  ]),
-)
-const killedTwice = sum(await all(names.map((pattern) => () => crash(pattern, every(quick ? 6 : 2), (at) => 1 + (at * 7) % 5))))
-const simulated = await inProcess(1, nested)
-const simulatedTwice = await inProcess(2, quick ? nested.slice(0, 3) : nested)
+const timed = async <A>(what: string, work: () => Promise<A>): Promise<A> => {
+  const from = Date.now()
+  const done = await work()
+  console.error(`${what}: ${Math.round((Date.now() - from) / 1000)} s`, done)
+  return done
+}
+// examples alone: whoever is killed beside others has written by then what may be written late
+const examples = await timed("each example alone", async () => {
+  const rows: Array<Figures> = []
+  for (const example of numberedExamples().filter((_, i) => !quick || i % 5 === 0)) rows.push(await crash([example], quick ? every(4) : undefined))
+  return sum(rows)
+})
+const patterns = await timed("patterns together", () => crash([...names, ...nested], quick ? every(9) : undefined))
+const killed = sum([examples, patterns])
+const killedTwice = await timed("killed twice", () => crash(nested, every(quick ? 9 : 2), (at) => 1 + (at * 7) % 5))
+const simulated = await timed("in this process", () => inProcess(1, nested))
+const simulatedTwice = await timed("twice in this process", () => inProcess(2, quick ? nested.slice(0, 3) : nested))
 const figures = {
   ...sum([killed, simulated]),
   killed,

@@ -133,7 +133,7 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
   2: {
     fault: "kill -9 at a logical point",
     async run({ quick }) {
-      const { points, wrong, repeated } = await crash("wait/loop", (at) => !quick || at % 5 === 1)
+      const { points, wrong, repeated } = await crash(["wait/loop"], (at) => !quick || at % 5 === 1)
       must(wrong + repeated === 0, "nothing wrong or repeated", { wrong, repeated })
       return `${points} points`
     },
@@ -164,7 +164,7 @@ export const faults: Readonly<Record<number, { readonly fault: string; readonly 
   4: {
     fault: "a crash while it resumes",
     async run({ quick }) {
-      const { points, wrong, repeated } = await crash("loop/parallel", (at) => at % (quick ? 9 : 2) === 1, (at) => 1 + (at % 4))
+      const { points, wrong, repeated } = await crash(["loop/parallel"], (at) => at % (quick ? 9 : 2) === 1, (at) => 1 + (at % 4))
       must(wrong + repeated === 0, "nothing wrong or repeated", { wrong, repeated })
       return `${points} points`
     },
