@@ -7,7 +7,7 @@ export const exitCode = {
   usage: 2,
   /** `check` found errors. */
   problems: 3,
-  /** The store cannot be used, or has no such run. */
+  /** The store cannot be used, has no such run, or another process has it. */
   store: 4,
   /** The run waits, or is paused: it goes on later. */
   suspended: 5,

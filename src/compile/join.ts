@@ -4,7 +4,7 @@ import type { EachNode, ParallelNode } from "../../dsl/ir/node.ts"
 import { insidePath } from "../../dsl/ir/path.ts"
 import { isStoreError, JoinFailed } from "../model/error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
-import { errorOf, type Known, type Recorded } from "../services/recorded.ts"
+import { dataOf, errorOf, type Known, type Recorded } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot, Updates } from "./frame.ts"
 import { hooksAt } from "./hooked.ts"
@@ -78,7 +78,7 @@ class Runner {
   run(): Run<Won> {
     const { label, scope } = this.#fork
     if (this.#known?.completed !== undefined) return this.#answer(this.#known.completed)
-    if (this.#known?.failed !== undefined) return Effect.fail(errorOf(this.#known.failed))
+    if (this.#known?.failed !== undefined) return Effect.fail(this.#failed(this.#known.failed))
     const at = eventPath({ parent: this.#path, name: label })
     if (this.#frame.run.hooks === undefined) return this.#perform(at)
     const told = { scope, fork: label }
@@ -115,13 +115,21 @@ class Runner {
     )
   }
 
+  #failed(event: RunEvent): unknown {
+    const error = errorOf(event)
+    if (dataOf(event).undone === true) this.#frame.run.journal.markUndone(error)
+    return error
+  }
+
   /** The same, but an error is recorded and given back, so that a resumed run does not try again. */
   readonly settle = (): Run<Ended> => Effect.catch(this.run(), (error) => (isStoreError(error) ? Effect.fail(error) : this.#note(error)))
 
   #note(error: unknown): Run<Lost> {
     const lost = { label: this.#fork.label, error }
     if (this.#known?.failed !== undefined) return Effect.succeed(lost)
-    return Effect.as(this.#frame.run.journal.append("fork.failed", this.#path, this.#fork.label, `{"error":${encodeError(error)}}`), lost)
+    const { journal } = this.#frame.run
+    const undone = journal.wasUndone(error) ? ",\"undone\":true" : ""
+    return Effect.as(journal.append("fork.failed", this.#path, this.#fork.label, `{"error":${encodeError(error)}${undone}}`), lost)
   }
 }
 

@@ -183,6 +183,7 @@ const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, se
   bound: (value, seq) => Array.isArray(value) && value.every((one) => typeof one === "number" && one < seq),
   child: isText,
   cancelled: isFlag,
+  undone: isFlag,
   failures: Array.isArray,
   from: (value) => isNumber(value) || isText(value),
   to: isNumber,

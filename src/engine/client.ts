@@ -3,10 +3,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Layer } from "effect/Layer"
 import * as Scope from "effect/Scope"
-import { okAsync, type ResultAsync } from "neverthrow"
+import { errAsync, okAsync, type ResultAsync } from "neverthrow"
 import type { AnyFlow, FailureOf, Flow, InputOf, OutputOf } from "../../dsl/flow/flow.ts"
 import type { PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
-import type { CommandRefused, FlowInvalid, RunConflict, RunError, RunNotFound, SignalRefused, StoreFailed } from "../model/error.ts"
+import { type CommandRefused, type FlowInvalid, type RunConflict, type RunError, type RunNotFound, type SignalRefused, StoreFailed } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
 import type { Hook } from "../../dsl/ir/hook.ts"
@@ -43,15 +43,18 @@ export class Client<Services> {
   readonly #heddle: Heddle["Service"]
   readonly #scope: Scope.Closeable
   readonly #layer: Layer<Services> | undefined
+  readonly #store: string
 
-  constructor(heddle: Heddle["Service"], scope: Scope.Closeable, layer: Layer<Services> | undefined) {
+  constructor(heddle: Heddle["Service"], store: string, scope: Scope.Closeable, layer: Layer<Services> | undefined) {
     this.#heddle = heddle
+    this.#store = store
     this.#scope = scope
     this.#layer = layer
   }
 
-  #do<A, E>(effect: Effect.Effect<A, E, any>): ResultAsync<A, E> {
-    return settled(effect, this.#layer)
+  #do<A, E>(effect: Effect.Effect<A, E, any>): ResultAsync<A, E | StoreFailed> {
+    if (this.#scope.state._tag !== "Closed") return settled(effect, this.#layer)
+    return errAsync(new StoreFailed({ store: this.#store, operation: "use", reason: "the client is closed: open another with openHeddle", cause: undefined }))
   }
 
   /** Starts a run and waits for its output. */
@@ -131,14 +134,14 @@ export class Client<Services> {
     return this.#heddle.listen(listener)
   }
   /** Drives what is due of these flows, until it is stopped or the client closes. */
-  worker(flows: ReadonlyArray<AnyFlow>, options?: WorkerOptions): ResultAsync<RunningWorker, FlowInvalid> {
+  worker(flows: ReadonlyArray<AnyFlow>, options?: WorkerOptions): ResultAsync<RunningWorker, FlowInvalid | StoreFailed> {
     const started = Effect.map(Scope.provide(this.#heddle.worker(flows.map(open), options), this.#scope), ({ stop, running }) => ({
       stop: () => Effect.runPromise(stop),
       running,
     }))
     return this.#do(started)
   }
-  /** Stops its workers and closes the store. */
+  /** Stops its workers and closes the store; what is asked of the client from then on fails with `StoreFailed`. */
   async close(): Promise<void> {
     await Effect.runPromise(Scope.close(this.#scope, Exit.void))
   }
@@ -157,7 +160,7 @@ export class Client<Services> {
  */
 export function openHeddle<Services = never>(options: ClientOptions<Services> = {}): ResultAsync<Client<Services>, StoreFailed> {
   const { store = "memory", layer } = options
-  if (store === "memory") return okAsync(new Client(makeHeddle(memoryStore(), options), Scope.makeUnsafe(), layer))
+  if (store === "memory") return okAsync(new Client(makeHeddle(memoryStore(), options), store, Scope.makeUnsafe(), layer))
   const scope = Scope.makeUnsafe()
-  return settled(Effect.map(Scope.provide(openSqlite(store, options), scope), (kept) => new Client(makeHeddle(kept, options), scope, layer)), undefined)
+  return settled(Effect.map(Scope.provide(openSqlite(store, options), scope), (kept) => new Client(makeHeddle(kept, options), store, scope, layer)), undefined)
 }

@@ -105,6 +105,8 @@ export interface EventData {
   readonly child?: string
   /** The run is compensated because it was cancelled. */
   readonly cancelled?: boolean
+  /** A part of the run has failed and was undone: it cannot be tried again. */
+  readonly undone?: boolean
   readonly failures?: ReadonlyArray<unknown>
   readonly from?: number | string
   readonly to?: number

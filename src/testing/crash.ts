@@ -14,7 +14,7 @@ import { encodeValue } from "../model/value.ts"
 import { memoryStore } from "../store/memory.ts"
 import type { Store } from "../store/store.ts"
 import { jumpingClock } from "./clock.ts"
-import { launch, type SentSignal } from "./harness.ts"
+import { launch, type SignalOf } from "./harness.ts"
 import { mocked, type Mocks, watched } from "./mock.ts"
 
 /** What a run writes, and so where it can be killed: before the write, or after it and before anybody knows. */
@@ -23,7 +23,7 @@ export type CrashPoint = (typeof crashPoints)[number]
 
 export interface CrashOptions<F extends AnyFlow> {
   readonly mocks?: Mocks<F>
-  readonly signals?: ReadonlyArray<SentSignal>
+  readonly signals?: ReadonlyArray<SignalOf<F>>
   readonly layer?: Layer<ServicesOf<F>>
   /** Kill the resumed run once more, at each of its own points; default 1. */
   readonly kills?: 1 | 2

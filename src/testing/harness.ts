@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Layer } from "effect/Layer"
 import type { Decision, Hook, HookPoint } from "../../dsl/ir/hook.ts"
-import type { AnyFlow, FailureOf, InputOf, OutputOf, ServicesOf } from "../../dsl/flow/flow.ts"
+import type { AnyFlow, FailureOf, InputOf, NeedsIn, OutputOf, ServicesOf } from "../../dsl/flow/flow.ts"
+import type { PayloadOf, SignalNames } from "../../dsl/flow/mark.ts"
 import type { StepContext } from "../../dsl/ir/node.ts"
 import { type Heddle, makeHeddle } from "../engine/heddle.ts"
 import { open } from "../engine/serve.ts"
@@ -25,11 +26,17 @@ export interface SentSignal {
   readonly payload?: unknown
   readonly id?: string
 }
+/** The signals that `F` waits for, with the payloads it waits for. */
+export type SignalOf<F extends AnyFlow> = {
+  readonly [Name in SignalNames<NeedsIn<F>>]:
+    & { readonly name: Name; readonly id?: string }
+    & (undefined extends PayloadOf<NeedsIn<F>, Name> ? { readonly payload?: PayloadOf<NeedsIn<F>, Name> } : { readonly payload: PayloadOf<NeedsIn<F>, Name> })
+}[SignalNames<NeedsIn<F>>]
 export interface TestOptions<F extends AnyFlow> {
   readonly id?: string
   readonly mocks?: Mocks<F>
   /** Sent before the run begins, in this order. */
-  readonly signals?: ReadonlyArray<SentSignal>
+  readonly signals?: ReadonlyArray<SignalOf<F>>
   /** The services that the flow's steps ask for. */
   readonly layer?: Layer<ServicesOf<F>>
   /** When the test's clock begins; default: now. It jumps over waits, delays and timeouts; `real` lets time pass as it does. */

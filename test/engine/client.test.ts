@@ -46,4 +46,9 @@ it("a store that cannot be opened is an error, and nothing is thrown", async () 
   const plain = (await openHeddle())._unsafeUnwrap()
   expect((await plain.run(seq("x").step("a", () => 1), undefined))._unsafeUnwrap()).toEqual({ a: 1 })
   await plain.close()
+  await plain.close()
+  const errors = [await plain.run(seq("x").step("a", () => 1), undefined), await plain.list(), await plain.worker([])]
+  for (const closed of errors) {
+    expect(closed._unsafeUnwrapErr()).toMatchObject({ _tag: "StoreFailed", message: "memory: use failed: the client is closed: open another with openHeddle" })
+  }
 })

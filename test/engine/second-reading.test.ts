@@ -385,6 +385,19 @@ describe("undoing", () => {
     expect(await status(heddle, "r")).toBe("compensated")
   })
 
+  it("also when the fork had failed before a crash", async () => {
+    const log: Array<string> = []
+    const flow = seq("f").parallel("p", {
+      a: (b) => b.protect("q", (c) => c.step("s", () => 1, { compensate: () => void log.push("s") }).step("x", no), {}),
+      z: (b) => b.step("slow", () => Effect.as(Effect.sleep(20), 1)),
+    }, { failure: "waitAll" })
+    const store = memoryStore()
+    await out(makeHeddle(failing(store, "events.append", { where: (_run, { name }) => name === "slow" })).run(flow, undefined, once))
+    const heddle = makeHeddle(store)
+    expect(await out(heddle.resume(flow, "r"))).toMatchObject({ _tag: "JoinFailed" })
+    expect([await status(heddle, "r"), log]).toEqual(["compensated", ["s"]])
+  })
+
   it("a step that interrupts its own run is undone like any that fails", async () => {
     const log: Array<string> = []
     const heddle = makeHeddle(memoryStore())

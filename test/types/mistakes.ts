@@ -6,6 +6,7 @@ import { Context, Effect } from "effect"
 import { err, ok, type Result } from "neverthrow"
 import { z } from "zod"
 import { atLeast, decide, Heddle, hook, merge, nest, run, seq, step, transaction } from "heddle"
+import { testFlow } from "heddle/testing"
 
 class Declined {
   readonly _tag = "Declined"
@@ -163,6 +164,11 @@ void heddle.signal(order, "run", "deep", 1)
 void heddle.signal(order, "run", "cancel", undefined as never)
 // @ts-expect-error Type 'number' is not assignable to type 'string'
 void heddle.signal(order, "run", "approval", { by: 5 })
+void testFlow(order, undefined, { signals: [{ name: "approval", payload: { by: "Ada" } }, { name: "next" }, { name: "deep", payload: 1, id: "s" }] })
+// @ts-expect-error Type '"cancel"' is not assignable to type
+void testFlow(order, undefined, { signals: [{ name: "cancel" }] })
+// @ts-expect-error Type 'string' is not assignable to type
+void testFlow(order, undefined, { signals: [{ name: "deep", payload: "1" }] })
 // @ts-expect-error the flow waits for no signal; it cannot be sent 'go'
 void heddle.signal(base, "run", "go", undefined as never)
 // @ts-expect-error Property 'at' does not exist on type '{ by: string; }'
