@@ -59,7 +59,7 @@ function untilOf(on: WaitFor, limit: number | undefined, frame: Frame, path: str
 
 /** The next signal that fits. One that does not is left to the other waits for it; where there are none it is recorded as refused. */
 function receive({ signal, schema }: Extract<WaitFor, { by: "signal" }>, name: string, frame: Frame, misfits: Set<string>): Run<Outcome | undefined> {
-  const { journal, isShared, waiting } = frame.run
+  const { journal, waiting } = frame.run
   return Effect.flatMap(journal.pick(signal, misfits), (found: SignalRecord | undefined) => {
     if (found === undefined) return Effect.succeed(undefined)
     const next = Effect.suspend(() => receive({ by: "signal", signal, schema }, name, frame, misfits))
@@ -70,7 +70,7 @@ function receive({ signal, schema }: Extract<WaitFor, { by: "signal" }>, name: s
     return Effect.matchEffect(Effect.onInterrupt(validate(schema, schema === undefined ? undefined : decodeValue(found.data)), () => putBack), {
       onSuccess: (value): Run<Outcome | undefined> => Effect.succeed({ value, takes: found.id }),
       onFailure: (issues) => {
-        if (isShared(signal)) {
+        if (frame.run.isShared(signal)) {
           misfits.add(found.id)
           return Effect.andThen(putBack, next)
         }

@@ -17,12 +17,13 @@ import { hasStopped, isDriven, type RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import type { Hooks } from "../services/hooks.ts"
-import { childId, runChild } from "./child.ts"
-import { drive, type Driven, type Fresh, parseInput } from "./drive.ts"
+import { childId } from "./child.ts"
+import { drive, type Driven, type Driving, type Fresh, parseInput } from "./drive.ts"
 import type { Live, LiveRuns } from "./live.ts"
 import { adopt } from "./migrate.ts"
 import { nextOf, type Settling } from "./next.ts"
 import { owner } from "./owner.ts"
+import { Tenure } from "./tenure.ts"
 
 type Any<A> = Effect.Effect<A, any, any>
 
@@ -32,7 +33,8 @@ export class Conductor {
   readonly hooks: Hooks
   readonly #poisoned: number
   readonly #saved = new Set<string>()
-  readonly #news = new Set<() => void>()
+  /** Another list whenever it changes. */
+  #news: ReadonlyArray<() => void> = []
 
   constructor(keeping: Omit<Keeping, "durability">, live: LiveRuns, hooks: Hooks, poisoned: number) {
     this.keeping = keeping
@@ -47,8 +49,8 @@ export class Conductor {
 
   /** Tells when a run may have become due through this process; gives the function that ends it. */
   onNews(tell: () => void): () => void {
-    this.#news.add(tell)
-    return () => void this.#news.delete(tell)
+    this.#news = [...this.#news, tell]
+    return () => void (this.#news = this.#news.filter((one) => one !== tell))
   }
 
   /** A run may have become due. */
@@ -66,23 +68,10 @@ export class Conductor {
 
   /** Drives a run that is ours in a fiber of its own; everybody who asks for it meanwhile waits for the same end. */
   conduct(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, how: Settling): Any<Driven> {
-    const { durability } = how
     return Effect.uninterruptibleMask((restore) => {
       const here: Live = { flow, run, done: Deferred.makeUnsafe(), stopping: undefined, leaving: false, fiber: undefined, waiting: undefined }
-      const { store, listeners } = this.keeping
       this.live.add(here)
-      const driving = {
-        store,
-        listeners,
-        durability,
-        alone: () => this.live.size === 1,
-        hooks: this.hooks,
-        spawn: (other: FlowIR, input: unknown, key: string) => this.#spawn(run, other, input, key),
-        child: (childFlow: FlowIR, input: unknown, path: string, generation: number) =>
-          runChild(this, here, childFlow, input, generation === 0 ? path : `${path}#${generation}`, how),
-        undoChild: (childFlow: FlowIR, id: string) => this.undo(childFlow, id),
-        waits: (waiting: Live["waiting"]) => (here.waiting = waiting),
-      }
+      const driving = new Tenure(this, here, how)
       // a step may ask for its own run to stop before the fork has given its fiber
       const tenure = Effect.withFiber<Driven, unknown, any>((fiber) => {
         here.fiber = fiber as Fiber.Fiber<Driven, unknown>
@@ -121,7 +110,7 @@ export class Conductor {
   }
 
   /** Nobody asked for it: a step has interrupted the run, and would do so for ever. */
-  #interruptedItself(flow: FlowIR, run: RunRecord, driving: Parameters<typeof drive>[3]): Any<Driven> {
+  #interruptedItself(flow: FlowIR, run: RunRecord, driving: Driving): Any<Driven> {
     const error = new StepThrew({ path: "", cause: new Error("a step interrupted its own run") })
     const data = `{"error":${encodeError(error)}}`
     return Effect.gen({ self: this }, function*() {
@@ -144,7 +133,7 @@ export class Conductor {
   }
 
   /** Drives until the run ends or waits, and writes that it waits. */
-  #tenure(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, driving: Parameters<typeof drive>[3]): Any<Driven> {
+  #tenure(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, driving: Driving): Any<Driven> {
     return Effect.flatMap(drive(flow, run, fresh, driving), (driven): Any<Driven> => {
       if ("output" in driven) return Effect.succeed(driven)
       const { waits, until } = driven.suspended
@@ -246,7 +235,7 @@ export class Conductor {
   }
 
   /** Leaves a run of another flow for a worker, on behalf of `run`; asked again, it is the same one. */
-  #spawn(run: RunRecord, flow: FlowIR, input: unknown, key: string): Any<void> {
+  spawn(run: RunRecord, flow: FlowIR, input: unknown, key: string): Any<void> {
     const id = childId(run.id, flow.name, key)
     const creating = this.create(flow, input, { id, source: undefined, parent: undefined, origin: run.id, at: Date.now() })
     return Effect.map(creating, () => this.news(id))
@@ -258,25 +247,21 @@ export class Conductor {
     input: unknown,
     more: Pick<RunRecord, "id" | "source" | "parent" | "origin"> & { readonly at?: number | undefined },
   ): Any<{ readonly created: boolean; readonly run: RunRecord; readonly parsed: unknown }> {
-    const { at, ...given } = more
     return Effect.flatMap(
       parseInput(flow, input),
       (parsed) =>
-        Effect.flatMap(
-          after(stored("input", () => encodeValue(input)), (encoded) => Effect.map(this.save(flow), (print) => [encoded, print] as const)),
-          ([encoded, print]) => {
+        after(stored("input", () => encodeValue(input)), (encoded) =>
+          Effect.flatMap(this.save(flow), (print) => {
             const { name, version } = flow
-            const driven = at === undefined ?
-              { status: "running" as const, owner, due: this.live.lease } :
-              { status: "pending" as const, owner: "", due: at }
-            const creating = this.#store.runs.create({ ...given, ...driven, flow: name, version, fingerprint: print, input: encoded })
-            return Effect.flatMap(creating, ({ created, run }) => {
+            const { at, id, source, parent, origin } = more
+            const [status, by, due] = at === undefined ? (["running", owner, this.live.lease] as const) : (["pending", "", at] as const)
+            const given = { id, source, parent, origin, status, owner: by, due, flow: name, version, fingerprint: print, input: encoded }
+            return Effect.flatMap(this.#store.runs.create(given), ({ created, run }) => {
               if (!created && run.flow !== name) return Effect.fail(new RunConflict({ run: run.id, differs: "flow" }))
               if (!created && run.input !== encoded) return Effect.fail(new RunConflict({ run: run.id, differs: "input" }))
               return Effect.succeed({ created, run, parsed })
             })
-          },
-        ),
+          })),
     )
   }
 

@@ -1,9 +1,7 @@
 /** One run from where it is to where it stops: its end, or a wait. First runs and resumed ones take the same way. */
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type { FlowIR, Node } from "../../dsl/ir/node.ts"
-import { childOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
+import type { FlowIR } from "../../dsl/ir/node.ts"
 import { compensate, isUndoable, standing } from "../compile/compensate.ts"
 import { compile } from "../compile/compile.ts"
 import { Frame, type RunContext } from "../compile/frame.ts"
@@ -15,10 +13,11 @@ import { CompensationFailed, InputInvalid, isStoreError, OutputInvalid, RunCance
 import type { RunRecord } from "../model/run.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
-import { dataOf, errorOf } from "../services/recorded.ts"
+import { dataOf, errorOf, type Recorded } from "../services/recorded.ts"
 import type { Hooks } from "../services/hooks.ts"
 import { type Suspension, Waiting } from "../services/waiting.ts"
 import type { Store } from "../store/store.ts"
+import { canWait, Context } from "./context.ts"
 
 export interface Driving extends Keeping {
   readonly child: RunContext["child"]
@@ -34,46 +33,44 @@ export type Driven = { readonly output: unknown } | { readonly suspended: Suspen
 
 /** Runs `flow` for `run` from the frontier of its journal; a fresh run brings its parsed input. */
 export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, driving: Driving): Run<Driven> {
+  if (fresh !== undefined) return onward(flow, run, new Journal(run, flow, driving, 0), fresh.input, true, driving)
   return Effect.gen(function*() {
-    const { nodes, waits } = aboutOf(flow)
-    const journal = fresh === undefined ? yield* Journal.open(run, flow, driving) : new Journal(run, flow, driving, 0)
-    const waiting = waits ? new Waiting(yield* Effect.clockWith(Effect.succeed)) : undefined
-    if (waiting !== undefined) driving.waits(waiting)
-    const hooks = driving.hooks.of(flow, (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)))
-    const stop = hooks === undefined ? undefined : Deferred.makeUnsafe<never, RunCancelled>()
-    const context: RunContext = {
-      id: run.id,
-      flow: flow.name,
-      journal,
-      waiting,
-      node: (path) => nodes.get(path),
-      hooks,
-      cancel: (reason) => Effect.andThen(Deferred.fail(stop!, new RunCancelled({ run: run.id, reason })), Effect.never),
-      spawn: driving.spawn,
-      child: driving.child,
-      undoChild: driving.undoChild,
-      isShared: (signal) => signalWaits(flow).get(signal)!.length > 1,
-    }
-    const begin = (input: unknown) => {
-      journal.input = input
-      return fresh === undefined ? journal.begin("run.resumed", "{}") : journal.begin("run.started", startedData(run, input))
-    }
-    const given = fresh === undefined ? yield* parsedInput(flow, run, driving.store) : fresh.input
-    if (hooks === undefined || fresh === undefined) yield* begin(given)
-    if (journal.compensating !== undefined) {
-      const { cancelled, reason = "" } = dataOf(journal.compensating)
-      return yield* undoAll(context, cancelled === true ? new RunCancelled({ run: run.id, reason }) : errorOf(journal.compensating))
-    }
-    const body = journal.seq > 0 ?
-      program(flow, context, given, fresh !== undefined) :
-      Effect.flatMap(admitted(flow, context, given), (input) => Effect.andThen(begin(input), program(flow, context, input, true)))
-    const ended = Effect.matchCauseEffect(stop === undefined ? body : Effect.raceFirst(body, Deferred.await(stop)), {
+    const journal = yield* Journal.open(run, flow, driving)
+    return yield* onward(flow, run, journal, yield* parsedInput(flow, run, driving.store), false, driving)
+  })
+}
+
+/** To where it ends, or to where every part of it waits. */
+const onward = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknown, fresh: boolean, driving: Driving): Run<Driven> => {
+  if (!canWait(flow)) return toEnd(flow, run, new Context(flow, run, journal, undefined, driving), given, fresh)
+  return Effect.clockWith((clock) => {
+    const waiting = new Waiting(clock)
+    driving.waits(waiting)
+    const ended = toEnd(flow, run, new Context(flow, run, journal, waiting, driving), given, fresh)
+    return Effect.raceFirst(ended, Effect.map(waiting.idle, (suspended): Driven => ({ suspended })))
+  })
+}
+
+const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, fresh: boolean): Run<Driven> => {
+  const { journal, hooks, cancelled } = context
+  const begin = (input: unknown) => {
+    journal.input = input
+    return fresh ? journal.begin("run.started", startedData(run, input)) : journal.begin("run.resumed", "{}")
+  }
+  /** How what is done here ends the run. */
+  const ending = (body: Run<Outcome>): Run<Driven> =>
+    Effect.matchCauseEffect(cancelled === undefined ? body : Effect.raceFirst(body, cancelled), {
       onSuccess: (outcome) => Effect.map(complete(flow, context, outcome), (output): Driven => ({ output })),
       // what never began is refused, and says so
       onFailure: (cause) => journal.seq > 0 ? fail(flow, context, cause) : Effect.andThen(begin(given), fail(flow, context, cause)),
     })
-    if (waiting === undefined) return yield* ended
-    return yield* Effect.raceFirst(ended, Effect.map(waiting.idle, (suspended): Driven => ({ suspended })))
+  if (fresh && hooks !== undefined) {
+    return ending(Effect.flatMap(admitted(flow, context, given), (input) => Effect.flatMap(begin(input), () => program(flow, context, input, true))))
+  }
+  return Effect.flatMap(begin(given), () => {
+    if (journal.compensating === undefined) return ending(program(flow, context, given, fresh))
+    const { cancelled: stopped, reason = "" } = dataOf(journal.compensating)
+    return undoAll(context, stopped === true ? new RunCancelled({ run: run.id, reason }) : errorOf(journal.compensating))
   })
 }
 
@@ -93,23 +90,6 @@ export const parseInput = (flow: FlowIR, input: unknown): Effect.Effect<unknown,
 /** What a run that has just been created is given. */
 export interface Fresh {
   readonly input: unknown
-}
-
-interface About {
-  readonly nodes: ReadonlyMap<string, Node>
-  readonly waits: boolean
-}
-const known = new WeakMap<FlowIR, About>()
-/** A flow's nodes by their paths as written; whether one of them can wait. */
-const aboutOf = (flow: FlowIR): About => {
-  let about = known.get(flow)
-  if (about === undefined) {
-    const placed = [...walk(flow)]
-    const waits = placed.some(({ node }) => node.kind === "wait" || childOf(node) !== undefined)
-    about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits }
-    known.set(flow, about)
-  }
-  return about
 }
 
 /** A schema may parse differently each time (a default of now, a new id): what it made of the input is recorded, where it can be and differs. */
@@ -132,10 +112,11 @@ const parsedInput = (flow: FlowIR, run: RunRecord, store: Store["Service"]): Run
 
 const program = (flow: FlowIR, run: RunContext, input: unknown, fresh: boolean): Run<Outcome> => {
   const block = compile(flow.body)
-  return Effect.flatMap(fresh ? Effect.succeed(undefined) : run.journal.under(""), (recorded) => {
+  const from = (recorded: Recorded | undefined): Run<Outcome> => {
     const frame = new Frame(run, "", { input }, block.own, recorded)
     return Effect.flatMap(block.run(frame), () => block.output(frame))
-  })
+  }
+  return fresh ? from(undefined) : Effect.flatMap(run.journal.under(""), from)
 }
 
 const complete = (flow: FlowIR, run: RunContext, outcome: Outcome): Run<unknown> =>

@@ -35,7 +35,7 @@ interface Floor extends Forgotten {
 export class Floors {
   readonly #floors: Array<Floor> = []
   /** Events that carry migrated outputs, by number, and the migration that bound them. */
-  readonly #bound = new Map<number, number>()
+  #bound: Map<number, number> | undefined
 
   /** The floors that a run's events lay. */
   static of(events: ReadonlyArray<RunEvent>): Floors {
@@ -55,7 +55,7 @@ export class Floors {
   /** Takes back what `event` says; what was done there stands until it is undone. */
   lay({ seq }: Pick<RunEvent, "seq">, { forget = [], bound = [] }: EventData): void {
     for (const one of forget) this.#floors.push({ ...one, seq, inside: false })
-    for (const migrated of bound) this.#bound.set(migrated, seq)
+    for (const migrated of bound) (this.#bound ??= new Map()).set(migrated, seq)
   }
 
   /** Takes back what was recorded inside `path` before event `seq`. */
@@ -65,7 +65,7 @@ export class Floors {
 
   /** `event` does not count any more. */
   covers(event: RunEvent): boolean {
-    const by = event.kind === "step.migrated" ? this.#bound.get(event.seq) : undefined
+    const by = event.kind === "step.migrated" ? this.#bound?.get(event.seq) : undefined
     // what a migration that crashed midway has written was never bound
     if (event.kind === "step.migrated" && by === undefined) return true
     return this.#floors.length > 0 && this.#floors.some((floor) => floor.seq !== by && isUnder(floor, event))

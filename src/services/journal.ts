@@ -30,7 +30,7 @@ export class Journal {
   readonly #durability: Durability
   readonly #listeners: Listeners
   readonly #codecs: ReadonlyMap<string, ValueCodec>
-  readonly #alone: (() => boolean) | undefined
+  readonly #keeping: Keeping
   #met = false
   readonly #floors = new Floors()
   /** The run has failed, and was resumed: forks that failed before may try again, and times that were over then begin anew. */
@@ -38,11 +38,11 @@ export class Journal {
   /** The run it was forked from has done what was recorded before this event. */
   #forked = 0
   /** Numbers of the events that carry migrated outputs, by path. */
-  readonly #migrated = new Map<string, number>()
+  #migrated: Map<string, number> | undefined
   /** Errors of parts of the run that were undone. */
-  readonly #undone = new Set<unknown>()
+  #undone: Set<unknown> | undefined
   /** Signals that a wait has picked and not yet recorded. */
-  readonly #picked = new Set<string>()
+  #picked: Set<string> | undefined
   /** Number of the newest event. */
   seq: number
   /** Joins that are going on in this run: their forks append side by side. */
@@ -54,13 +54,13 @@ export class Journal {
   /** The run is being undone since this event. */
   compensating: RunEvent | undefined
 
-  constructor(run: RunRecord, flow: FlowIR | undefined, { store, listeners, durability, alone }: Keeping, head: number) {
-    this.#alone = alone
+  constructor(run: RunRecord, flow: FlowIR | undefined, keeping: Keeping, head: number) {
+    this.#keeping = keeping
     this.#codecs = flow === undefined ? new Map() : codecsOf(flow)
-    this.#store = store
+    this.#store = keeping.store
     this.#run = run
-    this.#durability = durability
-    this.#listeners = listeners
+    this.#durability = keeping.durability
+    this.#listeners = keeping.listeners
     this.seq = head
   }
 
@@ -84,24 +84,26 @@ export class Journal {
         if (event.kind === "run.compensating") journal.compensating = event
         if (event.kind === "run.rewound" || event.kind === "run.forked") journal.compensating = undefined
       }
-      for (const event of top) if (event.kind === "step.migrated" && !journal.#floors.covers(event)) journal.#migrated.set(event.name, event.seq)
+      for (const event of top) {
+        if (event.kind === "step.migrated" && !journal.#floors.covers(event)) (journal.#migrated ??= new Map()).set(event.name, event.seq)
+      }
       return journal
     })
   }
 
   /** A part of the run was undone and has failed with `error`. */
   markUndone(error: unknown): void {
-    this.#undone.add(error)
+    ;(this.#undone ??= new Set()).add(error)
   }
 
   /** The run that fails with `error` can only end: part of it was undone. */
   wasUndone(error: unknown): boolean {
-    return this.#undone.has(error) || (error instanceof JoinFailed && error.failures.some((one) => this.wasUndone(one.error)))
+    return this.#undone?.has(error) === true || (error instanceof JoinFailed && error.failures.some((one) => this.wasUndone(one.error)))
   }
 
   /** Where the output that a migration gave to the step at `path` is; `seq` if there is none. */
   migrated(path: string, seq: number): number {
-    return this.#migrated.get(path) ?? seq
+    return this.#migrated?.get(path) ?? seq
   }
 
   /** Writes that the run begins, without waiting: the run itself is stored already, and what follows is written after it. */
@@ -113,7 +115,7 @@ export class Journal {
   /** Writes one event; its number is `seq` right after the call. Done when it is as durable as the run asks for. */
   append(kind: EventKind, parent: string, name: string, data: string, change?: Change): Effect.Effect<void, Failure> {
     // the first append waits for company: runs that begin together are seen by then
-    const now = this.#alone?.() === true && this.#met && this.#durability === "sync" && this.joins === 0
+    const now = this.#keeping.alone?.() === true && this.#met && this.#durability === "sync" && this.joins === 0
     this.#met = true
     return this.#write(kind, parent, name, data, now ? "now" : this.#durability, change)
   }
@@ -152,15 +154,15 @@ export class Journal {
   /** The oldest signal of this name that nobody has received; no other wait of this run is given it meanwhile. */
   pick(name: string, misfits: ReadonlySet<string>): Effect.Effect<SignalRecord | undefined, StoreFailed> {
     return Effect.map(this.#store.signals.waiting(this.#run, name), (signals) => {
-      const found = signals.find(({ id }) => !this.#picked.has(id) && !misfits.has(id))
-      if (found !== undefined) this.#picked.add(found.id)
+      const found = signals.find(({ id }) => this.#picked?.has(id) !== true && !misfits.has(id))
+      if (found !== undefined) (this.#picked ??= new Set()).add(found.id)
       return found
     })
   }
 
   /** Leaves a signal that was picked to other waits. */
   putBack(id: string): void {
-    this.#picked.delete(id)
+    this.#picked?.delete(id)
   }
 
   /** Tells listeners of something that is not kept. */

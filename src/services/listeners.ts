@@ -15,17 +15,18 @@ export interface Notice {
 export type Listener = (notice: Notice) => void
 
 export class Listeners {
-  readonly #listeners = new Set<Listener>()
+  /** Another list whenever it changes. */
+  #listeners: ReadonlyArray<Listener> = []
 
   /** Nothing is made or told while nobody listens. */
   get none(): boolean {
-    return this.#listeners.size === 0
+    return this.#listeners.length === 0
   }
 
   /** Adds a listener; gives the function that removes it. */
   add(listener: Listener): () => void {
-    this.#listeners.add(listener)
-    return () => void this.#listeners.delete(listener)
+    this.#listeners = [...this.#listeners, listener]
+    return () => void (this.#listeners = this.#listeners.filter((one) => one !== listener))
   }
 
   tell(notice: Notice): void {

@@ -11,7 +11,7 @@ interface Kept {
   run: RunRecord
   events: Array<RunEvent>
   /** Made when somebody asks for a block, which only a resumed run does; covers the first `indexed` events. */
-  byParent: Map<string, Array<RunEvent>>
+  byParent: Map<string, Array<RunEvent>> | undefined
   indexed: number
   readonly signals: Array<SignalRecord>
 }
@@ -19,18 +19,19 @@ interface Kept {
 /** The events that belong directly to a block. */
 function under(kept: Kept | undefined, parent: string): ReadonlyArray<RunEvent> {
   if (kept === undefined) return []
+  const byParent = kept.byParent ??= new Map<string, Array<RunEvent>>()
   for (; kept.indexed < kept.events.length; kept.indexed++) {
     const event = kept.events[kept.indexed]!
-    const siblings = kept.byParent.get(event.parent)
-    if (siblings === undefined) kept.byParent.set(event.parent, [event])
+    const siblings = byParent.get(event.parent)
+    if (siblings === undefined) byParent.set(event.parent, [event])
     else siblings.push(event)
   }
-  return kept.byParent.get(parent) ?? []
+  return byParent.get(parent) ?? []
 }
 /** Events were taken out: their places have changed. */
 const reindex = (kept: Kept, events: ReadonlyArray<RunEvent>): void => {
   kept.events = [...events]
-  kept.byParent = new Map()
+  kept.byParent = undefined
   kept.indexed = 0
 }
 
@@ -62,7 +63,7 @@ export const memoryStore = (): Store["Service"] => {
     if (found !== undefined) return { created: false, run: found.run }
     const now = Date.now()
     const run: RunRecord = { ...given, fence: 1, waits: [], crashes: 0, crashedAt: 0, createdAt: now, updatedAt: now }
-    kept.set(given.id, { run, events: [], byParent: new Map(), indexed: 0, signals: [] })
+    kept.set(given.id, { run, events: [], byParent: undefined, indexed: 0, signals: [] })
     return { created: true, run }
   }
   return Store.of({

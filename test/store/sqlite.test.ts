@@ -226,3 +226,26 @@ it("a folder in the file's place is one clear error", async () => {
   mkdirSync(join(where, "heddle.db"))
   expect((await failure(join(where, "heddle.db"))).reason).toContain("it cannot be opened")
 })
+
+it("a run that another process creates between the look and the write is theirs", async () => {
+  const file = join(folder(), "race.db")
+  const [ours, theirs] = [openDatabase(file), openDatabase(file)]
+  const other = sqliteStore(theirs, file)
+  const given = { id: "r", flow: "f", version: 1, fingerprint: "x", input: "1", source: undefined, owner: "", parent: undefined, origin: undefined }
+  const create = (store: typeof other, input: string) => Effect.runPromise(store.runs.create({ ...given, input, status: "pending", due: undefined }))
+  const prepare = ours.prepare.bind(ours)
+  let looks = 0
+  ours.prepare = (text: string) => {
+    const statement = prepare(text)
+    if (!text.startsWith("SELECT * FROM runs WHERE id = ?")) return statement
+    const get = statement.get.bind(statement)
+    // they come right after our first look
+    statement.get = (
+      id: unknown,
+    ) => (looks++ === 0 ? (Effect.runSync(other.runs.create({ ...given, status: "pending", due: undefined })), undefined) : get(id as string))
+    return statement
+  }
+  expect(await create(sqliteStore(ours, file), "2")).toMatchObject({ created: false, run: { id: "r", input: "1" } })
+  expect(await create(other, "3")).toMatchObject({ created: false, run: { input: "1" } })
+  for (const db of [ours, theirs]) db.close()
+})

@@ -7,7 +7,7 @@ import { RunNotFound, RunTakenOver, type StoreFailed } from "../../model/error.t
 import { hasEnded, type NewRun, type RunRecord } from "../../model/run.ts"
 import { pendingSignals, type Sending } from "../../model/signal.ts"
 import { Recent } from "../recent.ts"
-import { Store } from "../store.ts"
+import { type Append, Store } from "../store.ts"
 import { openDatabase, type SqliteOptions, storeFailure } from "./database.ts"
 import { type Row, toEvent, toRun, toSignal } from "./rows.ts"
 import { Statement } from "./statement.ts"
@@ -102,13 +102,16 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
     Effect.flatMap(attempt(operation, () => find(id)), (run) => run === undefined ? Effect.fail(new RunNotFound({ run: id })) : Effect.succeed(run))
   const writer = new Writer(db, file, numberOf)
   /** What has been appended is seen, however lazily it is written. */
-  const read = <A>(run: RunRecord, look: (nr: number) => A): Effect.Effect<A, StoreFailed> =>
+  const read = <A>(run: RunRecord, looksFor: (event: Append) => boolean, look: (nr: number) => A): Effect.Effect<A, StoreFailed> =>
     attempt("read", () => {
-      writer.drain(run)
+      writer.reveal(run, looksFor)
       return look(numberOf(run.id))
     })
   const create = (given: NewRun) => {
     const { id, flow, version, fingerprint, status, input, source, owner, due, parent, origin } = given
+    // an insert that does nothing writes the newest number all the same, and waits for the disk
+    const found = find(id)
+    if (found !== undefined) return { created: false, run: found }
     const now = Date.now()
     const values = [id, flow, version, fingerprint, status, input, source ?? null, owner, due ?? null, parent ?? null, origin ?? null, now]
     const { changes, lastInsertRowid } = sql.create.run(...values)
@@ -183,19 +186,19 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       events: {
         append: (run, event, acknowledge, change) => writer.append(run, event, acknowledge, change),
         transact: (run, event, work) => Effect.flatten(attempt("transaction", () => writer.transact(run, event, work))),
-        under: (run, parent) => read(run, (nr) => sql.under.all(nr, parent).map(toEvent)),
+        under: (run, parent) => read(run, (event) => event.parent === parent, (nr) => sql.under.all(nr, parent).map(toEvent)),
         last: (run, parent, kind) =>
-          read(run, (nr) => {
+          read(run, (event) => event.parent === parent && event.kind === kind, (nr) => {
             const row = sql.last.get(nr, parent, kind)
             return row === undefined ? undefined : toEvent(row)
           }),
         at: (run, seq) =>
-          read(run, (nr) => {
+          read(run, (event) => event.seq === seq, (nr) => {
             const row = sql.at.get(nr * span + seq)
             return row === undefined ? undefined : toEvent(row)
           }),
-        since: (run, seq) => read(run, (nr) => sql.since.all(nr * span + seq, (nr + 1) * span).map(toEvent)),
-        head: (run) => read(run, (nr) => Number(sql.head.get(nr * span, (nr + 1) * span)?.["id"] ?? 0) % span),
+        since: (run, seq) => read(run, (event) => event.seq > seq, (nr) => sql.since.all(nr * span + seq, (nr + 1) * span).map(toEvent)),
+        head: (run) => read(run, () => true, (nr) => Number(sql.head.get(nr * span, (nr + 1) * span)?.["id"] ?? 0) % span),
         remove: ({ id }, seqs) => attempt("remove", () => together(() => seqs.forEach((seq) => sql.removeEvent.run(numberOf(id) * span + seq)))),
       },
       signals: {

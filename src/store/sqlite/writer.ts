@@ -91,7 +91,14 @@ export class Writer {
     })
   }
 
-  /** Writes everything of this owner's that is waiting, so that whoever reads sees it. */
+  /** Writes what is waiting, if the run has something there that whoever reads now `looksFor`. */
+  reveal(run: Seen, looksFor: (event: Append) => boolean): void {
+    const held = this.#held.get(tenure(run))
+    const seen = ({ event }: Entry) => looksFor(event)
+    if (held?.some(seen) === true || this.#queue.some((entry) => entry.run.id === run.id && seen(entry))) this.drain(run)
+  }
+
+  /** Writes everything of this owner's that is waiting. */
   drain(run: Seen): void {
     const held = this.#held.get(tenure(run))
     if (held !== undefined) {

@@ -79,6 +79,26 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     yield* same(yield* events.at(run, 9), undefined)
     yield* same(yield* events.head(run), 3)
   }),
+  "what nobody has waited for is seen by whoever reads it": Effect.gen(function*() {
+    const { runs, events } = yield* Store
+    for (const how of ["async", "exit"] as const) {
+      const { run } = yield* runs.create(newRun(`seen-${how}`))
+      let n = 0
+      const append = () => events.append(run, event(++n, { parent: "in" }), how)
+      yield* append()
+      yield* same((yield* events.under(run, "")).length, 0)
+      yield* same((yield* events.under(run, "in")).length, 1)
+      yield* append()
+      yield* same((yield* events.last(run, "in", "step.completed"))?.seq, 2)
+      yield* append()
+      yield* same((yield* events.at(run, 1))?.seq, 1)
+      yield* same((yield* events.at(run, 3))?.seq, 3)
+      yield* append()
+      yield* same((yield* events.since(run, 3)).length, 1)
+      yield* append()
+      yield* same(yield* events.head(run), 5)
+    }
+  }),
   "events of one run are not those of another": Effect.gen(function*() {
     const { runs, events } = yield* Store
     const one = (yield* runs.create(newRun("mine"))).run

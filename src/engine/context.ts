@@ -1,0 +1,84 @@
+/** What the nodes of one run share while it is driven. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type { FlowIR, Node } from "../../dsl/ir/node.ts"
+import { childOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
+import type { RunContext } from "../compile/frame.ts"
+import type { Run } from "../compile/program.ts"
+import { RunCancelled } from "../model/error.ts"
+import type { RunRecord } from "../model/run.ts"
+import type { RunHooks } from "../services/hooks.ts"
+import type { Journal } from "../services/journal.ts"
+import type { Waiting } from "../services/waiting.ts"
+import type { Driving } from "./drive.ts"
+
+/** One per run that goes on; its methods cost a run nothing where they are not called. */
+export class Context implements RunContext {
+  readonly id: string
+  readonly flow: string
+  readonly journal: Journal
+  readonly waiting: Waiting | undefined
+  readonly hooks: RunHooks | undefined
+  readonly #ir: FlowIR
+  readonly #driving: Driving
+  readonly #stop: Deferred.Deferred<never, RunCancelled> | undefined
+
+  constructor(ir: FlowIR, run: RunRecord, journal: Journal, waiting: Waiting | undefined, driving: Driving) {
+    this.id = run.id
+    this.flow = ir.name
+    this.journal = journal
+    this.waiting = waiting
+    this.hooks = driving.hooks.of(ir, (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)))
+    this.#ir = ir
+    this.#driving = driving
+    this.#stop = this.hooks === undefined ? undefined : Deferred.makeUnsafe()
+  }
+
+  /** Fails when a hook cancels the run. */
+  get cancelled(): Effect.Effect<never, RunCancelled> | undefined {
+    return this.#stop === undefined ? undefined : Deferred.await(this.#stop)
+  }
+
+  node(path: string): Node | undefined {
+    return aboutOf(this.#ir).nodes.get(path)
+  }
+
+  cancel(reason: string): Run<never> {
+    return Effect.andThen(Deferred.fail(this.#stop!, new RunCancelled({ run: this.id, reason })), Effect.never)
+  }
+
+  spawn(flow: FlowIR, input: unknown, key: string): Run<void> {
+    return this.#driving.spawn(flow, input, key)
+  }
+
+  child(flow: FlowIR, input: unknown, path: string, generation: number): ReturnType<RunContext["child"]> {
+    return this.#driving.child(flow, input, path, generation)
+  }
+
+  undoChild(flow: FlowIR, id: string): Run<unknown> {
+    return this.#driving.undoChild(flow, id)
+  }
+
+  isShared(signal: string): boolean {
+    return signalWaits(this.#ir).get(signal)!.length > 1
+  }
+}
+
+interface About {
+  readonly nodes: ReadonlyMap<string, Node>
+  readonly waits: boolean
+}
+const known = new WeakMap<FlowIR, About>()
+/** A flow's nodes by their paths as written; whether one of them can wait. */
+const aboutOf = (flow: FlowIR): About => {
+  let about = known.get(flow)
+  if (about === undefined) {
+    const placed = [...walk(flow)]
+    const waits = placed.some(({ node }) => node.kind === "wait" || childOf(node) !== undefined)
+    about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits }
+    known.set(flow, about)
+  }
+  return about
+}
+/** Something in the flow can wait: a run of it may leave memory. */
+export const canWait = (flow: FlowIR): boolean => aboutOf(flow).waits

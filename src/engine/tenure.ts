@@ -1,0 +1,50 @@
+/** What a run can ask for while it is driven here: other runs, and whether it is alone. */
+import type * as Effect from "effect/Effect"
+import type { FlowIR } from "../../dsl/ir/node.ts"
+import type { Durability } from "../store/store.ts"
+import { runChild } from "./child.ts"
+import type { Conductor } from "./conduct.ts"
+import type { Driving } from "./drive.ts"
+import type { Live } from "./live.ts"
+import type { Settling } from "./next.ts"
+
+/** One per run that goes on; its methods cost a run nothing where they are not called. */
+export class Tenure implements Driving {
+  readonly store: Driving["store"]
+  readonly listeners: Driving["listeners"]
+  readonly hooks: Driving["hooks"]
+  readonly durability: Durability
+  readonly #conductor: Conductor
+  readonly #here: Live
+  readonly #how: Settling
+
+  constructor(conductor: Conductor, here: Live, how: Settling) {
+    this.store = conductor.keeping.store
+    this.listeners = conductor.keeping.listeners
+    this.hooks = conductor.hooks
+    this.durability = how.durability
+    this.#conductor = conductor
+    this.#here = here
+    this.#how = how
+  }
+
+  alone(): boolean {
+    return this.#conductor.live.size === 1
+  }
+
+  spawn(flow: FlowIR, input: unknown, key: string): Effect.Effect<void, any, any> {
+    return this.#conductor.spawn(this.#here.run, flow, input, key)
+  }
+
+  child(flow: FlowIR, input: unknown, path: string, generation: number): ReturnType<Driving["child"]> {
+    return runChild(this.#conductor, this.#here, flow, input, generation === 0 ? path : `${path}#${generation}`, this.#how)
+  }
+
+  undoChild(flow: FlowIR, id: string): Effect.Effect<void, any, any> {
+    return this.#conductor.undo(flow, id)
+  }
+
+  waits(waiting: NonNullable<Live["waiting"]>): void {
+    this.#here.waiting = waiting
+  }
+}
