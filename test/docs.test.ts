@@ -7,6 +7,7 @@ import * as heddle from "heddle"
 import { describe, expect, it } from "vitest"
 import { exitCode } from "../src/cli/exit-codes.ts"
 import { errorPage } from "../src/model/error.ts"
+import { eventKinds, liveKinds } from "../src/model/event.ts"
 
 const node = async (...args: ReadonlyArray<string>) =>
   (await promisify(execFile)(process.execPath, ["--conditions=source", ...args], { env: { ...process.env, NO_COLOR: "1" } })).stdout
@@ -75,6 +76,28 @@ describe("docs", () => {
       Array.from(read(page).matchAll(/\]\((?!http|#)([^)#]+)/g), ([, link]) => join(dirname(page), link!)).filter((target) => !existsSync(target))
     )
     expect(broken).toEqual([])
+  })
+
+  const snippets = pages.flatMap((page) =>
+    Array.from(read(page).matchAll(/```ts\n([\s\S]*?)```/g), ([, code]) => ({ page, code: code! })).filter(({ page: of, code }) =>
+      of.includes("guide") && code.includes("// =>")
+    )
+  )
+  it.each(snippets)("what a snippet of $page says it prints, it prints", async ({ code }) => {
+    const folder = mkdtempSync("test/snippet-")
+    try {
+      writeFileSync(join(folder, "snippet.ts"), code)
+      const wanted = Array.from(code.matchAll(/\/\/ => (.*)/g), ([, line]) => line)
+      expect((await node("--disable-warning=ExperimentalWarning", join(folder, "snippet.ts"))).trim().split("\n")).toEqual(wanted)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  it("the page about events names every kind, and no other", () => {
+    const page = read("docs/guide/events.md")
+    const named = Array.from(page.slice(page.indexOf("## Kinds"), page.indexOf("## Traces")).matchAll(/`([a-z]+\.[a-z]+)`/g), ([, kind]) => kind!)
+    expect(new Set(named)).toEqual(new Set([...eventKinds, ...liveKinds]))
   })
 
   it("every error of ours has its page, and every page its error", () => {

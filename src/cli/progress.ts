@@ -1,6 +1,6 @@
 /** What happens, while it happens: on a terminal one line that changes, elsewhere plain lines. */
 import { dataOf } from "../services/recorded.ts"
-import type { Notice } from "../services/listeners.ts"
+import type { Notice } from "../services/notice.ts"
 import { short, style } from "./output.ts"
 
 /** Steps deeper than this are counted and not listed. */
@@ -17,7 +17,7 @@ export class Progress {
     this.#stream = stream
   }
 
-  readonly listen = ({ kind, path, data }: Notice): void => {
+  readonly listen = ({ kind, path, data }: Pick<Notice, "kind" | "path" | "data">): void => {
     const verb = kind.slice(kind.indexOf(".") + 1)
     if (kind.startsWith("run.")) return
     if (kind.startsWith("compensation.")) {

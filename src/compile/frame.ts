@@ -27,6 +27,8 @@ export interface RunContext {
   readonly node: (written: string) => Node | undefined
   /** Where somebody may be asked; `undefined` where nobody would ever be. */
   readonly hooks: RunHooks | undefined
+  /** Somebody has provided a tracer: nodes have spans. */
+  readonly traced: boolean
   /** Ends the run as cancelled, from inside. */
   readonly cancel: (reason: string) => Run<never>
   /** Has another flow started as a run of its own, once for each `key`. */

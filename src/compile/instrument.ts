@@ -4,6 +4,7 @@ import type { Node, Values } from "../../dsl/ir/node.ts"
 import { insidePath } from "../../dsl/ir/path.ts"
 import type { RunEvent } from "../model/event.ts"
 import { dataOf, type Known } from "../services/recorded.ts"
+import { inNodeSpan } from "../services/tracing.ts"
 import { ask } from "./ask.ts"
 import { canUndo } from "./compensate.ts"
 import type { Frame } from "./frame.ts"
@@ -48,7 +49,10 @@ export function instrument(node: Node, body: Body): Program {
     return after(written, () => jumped(bind(frame, outcome, seq)))
   }
 
-  const perform = (frame: Frame, path: string, past: Known | undefined): Run<Jump> => {
+  const perform = (frame: Frame, path: string, past: Known | undefined): Run<Jump> =>
+    frame.run.traced ? inNodeSpan(node.kind, node.name, path, () => performed(frame, path, past)) : performed(frame, path, past)
+
+  const performed = (frame: Frame, path: string, past: Known | undefined): Run<Jump> => {
     if (!undoable) return after(body(frame, path, past), (outcome) => record(frame, path, outcome, ""))
     // what the step reads, for whoever has to undo it: if that cannot be kept, nothing must be done
     return after(stored(path, () => JSON.stringify(frame.refs())), (read) => after(body(frame, path, past), (outcome) => record(frame, path, outcome, read)))

@@ -10,13 +10,15 @@ import type { Outcome, Run } from "./program.ts"
 
 /** The outcome as JSON text; values inside are encoded once, never as strings in strings. */
 export function encodeOutcome(outcome: Outcome, keepsOutput: boolean, encode: (value: unknown) => string = encodeValue): string {
-  const bare = outcome.updates === undefined && outcome.jump === undefined && outcome.attempts === undefined && outcome.child === undefined
+  const bare = outcome.updates === undefined && outcome.jump === undefined && outcome.attempts === undefined && outcome.child === undefined &&
+    outcome.takes === undefined
   if (bare) return `{${output(outcome, keepsOutput, encode)}}`
   const parts: Array<string> = []
   if (keepsOutput) parts.push(output(outcome, keepsOutput, encode))
   if (outcome.updates !== undefined) parts.push(`"updates":${JSON.stringify(encodeUpdates(outcome.updates))}`)
   if (outcome.jump !== undefined) parts.push(`"jump":"${outcome.jump}"`)
   if (outcome.attempts !== undefined) parts.push(`"attempts":${outcome.attempts}`)
+  if (outcome.takes !== undefined) parts.push(`"received":${JSON.stringify(outcome.takes)}`)
   if (outcome.child !== undefined) parts.push(`"child":${JSON.stringify(outcome.child)}`)
   return `{${parts.join(",")}}`
 }

@@ -184,6 +184,7 @@ const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, se
   child: isText,
   cancelled: isFlag,
   undone: isFlag,
+  trace: isText,
   failures: Array.isArray,
   from: (value) => isNumber(value) || isText(value),
   to: isNumber,
@@ -199,8 +200,9 @@ const kinds: ReadonlySet<string> = new Set(eventKinds)
 
 function checked(content: Readonly<Record<string, unknown>>): Bundle {
   const given = record(content["run"], "run")
+  const id = string(given["id"], "run.id")
   const run = {
-    id: string(given["id"], "run.id"),
+    id,
     flow: string(given["flow"], "run.flow"),
     version: whole(given["version"], "run.version"),
     fingerprint: string(given["fingerprint"], "run.fingerprint"),
@@ -212,6 +214,9 @@ function checked(content: Readonly<Record<string, unknown>>): Bundle {
     crashedAt: 0,
     parent: undefined,
     origin: undefined,
+    correlation: id,
+    session: undefined,
+    trace: undefined,
     createdAt: whole(given["createdAt"], "run.createdAt"),
     updatedAt: whole(given["updatedAt"], "run.updatedAt"),
   }

@@ -9,6 +9,7 @@ import { isRunId } from "../model/run.ts"
 import type { Conductor } from "./conduct.ts"
 import type { Live } from "./live.ts"
 import type { Settling } from "./next.ts"
+import { tied } from "./ties.ts"
 
 /** Runs `flow` for the step at `place` of the run that goes on here; gives its output. */
 export function runChild(
@@ -26,7 +27,7 @@ export function runChild(
     const known = yield* Effect.exit(conductor.keeping.store.runs.get(id))
     let next = conductor.settle(flow, id, how)
     if (Exit.isFailure(known)) {
-      const { created, run, parsed } = yield* conductor.create(flow, input, { id, source: undefined, parent: here.run.id, origin: undefined })
+      const { created, run, parsed } = yield* conductor.create(flow, input, { ...tied(here.run), id, parent: here.run.id })
       if (created) next = conductor.begin(flow, run, parsed, how)
     }
     while (true) {

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Layer } from "effect/Layer"
 import * as Scope from "effect/Scope"
+import { toAsyncIterable } from "effect/Stream"
 import { errAsync, okAsync, type ResultAsync } from "neverthrow"
 import type { AnyFlow, FailureOf, Flow, InputOf, OutputOf } from "../../dsl/flow/flow.ts"
 import type { PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
@@ -11,12 +12,14 @@ import type { RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
 import type { Hook } from "../../dsl/ir/hook.ts"
 import type { Listener } from "../services/listeners.ts"
+import type { Notice } from "../services/notice.ts"
 import { memoryStore } from "../store/memory.ts"
 import type { SqliteOptions } from "../store/sqlite/database.ts"
 import { openSqlite } from "../store/sqlite/store.ts"
 import type { RunFilter } from "../store/store.ts"
 import type { CommandOptions } from "./control.ts"
 import { type Heddle, makeHeddle, type SignalOptions } from "./heddle.ts"
+import type { FollowOptions, SubscribeOptions, Told } from "./follow.ts"
 import type { Plan } from "./plan.ts"
 import type { PruneOptions } from "./retention.ts"
 import { open, type ServedFlow, settled } from "./serve.ts"
@@ -120,6 +123,20 @@ export class Client<Services> {
   /** The run's durable events after `since`, oldest first. */
   events(id: string, since?: number): ResultAsync<ReadonlyArray<RunEvent>, StoreFailed | RunNotFound> {
     return this.#do(this.#heddle.events(id, since))
+  }
+  /**
+   * The run's durable events, those that are there and those to come, until it has stopped; from any process, without gaps.
+   *
+   * @throws StoreFailed, RunNotFound while it is iterated
+   * @example
+   * for await (const { seq, kind, path } of heddle.follow("order-1", { after: 12 })) console.log(seq, kind, path)
+   */
+  follow(id: string, options?: FollowOptions): AsyncIterable<Notice> {
+    return toAsyncIterable(this.#heddle.follow(id, options))
+  }
+  /** What happens in this process from now on, kept or not, as long as the reader keeps up: `missed` says how many were dropped. */
+  subscribe(options?: SubscribeOptions): AsyncIterable<Told> {
+    return toAsyncIterable(this.#heddle.subscribe(options))
   }
   /** Deletes ended runs; gives what was, or would be, deleted. */
   prune(options?: PruneOptions): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {

@@ -17,6 +17,7 @@ import { hasStopped, isDriven, type RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import type { Hooks } from "../services/hooks.ts"
+import { isTraced, traceparent } from "../services/tracing.ts"
 import { childId } from "./child.ts"
 import { drive, type Driven, type Driving, type Fresh, parseInput } from "./drive.ts"
 import type { Live, LiveRuns } from "./live.ts"
@@ -24,6 +25,7 @@ import { adopt } from "./migrate.ts"
 import { nextOf, type Settling } from "./next.ts"
 import { owner } from "./owner.ts"
 import { Tenure } from "./tenure.ts"
+import { tied, type Ties } from "./ties.ts"
 
 type Any<A> = Effect.Effect<A, any, any>
 
@@ -75,6 +77,7 @@ export class Conductor {
       // a step may ask for its own run to stop before the fork has given its fiber
       const tenure = Effect.withFiber<Driven, unknown, any>((fiber) => {
         here.fiber = fiber as Fiber.Fiber<Driven, unknown>
+        driving.traced = isTraced(fiber)
         return this.#tenure(flow, run, fresh, driving)
       })
       return Effect.flatMap(Effect.forkChild(tenure, { startImmediately: true }), (fiber) =>
@@ -237,7 +240,7 @@ export class Conductor {
   /** Leaves a run of another flow for a worker, on behalf of `run`; asked again, it is the same one. */
   spawn(run: RunRecord, flow: FlowIR, input: unknown, key: string): Any<void> {
     const id = childId(run.id, flow.name, key)
-    const creating = this.create(flow, input, { id, source: undefined, parent: undefined, origin: run.id, at: Date.now() })
+    const creating = this.create(flow, input, { ...tied(run), id, origin: run.id, at: Date.now() })
     return Effect.map(creating, () => this.news(id))
   }
 
@@ -245,7 +248,7 @@ export class Conductor {
   create(
     flow: FlowIR,
     input: unknown,
-    more: Pick<RunRecord, "id" | "source" | "parent" | "origin"> & { readonly at?: number | undefined },
+    more: Ties & { readonly id: string; readonly at?: number | undefined },
   ): Any<{ readonly created: boolean; readonly run: RunRecord; readonly parsed: unknown }> {
     return Effect.flatMap(
       parseInput(flow, input),
@@ -253,10 +256,14 @@ export class Conductor {
         after(stored("input", () => encodeValue(input)), (encoded) =>
           Effect.flatMap(this.save(flow), (print) => {
             const { name, version } = flow
-            const { at, id, source, parent, origin } = more
+            const { at, ...ties } = more
             const [status, by, due] = at === undefined ? (["running", owner, this.live.lease] as const) : (["pending", "", at] as const)
-            const given = { id, source, parent, origin, status, owner: by, due, flow: name, version, fingerprint: print, input: encoded }
-            return Effect.flatMap(this.#store.runs.create(given), ({ created, run }) => {
+            const given = { ...ties, status, owner: by, due, flow: name, version, fingerprint: print, input: encoded }
+            const creating = Effect.withFiber((fiber) => {
+              const { span } = fiber.cache
+              return this.#store.runs.create(span === undefined ? given : { ...given, trace: traceparent(span) })
+            })
+            return Effect.flatMap(creating, ({ created, run }) => {
               if (!created && run.flow !== name) return Effect.fail(new RunConflict({ run: run.id, differs: "flow" }))
               if (!created && run.input !== encoded) return Effect.fail(new RunConflict({ run: run.id, differs: "input" }))
               return Effect.succeed({ created, run, parsed })

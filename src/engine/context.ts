@@ -19,6 +19,7 @@ export class Context implements RunContext {
   readonly journal: Journal
   readonly waiting: Waiting | undefined
   readonly hooks: RunHooks | undefined
+  readonly traced: boolean
   readonly #ir: FlowIR
   readonly #driving: Driving
   readonly #stop: Deferred.Deferred<never, RunCancelled> | undefined
@@ -29,6 +30,7 @@ export class Context implements RunContext {
     this.journal = journal
     this.waiting = waiting
     this.hooks = driving.hooks.of(ir, (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)))
+    this.traced = driving.traced
     this.#ir = ir
     this.#driving = driving
     this.#stop = this.hooks === undefined ? undefined : Deferred.makeUnsafe()

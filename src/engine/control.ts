@@ -7,13 +7,13 @@ import { pending } from "../compile/compensate.ts"
 import { CommandRefused, RunCancelled, RunConflict, type RunNotFound, RunPaused, type RunTakenOver, type StoreFailed, tagOf } from "../model/error.ts"
 import { eventPath } from "../model/event.ts"
 import { hasEnded, type RunRecord, type RunStatus } from "../model/run.ts"
-import { decodeValue } from "../model/value.ts"
 import { Journal } from "../services/journal.ts"
 import type { Conductor } from "./conduct.ts"
 import { recordedInput } from "./drive.ts"
 import { owner } from "./owner.ts"
 import { type Plan, planOf, reaches } from "./plan.ts"
 import { served } from "./served.ts"
+import { tied } from "./ties.ts"
 
 export interface CommandOptions {
   /** Why, for the journal. */
@@ -189,6 +189,7 @@ export class Control {
       const plan = yield* this.plan(flow, id, path, "fork")
       const events = yield* store.events.since(from, 0)
       const { flow: name, version, fingerprint: print, input, source } = from
+      const ties = { ...tied(from), source, origin: id }
       const now = Date.now()
       const forked = {
         seq: (events.at(-1)?.seq ?? 0) + 1,
@@ -198,7 +199,7 @@ export class Control {
         name: "",
         data: JSON.stringify({ from: id, reason: path, forget: plan.forget }),
       }
-      const given = { flow: name, version, fingerprint: print, input, source, owner: "", due: now, parent: undefined, origin: id }
+      const given = { ...ties, flow: name, version, fingerprint: print, input, owner: "", due: now }
       const { created } = yield* store.runs.adopt({ ...given, id: as, status: "pending" }, { events: [...events, forked], signals: [] })
       if (!created) return yield* new RunConflict({ run: as, differs: "exists" })
       return plan
@@ -217,8 +218,4 @@ export class Control {
       journal.input = (yield* recordedInput(run, store)).value
       return yield* journal.output(ended)
     })
-
-  /** The input a run was given, for another try. */
-  readonly inputOf = (id: string): Effect.Effect<unknown, StoreFailed | RunNotFound> =>
-    Effect.map(this.#keeping.store.runs.get(id), ({ input }) => decodeValue(input))
 }

@@ -15,6 +15,7 @@ import { decodeValue, encodeValue, revive } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import { dataOf, errorOf, type Recorded } from "../services/recorded.ts"
 import type { Hooks } from "../services/hooks.ts"
+import { inRunSpan } from "../services/tracing.ts"
 import { type Suspension, Waiting } from "../services/waiting.ts"
 import type { Store } from "../store/store.ts"
 import { canWait, Context } from "./context.ts"
@@ -23,6 +24,8 @@ export interface Driving extends Keeping {
   readonly child: RunContext["child"]
   readonly undoChild: RunContext["undoChild"]
   readonly hooks: Hooks
+  /** Somebody has provided a tracer. */
+  readonly traced: boolean
   /** Has another flow started as a run of its own, once for each key. */
   readonly spawn: RunContext["spawn"]
   /** Told who can be rung when something happens to the run. */
@@ -41,7 +44,15 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
 }
 
 /** To where it ends, or to where every part of it waits. */
-const onward = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknown, fresh: boolean, driving: Driving): Run<Driven> => {
+const onward = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknown, fresh: boolean, driving: Driving): Run<Driven> =>
+  driving.traced ?
+    inRunSpan(run, journal.trace, (trace) => {
+      journal.trace ??= trace
+      return untilStop(flow, run, journal, given, fresh, driving)
+    }) :
+    untilStop(flow, run, journal, given, fresh, driving)
+
+const untilStop = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknown, fresh: boolean, driving: Driving): Run<Driven> => {
   if (!canWait(flow)) return toEnd(flow, run, new Context(flow, run, journal, undefined, driving), given, fresh)
   return Effect.clockWith((clock) => {
     const waiting = new Waiting(clock)
@@ -55,17 +66,17 @@ const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, f
   const { journal, hooks, cancelled } = context
   const begin = (input: unknown) => {
     journal.input = input
-    return fresh ? journal.begin("run.started", startedData(run, input)) : journal.begin("run.resumed", "{}")
+    return journal.begun ? journal.begin("run.resumed", "{}") : journal.begin("run.started", startedData(run, input, journal.trace))
   }
   /** How what is done here ends the run. */
   const ending = (body: Run<Outcome>): Run<Driven> =>
     Effect.matchCauseEffect(cancelled === undefined ? body : Effect.raceFirst(body, cancelled), {
       onSuccess: (outcome) => Effect.map(complete(flow, context, outcome), (output): Driven => ({ output })),
       // what never began is refused, and says so
-      onFailure: (cause) => journal.seq > 0 ? fail(flow, context, cause) : Effect.andThen(begin(given), fail(flow, context, cause)),
+      onFailure: (cause) => journal.begun ? fail(flow, context, cause) : Effect.andThen(begin(given), fail(flow, context, cause)),
     })
-  if (fresh && hooks !== undefined) {
-    return ending(Effect.flatMap(admitted(flow, context, given), (input) => Effect.flatMap(begin(input), () => program(flow, context, input, true))))
+  if (!journal.begun && hooks !== undefined) {
+    return ending(Effect.flatMap(admitted(flow, context, given), (input) => Effect.flatMap(begin(input), () => program(flow, context, input, fresh))))
   }
   return Effect.flatMap(begin(given), () => {
     if (journal.compensating === undefined) return ending(program(flow, context, given, fresh))
@@ -93,12 +104,13 @@ export interface Fresh {
 }
 
 /** A schema may parse differently each time (a default of now, a new id): what it made of the input is recorded, where it can be and differs. */
-const startedData = (run: RunRecord, input: unknown): string => {
+const startedData = (run: RunRecord, input: unknown, trace: string | undefined): string => {
+  const traced = trace === undefined ? "" : `"trace":${JSON.stringify(trace)}`
   try {
     const encoded = encodeValue(input)
-    return encoded === run.input ? "{}" : `{"output":${encoded}}`
+    return encoded === run.input ? `{${traced}}` : `{"output":${encoded}${traced === "" ? "" : `,${traced}`}}`
   } catch {
-    return "{}"
+    return `{${traced}}`
   }
 }
 /** The input of a run as it is recorded: what the flow's schema has made of it, or, where that cannot be recorded, what was given. */

@@ -4,6 +4,7 @@ import { Service } from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
+import type { Stream } from "effect/Stream"
 import type { Hook } from "../../dsl/ir/hook.ts"
 import type { AnyMark, PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
 import type { Flow } from "../../dsl/flow/flow.ts"
@@ -21,14 +22,17 @@ import type {
 import type { RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
+import { decodeValue } from "../model/value.ts"
 import type { CurrentStep } from "../services/current-step.ts"
 import type { Listener } from "../services/listeners.ts"
+import type { Notice } from "../services/notice.ts"
 import { layerMemory as storeMemory } from "../store/memory.ts"
 import type { SqliteOptions } from "../store/sqlite/database.ts"
 import { layerSqlite as storeSqlite } from "../store/sqlite/store.ts"
 import { type RunFilter, Store } from "../store/store.ts"
 import { exportRun, importRun } from "./bundle.ts"
 import { type Command, type CommandOptions, Control } from "./control.ts"
+import { follow, type FollowOptions, subscribe, type SubscribeOptions, type Told } from "./follow.ts"
 import type { Plan } from "./plan.ts"
 import { compact, prune, type PruneOptions } from "./retention.ts"
 import { sendSignal } from "./send.ts"
@@ -105,6 +109,13 @@ interface Shape {
   readonly output: (id: string) => Effect.Effect<unknown, StoreFailed | RunNotFound | CommandRefused>
   /** The run's durable events after `since`, oldest first. */
   readonly events: (id: string, since?: number) => Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed | RunNotFound>
+  /**
+   * The run's durable events, those that are there and those to come, until it has stopped; from any process. The journal is the buffer: nothing is
+   * missed, however slow the reader is, and one that comes back goes on `after` the last number it saw.
+   */
+  readonly follow: (id: string, options?: FollowOptions) => Stream<Notice, StoreFailed | RunNotFound>
+  /** What happens in this process from now on, kept or not. A reader that is too slow misses the oldest and is told how many; no run waits for it. */
+  readonly subscribe: (options?: SubscribeOptions) => Stream<Told>
   /** The signals sent to a run, oldest first. */
   readonly signals: (id: string) => Effect.Effect<ReadonlyArray<SignalRecord>, StoreFailed | RunNotFound>
   /** Drives what is due of these flows, from now until it is stopped or the scope closes. */
@@ -170,14 +181,14 @@ export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Sh
       Effect.andThen(control.permitted(id, "retry", options), starter.resume(flow.ir, id, options, "quarantined")) as Effect.Effect<never>,
     rerun: (flow, id, options = {}) =>
       Effect.flatMap(
-        "input" in options ? Effect.succeed(options.input) : control.inputOf(id),
-        (input) => starter.run(flow.ir, input, options, id),
+        store.runs.get(id),
+        (from) => starter.run(flow.ir, "input" in options ? options.input : decodeValue(from.input), options, from),
       ) as Effect.Effect<never>,
     fork: (flow, id, path, options = {}) => {
       const as = options.as ?? randomUUID()
       return admitted(
         flow.ir,
-        as,
+        { as },
         () =>
           Effect.map(Effect.tap(control.fork(flow.ir, id, path, as, options), () => Effect.sync(() => conductor.news(as))), (plan) => ({ ...plan, run: as })),
       ) as Command<Plan & { readonly run: string }>
@@ -191,10 +202,12 @@ export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Sh
     list: (filter = {}) => store.runs.list(filter),
     output: control.outputOf,
     events: (id, since = 0) => known(id, (record) => store.events.since(record, since)),
+    follow: (id, options) => follow(conductor, id, options),
+    subscribe: (options) => subscribe(conductor, options),
     signals: (id) => known(id, (record) => store.signals.list(record)),
     worker: (flows, options = {}) =>
       Effect.andThen(
-        Effect.forEach(flows, ({ ir }) => admitted(ir, undefined, () => Effect.void)),
+        Effect.forEach(flows, ({ ir }) => admitted(ir, {}, () => Effect.void)),
         Effect.acquireRelease(startWorker(conductor, flows.map(({ ir }) => ir), options), ({ stop }) => stop),
       ),
     prune: (options = {}) => prune(store, options),

@@ -12,6 +12,7 @@ import { Listeners } from "../services/listeners.ts"
 import type { Durability, Store } from "../store/store.ts"
 import { Conductor } from "./conduct.ts"
 import { LiveRuns } from "./live.ts"
+import { untied } from "./ties.ts"
 
 export interface ResumeOptions {
   /** When a step counts as done: `sync` (default) once it is durable, `async` at once, `exit` when the run ends. */
@@ -22,10 +23,12 @@ export interface ResumeOptions {
 export interface StartOptions extends ResumeOptions {
   /** Names the run: starting it again with the same input gives the same run, its result included. Default: a new id. */
   readonly id?: string | undefined
+  /** What the run belongs to, for whoever follows several: up to 256 characters `A-Z a-z 0-9 . _ : -`. Default: its own id. */
+  readonly correlation?: string | undefined
   /** `file#export` of the flow, kept so that the command line can find it again. */
   readonly source?: string | undefined
 }
-export interface EnqueueOptions extends Pick<StartOptions, "id" | "source"> {
+export interface EnqueueOptions extends Pick<StartOptions, "id" | "source" | "correlation"> {
   /** When it shall begin; default: now. */
   readonly at?: Date | undefined
 }
@@ -52,12 +55,13 @@ export class Starter {
   }
 
   /** Starts a run and sees it to its end. */
-  run(flow: FlowIR, input: unknown, { id = randomUUID(), durability = "sync", onSuspend = "wait", source }: StartOptions = {}, origin?: string): Any<unknown> {
+  run(flow: FlowIR, input: unknown, options: StartOptions = {}, from?: RunRecord): Any<unknown> {
+    const { id = randomUUID(), durability = "sync", onSuspend = "wait", source, correlation = from?.correlation } = options
     return admitted(
       flow,
-      id,
+      { id, correlation },
       () =>
-        Effect.flatMap(this.conductor.create(flow, input, { id, source, parent: undefined, origin }), ({ created, run, parsed }) => {
+        Effect.flatMap(this.conductor.create(flow, input, { ...untied(from), id, source, correlation }), ({ created, run, parsed }) => {
           const how = { durability, onSuspend, retries: false, unpauses: false }
           return created ? this.conductor.begin(flow, run, parsed, how) : this.conductor.settle(flow, id, how)
         }),
@@ -65,31 +69,32 @@ export class Starter {
   }
 
   /** Leaves a run for a worker to drive. */
-  start(flow: FlowIR, input: unknown, { id = randomUUID(), source, at }: EnqueueOptions = {}): Any<RunRecord> {
-    return admitted(flow, id, () =>
+  start(flow: FlowIR, input: unknown, { id = randomUUID(), source, at, correlation }: EnqueueOptions = {}): Any<RunRecord> {
+    return admitted(flow, { id, correlation }, () =>
       Effect.map(
-        this.conductor.create(flow, input, { id, source, parent: undefined, origin: undefined, at: at?.getTime() ?? Date.now() }),
+        this.conductor.create(flow, input, { ...untied(undefined), id, source, correlation, at: at?.getTime() ?? Date.now() }),
         ({ run }) => (this.conductor.news(id), run),
       ))
   }
 
   /** Goes on with a run where it stopped; `retry` also with one that was quarantined. */
   resume(flow: FlowIR, id: string, { durability = "sync", onSuspend = "wait" }: ResumeOptions = {}, retries: true | "quarantined" = true): Any<unknown> {
-    return admitted(flow, undefined, () => this.conductor.settle(flow, id, { durability, onSuspend, retries, unpauses: true }))
+    return admitted(flow, {}, () => this.conductor.settle(flow, id, { durability, onSuspend, retries, unpauses: true }))
   }
 }
 
-/** `work`, if the flow can be run at all, and under this id. */
-export const admitted = <A>(flow: FlowIR, id: string | undefined, work: () => Any<A>): Any<A> =>
+/** `work`, if the flow can be run at all, and under these ids. */
+export const admitted = <A>(flow: FlowIR, ids: Readonly<Record<string, string | undefined>>, work: () => Any<A>): Any<A> =>
   Effect.suspend(() => {
-    const refused = refusal(flow, id)
+    const refused = refusal(flow, ids)
     return refused === undefined ? work() : Effect.fail(refused)
   })
 
-const refusal = (flow: FlowIR, id: string | undefined): FlowInvalid | InputInvalid | undefined => {
+const refusal = (flow: FlowIR, ids: Readonly<Record<string, string | undefined>>): FlowInvalid | InputInvalid | undefined => {
   const problems = check(flow).filter(isError)
   if (problems.length > 0) return new FlowInvalid({ flow: flow.name, problems })
-  if (id === undefined || isRunId(id)) return undefined
-  return new InputInvalid({ flow: flow.name, path: "", issues: [{ path: "id", message: "a run id is 1 to 256 characters of A-Z a-z 0-9 . _ : -" }] })
+  const wrong = Object.keys(ids).find((name) => ids[name] !== undefined && !isRunId(ids[name]))
+  if (wrong === undefined) return undefined
+  return new InputInvalid({ flow: flow.name, path: "", issues: [{ path: wrong, message: "an id is 1 to 256 characters of A-Z a-z 0-9 . _ : -" }] })
 }
 const isError = ({ level }: Problem): boolean => level === "error"

@@ -14,6 +14,7 @@ export class Tenure implements Driving {
   readonly listeners: Driving["listeners"]
   readonly hooks: Driving["hooks"]
   readonly durability: Durability
+  traced = false
   readonly #conductor: Conductor
   readonly #here: Live
   readonly #how: Settling

@@ -49,7 +49,19 @@ export type EventKind = (typeof eventKinds)[number]
 export const comings = "~"
 
 /** Events that are told to listeners while a run goes on and not kept. */
-export type LiveKind = "step.retried" | "wait.blocked" | "hook.decided" | "hook.failed"
+export const liveKinds = ["step.retried", "wait.blocked", "hook.decided", "hook.failed"] as const
+export type LiveKind = (typeof liveKinds)[number]
+
+/** Some kinds: one, all of a noun (`step.*`), all of a verb (`*.failed`), or all (`*`). */
+export type EventPattern = EventKind | LiveKind | "*" | `${NounOf<EventKind | LiveKind>}.*` | `*.${VerbOf<EventKind | LiveKind>}`
+type NounOf<Kind> = Kind extends `${infer Noun}.${string}` ? Noun : never
+type VerbOf<Kind> = Kind extends `${string}.${infer Verb}` ? Verb : never
+/** `kind` is one of those. */
+export const isOneOf = (kind: EventKind | LiveKind, patterns: ReadonlyArray<EventPattern>): boolean =>
+  patterns.some((pattern) =>
+    pattern === "*" || pattern === kind || (pattern.endsWith(".*") && kind.startsWith(pattern.slice(0, -1))) ||
+    (pattern.startsWith("*.") && kind.endsWith(pattern.slice(1)))
+  )
 
 export interface RunEvent {
   /** 1, 2, 3 … without gaps in each run. */
@@ -107,6 +119,8 @@ export interface EventData {
   readonly cancelled?: boolean
   /** A part of the run has failed and was undone: it cannot be tried again. */
   readonly undone?: boolean
+  /** The span in which the run has begun, as a `traceparent`. */
+  readonly trace?: string
   readonly failures?: ReadonlyArray<unknown>
   readonly from?: number | string
   readonly to?: number

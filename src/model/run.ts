@@ -66,13 +66,35 @@ export interface RunRecord {
   readonly parent: string | undefined
   /** The run it was forked from, or is another try of. */
   readonly origin: string | undefined
+  /** What it belongs to, across children, forks and other tries: the id of the first run, or one that was given. */
+  readonly correlation: string
+  /** The session it belongs to. */
+  readonly session: string | undefined
+  /** The span it was started in, as a W3C `traceparent`. */
+  readonly trace: string | undefined
   /** Milliseconds since 1970. */
   readonly createdAt: number
   readonly updatedAt: number
 }
 
 /** What a caller gives to start a run. */
-export type NewRun = Pick<RunRecord, "id" | "flow" | "version" | "fingerprint" | "input" | "source" | "owner" | "status" | "due" | "parent" | "origin">
+export type NewRun =
+  & Pick<RunRecord, "id" | "flow" | "version" | "fingerprint" | "input" | "source" | "owner" | "status" | "due" | "parent" | "origin">
+  & { readonly [Tie in "correlation" | "session" | "trace"]?: string | undefined }
+
+/** A run that has just been created. */
+export const newRecord = (given: NewRun, now: number): RunRecord => ({
+  ...given,
+  correlation: given.correlation ?? given.id,
+  session: given.session,
+  trace: given.trace,
+  fence: 1,
+  waits: [],
+  crashes: 0,
+  crashedAt: 0,
+  createdAt: now,
+  updatedAt: now,
+})
 
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,255}$/
 /** Ids are 1 to 256 characters of `A-Z a-z 0-9 . _ : -`. */

@@ -11,6 +11,7 @@ import type { Acknowledge, Change, Durability, Store } from "../store/store.ts"
 import { codecsOf } from "./codecs.ts"
 import { Floors } from "./floors.ts"
 import type { Listeners } from "./listeners.ts"
+import { notice } from "./notice.ts"
 import { dataOf, type Known, type Recorded, roles } from "./recorded.ts"
 
 type Failure = StoreFailed | RunTakenOver
@@ -47,6 +48,10 @@ export class Journal {
   seq: number
   /** Joins that are going on in this run: their forks append side by side. */
   joins = 0
+  /** The span in which it has begun, as a `traceparent`. */
+  trace: string | undefined
+  /** It is written that the run has begun. */
+  begun = false
   /** The run was migrated: nodes behind an unfinished one may be finished. */
   sparse = false
   /** The run's input, where references of its compensations lead. */
@@ -78,6 +83,10 @@ export class Journal {
       for (const event of top) {
         if (event.name !== "") continue
         journal.#floors.lay(event, dataOf(event))
+        if (event.kind === "run.started") {
+          journal.begun = true
+          journal.trace = dataOf(event).trace
+        }
         if (event.kind === "run.failed") journal.#failed = event
         if (event.kind === "run.forked") journal.#forked = event.seq
         if (event.kind === "run.migrated") journal.sparse = true
@@ -108,6 +117,7 @@ export class Journal {
 
   /** Writes that the run begins, without waiting: the run itself is stored already, and what follows is written after it. */
   begin(kind: "run.started" | "run.resumed", data: string): Effect.Effect<void, Failure> {
+    this.begun = true
     const parent = kind === "run.started" ? "" : comings
     return this.#write(kind, parent, "", data, this.#durability === "exit" ? "exit" : "async", undefined)
   }
@@ -171,7 +181,7 @@ export class Journal {
   }
 
   #tell(kind: Parameters<Listeners["tell"]>[0]["kind"], path: string, seq: number | undefined, data: string | undefined): void {
-    this.#listeners.tell({ run: this.#run.id, flow: this.#run.flow, kind, path, seq, data })
+    this.#listeners.tell(notice(this.#run, kind, path, Date.now(), seq, data))
   }
 
   /** What is recorded of the nodes of the block at `path`; a node that is not in it may have something inside it. */

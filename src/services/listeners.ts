@@ -1,17 +1,6 @@
 /** Telling what happens, while it happens. A listener cannot change a run, and one that throws does not stop it. */
-import type { EventKind, LiveKind } from "../model/event.ts"
+import type { Notice } from "./notice.ts"
 
-/** One thing that happened, as told to listeners. */
-export interface Notice {
-  readonly run: string
-  readonly flow: string
-  readonly kind: EventKind | LiveKind
-  readonly path: string
-  /** The event's number, if it is kept. */
-  readonly seq: number | undefined
-  /** The event's data as JSON, if it is kept. */
-  readonly data: string | undefined
-}
 export type Listener = (notice: Notice) => void
 
 export class Listeners {

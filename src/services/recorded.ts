@@ -44,4 +44,4 @@ export const roles: Readonly<Partial<Record<EventKind, keyof Known>>> = {
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `Outcome.encode` and its siblings only
 export const dataOf = (event: Pick<RunEvent, "data">): EventData => JSON.parse(event.data) as EventData
 /** The error that an event carries. */
-export const errorOf = (event: RunEvent): unknown => decodeValue(JSON.stringify(dataOf(event).error))
+export const errorOf = (event: Pick<RunEvent, "data">): unknown => decodeValue(JSON.stringify(dataOf(event).error))

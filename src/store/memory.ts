@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { RunNotFound, RunTakenOver, TransactionUnsupported } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
-import { hasEnded, hasStopped, isDriven, type NewRun, type RunRecord } from "../model/run.ts"
+import { hasEnded, hasStopped, isDriven, newRecord, type NewRun, type RunRecord } from "../model/run.ts"
 import { pendingSignals, type SignalRecord } from "../model/signal.ts"
 import { type Change, Store } from "./store.ts"
 
@@ -61,8 +61,7 @@ export const memoryStore = (): Store["Service"] => {
   const create = (given: NewRun) => {
     const found = kept.get(given.id)
     if (found !== undefined) return { created: false, run: found.run }
-    const now = Date.now()
-    const run: RunRecord = { ...given, fence: 1, waits: [], crashes: 0, crashedAt: 0, createdAt: now, updatedAt: now }
+    const run = newRecord(given, Date.now())
     kept.set(given.id, { run, events: [], byParent: undefined, indexed: 0, signals: [] })
     return { created: true, run }
   }
@@ -72,12 +71,13 @@ export const memoryStore = (): Store["Service"] => {
     runs: {
       create: (given) => Effect.sync(() => create(given)),
       get: (id) => Effect.map(known(id), ({ run }) => run),
-      list: ({ flow, status, parent, before, limit = 50 }) =>
+      list: ({ flow, status, parent, correlation, session, before, limit = 50 }) =>
         Effect.sync(() =>
           all().toReversed()
             .filter((run) =>
               (flow === undefined || run.flow === flow) && (status === undefined || run.status === status) && (parent === undefined || run.parent === parent) &&
-              (before === undefined || run.updatedAt < before)
+              (before === undefined || run.updatedAt < before) && (correlation === undefined || run.correlation === correlation) &&
+              (session === undefined || run.session === session)
             )
             .slice(0, limit)
         ),
@@ -139,7 +139,7 @@ export const memoryStore = (): Store["Service"] => {
           const events = kept.get(id)?.events ?? []
           return events[seq - 1]?.seq === seq ? events[seq - 1] : events.find((event) => event.seq === seq)
         }),
-      since: ({ id }, seq) => Effect.sync(() => kept.get(id)?.events.filter((event) => event.seq > seq) ?? []),
+      since: ({ id }, seq, limit) => Effect.sync(() => kept.get(id)?.events.filter((event) => event.seq > seq).slice(0, limit) ?? []),
       head: ({ id }) => Effect.sync(() => kept.get(id)?.events.at(-1)?.seq ?? 0),
       remove: ({ id }, seqs) =>
         Effect.sync(() => {

@@ -29,6 +29,10 @@ export interface RunFilter {
   readonly status?: RunStatus | undefined
   /** Only children of this run. */
   readonly parent?: string | undefined
+  /** Only what belongs to this: a run with its children, forks and other tries. */
+  readonly correlation?: string | undefined
+  /** Only runs of this session. */
+  readonly session?: string | undefined
   /** Only those last changed before this time, in milliseconds since 1970. */
   readonly before?: number | undefined
   /** At most this many, default 50. */
@@ -112,8 +116,8 @@ export interface Events {
   readonly last: (run: RunRecord, parent: string, kind: EventKind) => Effect<RunEvent | undefined, StoreFailed>
   /** One event by its number. */
   readonly at: (run: RunRecord, seq: number) => Effect<RunEvent | undefined, StoreFailed>
-  /** All events after `seq`, oldest first. */
-  readonly since: (run: RunRecord, seq: number) => Effect<ReadonlyArray<RunEvent>, StoreFailed>
+  /** All events after `seq`, oldest first, or the first `limit` of them. */
+  readonly since: (run: RunRecord, seq: number, limit?: number) => Effect<ReadonlyArray<RunEvent>, StoreFailed>
   /** The number of the newest event, 0 if there is none. */
   readonly head: (run: RunRecord) => Effect<number, StoreFailed>
   /** Deletes events by number. */

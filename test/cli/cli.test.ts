@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { Effect } from "effect"
-import { seq } from "heddle"
+import { nest, seq } from "heddle"
 import { loadFlows } from "../../src/cli/load.ts"
 import { main } from "../../src/cli/main.ts"
 import { duration, short } from "../../src/cli/output.ts"
@@ -188,6 +188,26 @@ describe("runs, show, resume, cancel", () => {
     expect(JSON.parse((await on("show", "two", "--json")).out).error).toBeTruthy()
   })
 
+  it("lists what has happened in a run, follows it, and stops when asked", async () => {
+    const lines = (await on("events", "one")).out.trimEnd().split("\n")
+    expect(lines[0]).toMatch(/^ +1 {2}\d\d:\d\d:\d\d\.\d{3} {2}run\.started/)
+    expect(lines.at(-1)).toContain("run.completed")
+    const json = (await on("events", "one", "--json", "--after", "1", "--kind", "step.*", "--children")).out.trim().split("\n").map((line) => JSON.parse(line))
+    expect(json[0]).toMatchObject({ id: "one/2", run: "one", kind: "step.completed", correlation: "one", at: expect.stringMatching(/^20/) })
+    expect((await on("events", "two", "--follow", "--kind", "*.failed")).out).toMatch(/run\.failed/)
+    expect(await on("events", "one", "--kind", "odd")).toMatchObject({ code: 2, errors: expect.stringContaining("no event is called 'odd'") })
+    expect(await on("events", "nobody")).toMatchObject({ code: 4, errors: expect.stringContaining("there is no run 'nobody'") })
+    expect(await heddle("events", "one", "--store", "/nowhere.db")).toMatchObject({ code: 4, errors: expect.stringContaining("there is no store") })
+    const kid = seq("kid").step("k", () => 1)
+    const parent = seq("dad").step("c", nest(kid, () => undefined, { as: "run" }))
+    await Effect.runPromise(Effect.provide(Heddle.run(parent, undefined, { id: "dad" }), Heddle.layerSqlite(store)))
+    expect((await on("events", "dad", "--children", "--kind", "step.completed")).out).toMatch(/kid-\w+ k .*\n[^]* c /)
+    const following = on("events", "three", "--follow", "--children")
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    process.emit("SIGINT")
+    expect((await following).code).toBe(0)
+  })
+
   it("resumes by what is stored, or by what is given", async () => {
     expect((await on("resume", "ada")).out).toBe("Hello Ada\n")
     expect((await on("resume", "ada", "--flow", greet, "--json")).out).toContain("\"ok\":true")
@@ -312,7 +332,7 @@ describe("the command line itself", () => {
     const written: Array<string> = []
     const terminal = { isTTY: true, columns: 40, write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream
     const progress = new Progress(terminal)
-    const notice = (kind: any, path: string, data?: string) => progress.listen({ run: "r", flow: "f", kind, path, seq: 1, data })
+    const notice = (kind: any, path: string, data?: string) => progress.listen({ kind, path, data })
     progress.clear()
     notice("run.started", "")
     notice("step.started", "a-name-that-is-much-longer-than-the-terminal-is-wide")
@@ -337,7 +357,7 @@ describe("the command line itself", () => {
     if (tty === undefined) delete (process.stderr as { isTTY?: boolean }).isTTY
     else Object.defineProperty(process.stderr, "isTTY", tty)
     const wide = { isTTY: true, columns: 0, write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream
-    new Progress(wide).listen({ run: "r", flow: "f", kind: "step.started", path: "p", seq: undefined, data: undefined })
+    new Progress(wide).listen({ kind: "step.started", path: "p", data: undefined })
     expect(written.at(-1)).toContain("… p (0 done")
   })
 

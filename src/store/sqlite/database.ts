@@ -82,6 +82,12 @@ const migrations: ReadonlyArray<string> = [
    CREATE INDEX runs_by_status ON runs (status, nr);
    CREATE INDEX runs_due ON runs (due) WHERE due IS NOT NULL;
    CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;`,
+  // a run that is correlated with nothing but itself has none
+  `ALTER TABLE runs ADD COLUMN correlation TEXT;
+   ALTER TABLE runs ADD COLUMN session TEXT;
+   ALTER TABLE runs ADD COLUMN trace TEXT;
+   CREATE INDEX runs_by_correlation ON runs (correlation) WHERE correlation IS NOT NULL;
+   CREATE INDEX runs_by_session ON runs (session) WHERE session IS NOT NULL;`,
 ]
 export const schemaVersion = migrations.length
 

@@ -23,6 +23,9 @@ export const toRun = (row: Row): RunRecord => ({
   crashedAt: row["crashed_at"] as number,
   parent: (row["parent"] ?? undefined) as string | undefined,
   origin: (row["origin"] ?? undefined) as string | undefined,
+  correlation: (row["correlation"] ?? row["id"]) as string,
+  session: (row["session"] ?? undefined) as string | undefined,
+  trace: (row["trace"] ?? undefined) as string | undefined,
   createdAt: row["created_at"] as number,
   updatedAt: row["updated_at"] as number,
 })

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
 import { RunNotFound, RunTakenOver, type StoreFailed } from "../../model/error.ts"
-import { hasEnded, type NewRun, type RunRecord } from "../../model/run.ts"
+import { hasEnded, newRecord, type NewRun, type RunRecord } from "../../model/run.ts"
 import { pendingSignals, type Sending } from "../../model/signal.ts"
 import { Recent } from "../recent.ts"
 import { type Append, Store } from "../store.ts"
@@ -13,17 +13,20 @@ import { type Row, toEvent, toRun, toSignal } from "./rows.ts"
 import { Statement } from "./statement.ts"
 import { span, Writer } from "./writer.ts"
 
+const listing = (which: string): string =>
+  `SELECT * FROM runs WHERE ${which} AND (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR updated_at < ?3)
+   AND (?4 IS NULL OR session = ?4) ORDER BY nr DESC LIMIT ?5`
 const statements = (sql: (text: string) => Statement) => ({
   create: sql(
-    `INSERT INTO runs (id, flow, version, fingerprint, status, input, source, owner, fence, due, parent, origin, created_at, updated_at)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, ?12, ?12) ON CONFLICT (id) DO NOTHING`,
+    `INSERT INTO runs (id, flow, version, fingerprint, status, input, source, owner, fence, due, parent, origin, correlation, session, trace, created_at, updated_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15) ON CONFLICT (id) DO NOTHING`,
   ),
   get: sql("SELECT * FROM runs WHERE id = ?"),
-  list: sql(
-    `SELECT * FROM runs WHERE (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR parent = ?3)
-     AND (?4 IS NULL OR updated_at < ?4) ORDER BY nr DESC LIMIT ?5`,
-  ),
-  children: sql("SELECT * FROM runs WHERE parent = ?1 ORDER BY nr DESC LIMIT ?2"),
+  // one statement for each index: SQLite chooses it when it prepares
+  list: sql(listing("1")),
+  listOfParent: sql(listing("parent = ?6")),
+  listOfSession: sql(listing("session = ?6")),
+  listOfCorrelation: sql(listing("nr IN (SELECT nr FROM runs WHERE correlation = ?6 UNION SELECT nr FROM runs WHERE id = ?6)")),
   claim: sql(
     `UPDATE runs SET owner = ?1, fence = fence + 1, due = CASE WHEN ?3 IN ('running', 'compensating') THEN ?2 ELSE due END, status = ?3, waits = '[]',
      crashes = coalesce(?4, crashes), crashed_at = coalesce(?5, crashed_at), updated_at = ?6 WHERE id = ?7 AND fence = ?8 AND status = ?9 RETURNING *`,
@@ -49,7 +52,7 @@ const statements = (sql: (text: string) => Statement) => ({
   under: sql("SELECT * FROM events WHERE run = ? AND parent = ? ORDER BY id"),
   last: sql("SELECT * FROM events WHERE run = ? AND parent = ? AND kind = ? ORDER BY id DESC LIMIT 1"),
   at: sql("SELECT * FROM events WHERE id = ?"),
-  since: sql("SELECT * FROM events WHERE id > ? AND id < ? ORDER BY id"),
+  since: sql("SELECT * FROM events WHERE id > ? AND id < ? ORDER BY id LIMIT ?"),
   head: sql("SELECT max(id) AS id FROM events WHERE id >= ? AND id < ?"),
   sent: sql("SELECT count(*) AS n FROM signals WHERE run = ? AND id = ?"),
   pending: sql("SELECT count(*) AS n FROM signals WHERE run = ? AND taken IS NULL AND late = 0"),
@@ -108,17 +111,17 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       return look(numberOf(run.id))
     })
   const create = (given: NewRun) => {
-    const { id, flow, version, fingerprint, status, input, source, owner, due, parent, origin } = given
+    const { id, flow, version, fingerprint, status, input, source, owner, due, parent, origin, correlation, session, trace } = given
     // an insert that does nothing writes the newest number all the same, and waits for the disk
     const found = find(id)
     if (found !== undefined) return { created: false, run: found }
     const now = Date.now()
-    const values = [id, flow, version, fingerprint, status, input, source ?? null, owner, due ?? null, parent ?? null, origin ?? null, now]
-    const { changes, lastInsertRowid } = sql.create.run(...values)
+    const ties = [parent ?? null, origin ?? null, correlation === id ? null : correlation ?? null, session ?? null, trace ?? null]
+    const { changes, lastInsertRowid } = sql.create.run(id, flow, version, fingerprint, status, input, source ?? null, owner, due ?? null, ...ties, now)
     // it exists now, whoever created it
     if (changes === 0) return { created: false, run: find(id)! }
     numbers.set(id, Number(lastInsertRowid))
-    return { created: true, run: { ...given, fence: 1, waits: [], crashes: 0, crashedAt: 0, createdAt: now, updatedAt: now } }
+    return { created: true, run: newRecord(given, now) }
   }
 
   return {
@@ -128,11 +131,18 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       runs: {
         create: (given) => attempt("create", () => create(given)),
         get: (id) => known("get", id),
-        list: ({ flow, status, parent, before, limit = 50 }) =>
-          attempt("list", () =>
-            (parent === undefined ?
-              sql.list.all(flow ?? null, status ?? null, null, before ?? null, limit) :
-              sql.children.all(parent, limit)).map(recordOf)),
+        list: ({ flow, status, parent, correlation, session, before, limit = 50 }) =>
+          attempt("list", () => {
+            const common = [flow ?? null, status ?? null, before ?? null, session ?? null, limit]
+            const rows = parent !== undefined ?
+              sql.listOfParent.all(...common, parent) :
+              correlation !== undefined ?
+              sql.listOfCorrelation.all(...common, correlation) :
+              session === undefined ?
+              sql.list.all(...common) :
+              sql.listOfSession.all(...common, session)
+            return rows.map(recordOf)
+          }),
         claim: (seen, claim) =>
           Effect.flatMap(
             attempt("claim", () => {
@@ -197,7 +207,7 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
             const row = sql.at.get(nr * span + seq)
             return row === undefined ? undefined : toEvent(row)
           }),
-        since: (run, seq) => read(run, (event) => event.seq > seq, (nr) => sql.since.all(nr * span + seq, (nr + 1) * span).map(toEvent)),
+        since: (run, seq, limit = -1) => read(run, (event) => event.seq > seq, (nr) => sql.since.all(nr * span + seq, (nr + 1) * span, limit).map(toEvent)),
         head: (run) => read(run, () => true, (nr) => Number(sql.head.get(nr * span, (nr + 1) * span)?.["id"] ?? 0) % span),
         remove: ({ id }, seqs) => attempt("remove", () => together(() => seqs.forEach((seq) => sql.removeEvent.run(numberOf(id) * span + seq)))),
       },

@@ -55,6 +55,16 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     yield* same(yield* ids({ flow: "listed" }), ["list-c", "list-a"])
     yield* same(yield* ids({ flow: "listed", status: "failed" }), ["list-c"])
     yield* same((yield* ids({ limit: 1 })).length, 1)
+    yield* runs.create(newRun("tied-1", { correlation: "list-a", session: "s", parent: "list-a" }))
+    yield* runs.create(newRun("tied-2", { correlation: "list-a", session: "s", parent: "list-b", flow: "other" }))
+    yield* same(yield* ids({ correlation: "list-a" }), ["tied-2", "tied-1", "list-a"])
+    yield* same(yield* ids({ correlation: "list-a", flow: "other" }), ["tied-2"])
+    yield* same(yield* ids({ session: "s" }), ["tied-2", "tied-1"])
+    yield* same(yield* ids({ session: "s", parent: "list-a" }), ["tied-1"])
+    const { correlation, session, trace } = yield* runs.get("list-a")
+    yield* same([correlation, session, trace], ["list-a", undefined, undefined])
+    const own = yield* runs.create(newRun("tied-3", { correlation: "tied-3", trace: "00-1-2-01" }))
+    yield* same([own.run.correlation, (yield* runs.get("tied-3")).trace, yield* ids({ correlation: "tied-3" })], ["tied-3", "00-1-2-01", ["tied-3"]])
   }),
   "events come back in order, whole and by block": Effect.gen(function*() {
     const { runs, events } = yield* Store
@@ -71,6 +81,7 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     const seqs = (found: ReadonlyArray<{ readonly seq: number }>) => found.map(({ seq }) => seq)
     yield* same(seqs(yield* events.since(run, 0)), [1, 2, 3])
     yield* same(seqs(yield* events.since(run, 2)), [3])
+    yield* same(seqs(yield* events.since(run, 0, 2)), [1, 2])
     yield* same(seqs(yield* events.under(run, "loop")), [2, 3])
     yield* same(seqs(yield* events.under(run, "nothing")), [])
     yield* same((yield* events.last(run, "loop", "loop.iterated"))?.seq, 3)

@@ -1,0 +1,69 @@
+/** Ready-made listeners: what happens as metrics and as log lines. Spans need none: provide a tracer. */
+import * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
+import { writtenPath } from "../../../dsl/ir/path.ts"
+import { messageOf } from "../../model/error.ts"
+import type { Listener } from "../../services/listeners.ts"
+import type { Notice } from "../../services/notice.ts"
+import { errorOf } from "../../services/recorded.ts"
+import { Recent } from "../../store/recent.ts"
+
+/** Runs and steps under way whose beginning is remembered. */
+const underWay = 100_000
+/** Longest log line, in characters. */
+const longest = 8192
+
+const boundaries = Metric.exponentialBoundaries({ start: 1, factor: 2, count: 24 })
+
+/**
+ * Counts what happens in Effect's metrics, which its Prometheus and OTLP exporters read: `heddle_events_total` by flow and kind,
+ * `heddle_run_milliseconds` by flow and end, `heddle_step_milliseconds` by flow and step. Time a run spends suspended counts.
+ *
+ * @param context where the metrics are registered, if not in Effect's own registry
+ * @example
+ * heddle.listen(meter())
+ */
+export function meter(context: Context.Context<never> = Context.empty()): Listener {
+  const began = new Recent<string, number>(underWay)
+  // looking a metric up by its attributes costs more than counting
+  const metrics = new Map<string, Metric.Metric<number, unknown>>()
+  const known = (key: string, make: () => Metric.Metric<number, unknown>): Metric.Metric<number, unknown> => {
+    const metric = metrics.get(key) ?? make()
+    metrics.set(key, metric)
+    return metric
+  }
+  const timed = (name: string, key: string, at: number, attributes: Readonly<Record<string, string>>): void => {
+    const from = began.get(key)
+    began.delete(key)
+    if (from === undefined) return
+    known(JSON.stringify([name, attributes]), () => Metric.histogram(name, { boundaries, attributes })).updateUnsafe(Math.max(0, at - from), context)
+  }
+  return ({ run, flow, kind, path, at }) => {
+    known(`${kind} ${flow}`, () => Metric.counter("heddle_events_total", { incremental: true, attributes: { flow, kind } })).updateUnsafe(1, context)
+    const [noun, verb] = kind.split(".") as [string, string]
+    if (kind === "run.started" || kind === "step.started") began.set(`${run}/${path}`, at)
+    else if (noun === "run" && ends.has(verb)) timed("heddle_run_milliseconds", `${run}/`, at, { flow, end: verb })
+    else if (noun === "step" && ends.has(verb)) {
+      timed("heddle_step_milliseconds", `${run}/${path}`, at, { flow, step: writtenPath(path), end: verb })
+    }
+  }
+}
+const ends: ReadonlySet<string> = new Set(["completed", "failed", "cancelled", "compensated"])
+
+/** One event as a log line: where it is and what ties it to others; of what it says, only how it ended. Outputs are never written. */
+export interface EventLine extends Omit<Notice, "at" | "data"> {
+  /** ISO 8601. */
+  readonly at: string
+  readonly error?: string
+}
+/**
+ * Writes every event as one JSON object a line, by default to stderr; values never leave the journal.
+ *
+ * @example
+ * heddle.listen(jsonLines())
+ */
+export const jsonLines = (write: (line: string) => void = (line) => void process.stderr.write(`${line}\n`)): Listener => ({ at, data, ...notice }) => {
+  const error = notice.kind.endsWith(".failed") && data !== undefined ? { error: messageOf(errorOf({ data })).slice(0, longest / 2) } : {}
+  const line: EventLine = { at: new Date(at).toISOString(), ...notice, ...error }
+  write(JSON.stringify(line))
+}

@@ -1,0 +1,140 @@
+/** Events as they are told: to whoever follows a run, to whoever listens here, with what ties them to others. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { Effect, Fiber, Stream } from "effect"
+import { decide, hook, nest, type Notice, openHeddle, seq, serverSentEvent } from "heddle"
+import { expect, it } from "vitest"
+import { makeHeddle } from "../../src/engine/heddle.ts"
+import { memoryStore } from "../../src/store/memory.ts"
+import { openSqlite } from "../../src/store/sqlite/store.ts"
+import { file, go, no, out } from "../support.ts"
+
+const flow = seq("order").step("a", () => 1).wait("go").step("b", () => 2)
+const collect = <A>(stream: Stream.Stream<A, unknown>) => go(Stream.runCollect(stream))
+const told = (notices: ReadonlyArray<Notice>) => notices.map(({ seq: n, kind, path }) => `${n} ${kind} ${path}`.trim())
+const whole = ["1 run.started", "2 step.completed a", "3 wait.started go", "4 run.suspended", "5 run.resumed", "6 wait.completed go", "7 step.completed b"]
+
+it("a run is followed from any number on to its end, without gaps, by however many", async () => {
+  const heddle = makeHeddle(memoryStore())
+  const early = collect(Stream.orDie(Stream.unwrap(Effect.as(Effect.sleep(30), heddle.follow("r")))))
+  await out(heddle.run(flow, undefined, { id: "r", onSuspend: "return" }))
+  await sleep(60)
+  const later = collect(heddle.follow("r", { after: 4 }))
+  const some = collect(heddle.follow("r", { kinds: ["step.*", "*.started"] }))
+  await go(heddle.signal(flow, "r", "go", undefined))
+  await go(heddle.resume(flow, "r"))
+  expect(told(await early)).toEqual([...whole, "8 run.completed"])
+  expect(told(await later)).toEqual([...whole.slice(4), "8 run.completed"])
+  expect(told(await some)).toEqual(["1 run.started", "2 step.completed a", "3 wait.started go", "7 step.completed b"])
+  expect(told(await collect(heddle.follow("r", { after: 7, live: false })))).toEqual(["8 run.completed"])
+  expect((await out(Stream.runDrain(heddle.follow("nobody"))))._tag).toBe("RunNotFound")
+})
+
+it("what another process writes is seen, and a long past comes in parts", async () => {
+  const path = file()
+  const long = seq("long").loop("l", { times: 700 }, (b) => b.step("s", () => 1)).wait("go")
+  await go(Effect.scoped(Effect.gen(function*() {
+    const here = makeHeddle(yield* openSqlite(path))
+    // another file's name for the same file: nothing of this process is shared but the file
+    const store = yield* openSqlite(path)
+    const elsewhere = makeHeddle({ ...store, name: `${path}-elsewhere` })
+    yield* Effect.flip(elsewhere.run(long, undefined, { id: "r", onSuspend: "return" }) as Effect.Effect<unknown, unknown>)
+    const following = yield* Effect.forkChild(Stream.runCollect(here.follow("r")))
+    yield* Effect.sleep(50)
+    yield* elsewhere.signal(long, "r", "go", undefined)
+    yield* elsewhere.resume(long, "r")
+    const seen = yield* Fiber.join(following)
+    expect(seen.map(({ seq: n }) => n)).toEqual(Array.from({ length: seen.length }, (_, i) => i + 1))
+    expect([seen.length > 1400, seen.at(-1)!.kind]).toEqual([true, "run.completed"])
+  })))
+})
+
+it("children's events come with their parent's, each run's in order", async () => {
+  const heddle = makeHeddle(memoryStore())
+  const leaf = seq("leaf").step("l", () => 1)
+  const child = seq("kid").step("k", nest(leaf, () => undefined, { as: "run" }))
+  const parent = seq("dad").each("all", () => [1, 2], (b) => b.step("c", nest(child, () => undefined, { as: "run" })))
+  await go(heddle.run(parent, undefined, { id: "p", correlation: "request-7" }))
+  const events = await collect(heddle.follow("p", { children: true }))
+  const runs = Map.groupBy(events, ({ run }) => run)
+  expect([...runs.keys()].map((id) => id.split("-")[0]!)).toEqual(expect.arrayContaining(["p", "kid", "leaf"]))
+  expect(runs.size).toBe(5)
+  for (const own of runs.values()) expect(own.map(({ seq: n }) => n)).toEqual(Array.from(own, (_, i) => i + 1))
+  expect(new Set(events.map(({ correlation }) => correlation))).toEqual(new Set(["request-7"]))
+  const started = events.filter(({ kind, flow: name }) => kind === "run.started" && name === "kid")
+  expect(started.map(({ parent: by, cause }) => [by, cause])).toEqual([["p", "p"], ["p", "p"]])
+  expect((await go(heddle.list({ correlation: "request-7" }))).length).toBe(5)
+  expect(await out(heddle.run(parent, undefined, { correlation: "not one" }))).toMatchObject({ _tag: "InputInvalid", issues: [{ path: "correlation" }] })
+})
+
+it("forks, other tries and runs started by hooks belong to the same", async () => {
+  const heddle = makeHeddle(memoryStore())
+  const audit = seq("audit").step("x", () => 1)
+  const audited = seq("f", { hooks: [hook("run.after", () => decide.fork(audit, undefined))] }).step("a", () => 1).step("b", () => 1)
+  await go(heddle.run(audited, undefined, { id: "r" }))
+  await go(heddle.fork(audited, "r", "b", { as: "forked" }))
+  await go(heddle.rerun(audited, "r", { id: "again" }))
+  const runs = await go(heddle.list({ correlation: "r" }))
+  expect(runs.map(({ flow: name, origin }) => `${name} ${origin ?? ""}`.trim()).toSorted()).toEqual(["audit again", "audit r", "f", "f r", "f r"])
+})
+
+it("what led to an event: the signal, what was undone", async () => {
+  const heddle = makeHeddle(memoryStore())
+  const saga = seq("s").step("a", () => 1, { compensate: () => undefined }).wait("go").step("b", no)
+  await out(heddle.run(saga, undefined, { id: "r", onSuspend: "return" }))
+  await go(heddle.signal(saga, "r", "go", undefined, { id: "mail-1" }))
+  await out(heddle.resume(saga, "r"))
+  const causes = (await collect(heddle.follow("r"))).filter(({ cause }) => cause !== undefined).map(({ kind, cause }) => `${kind} ${cause}`)
+  expect(causes).toEqual(["wait.completed signal:mail-1", "compensation.completed r/2"])
+})
+
+it("a slow reader misses the oldest, is told how many, and no run waits for it", async () => {
+  const heddle = makeHeddle(memoryStore())
+  const many = seq("m").loop("l", { times: 100 }, (b) => b.step("s", () => 1))
+  const seen: Array<string> = []
+  const reading = Effect.runFork(Stream.runForEach(
+    heddle.subscribe({ flow: "m", kinds: ["loop.iterated", "run.completed"], buffer: 10 }),
+    ({ kind, missed }) => Effect.andThen(Effect.sleep(seen.length === 0 ? 50 : 0), Effect.sync(() => seen.push(`${kind} ${missed}`))),
+  ))
+  const other = Effect.runFork(Stream.runCollect(Stream.take(heddle.subscribe({ run: "r", correlation: "r", kinds: ["step.started"] }), 1)))
+  const none = Effect.runFork(Stream.runCollect(heddle.subscribe({ session: "nobody's" })))
+  await sleep(10)
+  await go(heddle.run(many, undefined, { id: "r" }))
+  await go(heddle.run(flow.step("c", () => 1), undefined, { id: "x", onSuspend: "return" }).pipe(Effect.ignore))
+  await sleep(150)
+  reading.interruptUnsafe()
+  none.interruptUnsafe()
+  const missed = seen.reduce((sum, line) => sum + Number(line.split(" ")[1]), 0)
+  const kept = (await go(heddle.events("r"))).filter(({ kind }) => kind === "loop.iterated" || kind === "run.completed")
+  expect([seen.length + missed, kept.length > 90]).toEqual([kept.length, true])
+  expect([seen.length < 20, seen.at(-1)]).toEqual([true, "run.completed 0"])
+  expect((await go(Fiber.join(other)))[0]).toMatchObject({ id: undefined, seq: undefined, kind: "step.started", run: "r" })
+})
+
+it("a client gives them as async iterables; a notice becomes a server-sent event", async () => {
+  await using client = (await openHeddle())._unsafeUnwrap()
+  const live = (async () => {
+    for await (const notice of client.subscribe({ kinds: ["*.completed"] })) return notice
+    throw new Error("it never ends by itself")
+  })()
+  await sleep(10)
+  await client.run(seq("f").step("a", () => "x\n\ny"), undefined, { id: "r" })
+  expect(await live).toMatchObject({ kind: "step.completed", missed: 0 })
+  const seen: Array<Notice> = []
+  for await (const notice of client.follow("r")) seen.push(notice)
+  expect(told(seen)).toEqual(["1 run.started", "2 step.completed a", "3 run.completed"])
+  const lines = serverSentEvent(seen[1]!).split("\n")
+  expect([lines[0], lines[1], lines.length]).toEqual(["id: r/2", "event: step.completed", 5])
+  expect(serverSentEvent({ ...seen[1]!, id: undefined })).toMatch(/^event: /)
+})
+
+it("a run that a worker begins has begun: its first event says so, and hooks are asked", async () => {
+  let asked = 0
+  const heddle = makeHeddle(memoryStore(), { hooks: [hook("run.before", () => void asked++)] })
+  const plain = seq("w").step("a", () => 1)
+  await go(heddle.start(plain, undefined, { id: "r", correlation: "c" }))
+  await go(heddle.pause("r"))
+  await go(heddle.resume(plain, "r"))
+  await go(heddle.resume(plain, "r"))
+  expect(told(await collect(heddle.follow("r")))).toEqual(["1 run.paused", "2 run.started", "3 step.completed a", "4 run.completed"])
+  expect(asked).toBe(1)
+})

@@ -1,0 +1,106 @@
+/** Spans, as a tracer is given them: over nodes, children, suspensions and processes. */
+import { createServer } from "node:http"
+import { Effect, Layer, Tracer } from "effect"
+import { Otlp } from "effect/observability"
+import { FetchHttpClient } from "effect/http"
+import { nest, run, seq } from "heddle"
+import { expect, it } from "vitest"
+import { makeHeddle } from "../../src/engine/heddle.ts"
+import { memoryStore } from "../../src/store/memory.ts"
+import { no, out } from "../support.ts"
+
+const recorder = () => {
+  const spans: Array<Tracer.NativeSpan> = []
+  const tracer = Tracer.make({
+    span: (options) => {
+      const span = new Tracer.NativeSpan(options)
+      spans.push(span)
+      return span
+    },
+  })
+  const named = (name: string) => spans.filter((span) => span.name === name)
+  const parentOf = (name: string) => {
+    const parent = named(name)[0]!.parent
+    return parent._tag === "Some" && parent.value._tag === "Span" ? parent.value.name : undefined
+  }
+  return { tracer, spans, named, parentOf }
+}
+const go = <A>(effect: Effect.Effect<A, any, any>, tracer: Tracer.Tracer) => out(Effect.provideService(effect, Tracer.Tracer, tracer))
+
+it("a run, its nodes and its children are spans in each other; what fails says so", async () => {
+  const { tracer, named, parentOf, spans } = recorder()
+  const child = seq("kid").step("k", () => 1)
+  const flow = seq("f").step("a", () => 1).when(() => false).step("skipped", () => 1)
+    .parallel("p", { x: (b) => b.step("inner", () => Effect.withSpan(Effect.succeed(1), "mine")) })
+    .step("c", nest(child, () => undefined, { as: "run" })).step("bad", no)
+  await go(makeHeddle(memoryStore()).run(flow, undefined, { id: "r" }), tracer)
+  expect(spans.map(({ name }) => name)).toEqual(["run f", "step a", "parallel p", "step inner", "mine", "step c", "run kid", "step k", "step bad"])
+  expect(["step a", "step inner", "mine", "run kid", "step k"].map(parentOf)).toEqual(["run f", "parallel p", "step inner", "step c", "run kid"])
+  expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1)
+  const status = (name: string) => {
+    const { status: ended } = named(name)[0]!
+    return ended._tag === "Ended" ? ended.exit._tag : ended._tag
+  }
+  expect(["step a", "step bad", "run f"].map(status)).toEqual(["Success", "Failure", "Failure"])
+  expect(Object.fromEntries(named("step inner")[0]!.attributes)).toMatchObject({ "heddle.path": "p/x/inner" })
+  expect(Object.fromEntries(named("run f")[0]!.attributes)).toMatchObject({ "heddle.run": "r", "heddle.flow": "f", "heddle.correlation": "r" })
+})
+
+it("a run goes on in the trace in which it began, wherever; inside another one it is linked to it", async () => {
+  const store = memoryStore()
+  const [first, second, third] = [recorder(), recorder(), recorder()]
+  const flow = seq("f").wait("go").wait("on").step("a", () => 1)
+  await go(Effect.withSpan(makeHeddle(store).start(flow, undefined, { id: "r" }), "request"), first.tracer)
+  const [request] = first.spans
+  await go(makeHeddle(store).resume(flow, "r", { onSuspend: "return" }), first.tracer)
+  const began = first.named("run f")[0]!
+  expect([began.traceId, began.parent]).toMatchObject([request!.traceId, { value: { spanId: request!.spanId } }])
+  await go(makeHeddle(store).signal(flow, "r", "go", undefined), second.tracer)
+  await go(makeHeddle(store).resume(flow, "r", { onSuspend: "return" }), second.tracer)
+  expect(second.named("run f")[0]).toMatchObject({ traceId: request!.traceId, parent: { value: { spanId: began.spanId } } })
+  await go(makeHeddle(store).signal(flow, "r", "on", undefined), third.tracer)
+  await go(Effect.withSpan(makeHeddle(store).resume(flow, "r"), "other"), third.tracer)
+  expect(third.named("run f")[0]!.links.map(({ span }) => span.spanId)).toEqual([began.spanId])
+  expect(third.parentOf("run f")).toBe("other")
+})
+
+it("an input that its schema changes, or that cannot be recorded, is traced no less; without a tracer nothing is", async () => {
+  for (const value of [() => "changed", () => () => 1]) {
+    const { tracer, spans } = recorder()
+    const input = { "~standard": { version: 1 as const, vendor: "test", validate: () => ({ value: value() }) } }
+    const heddle = makeHeddle(memoryStore())
+    const flow = seq("f", { input }).wait("go").returns(() => 1)
+    await go(heddle.run(flow, "x", { id: "r", onSuspend: "return" }), tracer)
+    await go(heddle.signal(flow, "r", "go", undefined), tracer)
+    await go(heddle.resume(flow, "r"), tracer)
+    expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1)
+  }
+  const { tracer, spans } = recorder()
+  const store = memoryStore()
+  const flow = seq("f").step("a", () => 1)
+  await go(Effect.withSpan(makeHeddle(store).start(flow, undefined, { id: "r" }), "unsampled", { sampled: false }), tracer)
+  await go(makeHeddle(store).resume(flow, "r"), tracer)
+  expect(spans.map(({ sampled }) => sampled)).toEqual([false, false, false])
+  const plain = makeHeddle(memoryStore())
+  await out(plain.run(seq("f").step("a", () => 1), undefined, { id: "r" }))
+  expect((await out(plain.events("r")))[0].data).toBe("{}")
+})
+
+it("they arrive at an OpenTelemetry collector, through the promise door too", async () => {
+  const names: Array<string> = []
+  const server = createServer((request, response) => {
+    let body = ""
+    request.on("data", (chunk) => (body += String(chunk))).on("end", () => {
+      if (request.url === "/v1/traces") {
+        for (const { scopeSpans } of JSON.parse(body).resourceSpans) for (const { spans } of scopeSpans) names.push(...spans.map(({ name }: any) => name))
+      }
+      response.end("{}")
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { port } = server.address() as { readonly port: number }
+  const layer = Otlp.layerJson({ baseUrl: `http://127.0.0.1:${port}`, resource: { serviceName: "test" } }).pipe(Layer.provide(FetchHttpClient.layer))
+  await run(seq("sent").step("a", () => 1), undefined, { layer })
+  server.close()
+  expect(names).toEqual(expect.arrayContaining(["run sent", "step a"]))
+})
