@@ -1,10 +1,13 @@
 /** The recorder behind `Chain`: every verb appends one frozen node to a copy. It knows nothing of types. */
 import type { StandardSchemaV1 } from "@standard-schema/spec"
 import type { Hook } from "../ir/hook.ts"
+import type { RunBudget } from "../ir/limit.ts"
 import type { Ask, Block, Call, FlowIR, MergePolicy, Node, StepNode, WaitFor, Work } from "../ir/node.ts"
 import { type Compensating, compensation, retryPolicy } from "./compensation.ts"
 import { workOf } from "./definition.ts"
+import type { LimitExceeded } from "./failure.ts"
 import type { Chain } from "./flow.ts"
+import { inOrder } from "./limit.ts"
 import { strayIn } from "./stray.ts"
 import { type ChainGuard, type Migrated, type Migrations, migrationsOf, type VersionIn } from "./lock.ts"
 import type { Declared, Start } from "./scope.ts"
@@ -22,6 +25,8 @@ export interface FlowOptions<Name = string> {
   readonly input?: StandardSchemaV1
   /** What a run gives back; any Standard Schema. */
   readonly output?: StandardSchemaV1
+  /** What one run may spend in all, its children included; beyond it it fails with `LimitExceeded`. Nested, it bounds the step that it is. */
+  readonly budget?: RunBudget
   /** One sentence for diagrams and docs. */
   readonly description?: string
   /** Asked at every node of the flow, and where its runs begin and end. */
@@ -29,6 +34,7 @@ export interface FlowOptions<Name = string> {
 }
 type InputSchema<O> = O extends { readonly input: infer S extends StandardSchemaV1 } ? S : StandardSchemaV1<void>
 type OutputIn<O> = O extends { readonly output: infer S extends StandardSchemaV1 } ? StandardSchemaV1.InferInput<S> : unknown
+type BudgetFailure<O> = O extends { readonly budget: unknown } ? LimitExceeded : never
 type DeclaredBy<O> = Declared<OutputIn<O>, VersionIn<O>, Migrated<O>>
 
 /**
@@ -42,7 +48,12 @@ type DeclaredBy<O> = Declared<OutputIn<O>, VersionIn<O>, Migrated<O>>
 export function seq<const Name extends string, const Options extends FlowOptions<Name>>(
   name: ChainGuard<Name, Options>,
   options: Options,
-): Chain<StandardSchemaV1.InferInput<InputSchema<Options>>, Start<Name, StandardSchemaV1.InferOutput<InputSchema<Options>>, DeclaredBy<Options>>, never, never>
+): Chain<
+  StandardSchemaV1.InferInput<InputSchema<Options>>,
+  Start<Name, StandardSchemaV1.InferOutput<InputSchema<Options>>, DeclaredBy<Options>>,
+  BudgetFailure<Options>,
+  never
+>
 /** Without schemas: `seq("name")` takes no input, `seq<Input>("name")` takes what the type says, unchecked. */
 export function seq<Input = void, const Name extends string = string>(name?: Name): Chain<Input, Start<Name, Input, Declared<unknown, 1, never>>, never, never>
 export function seq(given?: unknown, options: FlowOptions = {}): unknown {
@@ -56,6 +67,7 @@ export function seq(given?: unknown, options: FlowOptions = {}): unknown {
       output: options.output,
       migrations: migrationsOf(options.migrations),
       hooks: options.hooks ?? none,
+      budget: options.budget,
       stray: strayIn("flow", options),
     },
     nodes: [],
@@ -137,6 +149,7 @@ class Recorder {
       turns,
       atMax: options["atMax"] ?? "end",
       collect: options["collect"] ?? "last",
+      budget: options["budget"],
       body: this.#block(body as Write),
     }, options)
   }
@@ -193,6 +206,7 @@ class Recorder {
       rollback: options["rollback"] ?? true,
       timeout: options["timeout"],
       compensated: options["compensated"] ?? false,
+      budget: options["budget"],
     }, options)
   }
 
@@ -221,6 +235,7 @@ class Recorder {
       timeout: options["timeout"],
       codec: options["codec"],
       delivery: options["delivery"] ?? "atLeastOnce",
+      limits: inOrder(options["limits"]),
       // a definition says it itself
       ...(work.from === "definition" ? { effects: work.effects, compensate: work.compensate } : compensation(options as Compensating)),
     }

@@ -48,6 +48,19 @@ export interface StepUncertain extends Error {
   readonly path: string
 }
 
+/** More was spent than a budget allows. */
+export interface LimitExceeded extends Error {
+  readonly _tag: "LimitExceeded"
+  /** Where it was spent. */
+  readonly path: string
+  /** What is bounded. */
+  readonly limit: "steps" | "iterations" | "time" | "tokens" | "cost" | "bytes"
+  /** Whose budget it is. */
+  readonly of: string
+  readonly used: number
+  readonly allowed: number
+}
+
 /** Literal tags of the errors in `Failure`. */
 export type TagOf<Failure> = Failure extends { readonly _tag: infer Tag extends string } ? Tag : never
 /** The errors in `Failure` that carry `Tag`. */

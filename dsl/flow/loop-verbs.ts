@@ -1,5 +1,6 @@
 /** `.loop`, `.break` and `.continue`: repeating a block. */
-import type { LoopExhausted } from "./failure.ts"
+import type { Budget } from "../ir/limit.ts"
+import type { LimitExceeded, LoopExhausted } from "./failure.ts"
 import type { AnyFlow, Chain, FailureOf, NeedsIn, OutputOf, UpdatesOf } from "./flow.ts"
 import type { NodeHook } from "./hook.ts"
 import type { FreshName } from "./names.ts"
@@ -14,6 +15,8 @@ interface Passes {
   readonly collect?: Collect
   /** What to do when `max` is reached: end the loop (default), or fail with `LoopExhausted`. */
   readonly atMax?: "end" | "fail"
+  /** What all passes together may spend; beyond it the loop fails with `LimitExceeded`. */
+  readonly budget?: Budget
   /** One sentence for diagrams and docs. */
   readonly description?: string
   /** Asked at this node only. */
@@ -38,7 +41,10 @@ type MaybeNone<O, B extends AnyFlow> = O extends { readonly until: unknown } | {
 type LoopOutput<O, B extends AnyFlow> = O extends { readonly collect: infer C extends Collect } ?
   C extends "last" ? OutputOf<B> | MaybeNone<O, B> : C extends "none" ? undefined : ReadonlyArray<OutputOf<B>> :
   OutputOf<B> | MaybeNone<O, B>
-type LoopFailure<O, B extends AnyFlow> = FailureOf<B> | (O extends { readonly atMax: "fail" } ? LoopExhausted : never)
+type LoopFailure<O, B extends AnyFlow> =
+  | FailureOf<B>
+  | (O extends { readonly atMax: "fail" } ? LoopExhausted : never)
+  | (O extends { readonly budget: unknown } ? LimitExceeded : never)
 
 export interface LoopVerbs {
   /**

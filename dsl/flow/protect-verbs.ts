@@ -1,6 +1,7 @@
 /** `.protect`: a boundary that typed errors do not cross. */
 import type { Input as Duration } from "effect/Duration"
-import type { ProtectTimedOut, TagOf, Untagged, WithTag } from "./failure.ts"
+import type { Budget } from "../ir/limit.ts"
+import type { LimitExceeded, ProtectTimedOut, TagOf, Untagged, WithTag } from "./failure.ts"
 import type { AnyFlow, Chain, FailureOf, MarksOf, NeedsIn, OutputOf, UpdatesOf } from "./flow.ts"
 import type { NodeHook } from "./hook.ts"
 import type { FreshName } from "./names.ts"
@@ -26,6 +27,8 @@ interface Boundary<S extends AnyScope, Failure> {
   readonly rollback?: boolean
   /** Longest time for the whole block, counted also while no process runs; then it fails with `ProtectTimedOut`. */
   readonly timeout?: Duration
+  /** What is inside may spend this much; beyond it the block fails with `LimitExceeded`. */
+  readonly budget?: Budget
   /** Compiles only when every step inside that declares `effects` says how they are undone. */
   readonly compensated?: true
   /** One sentence for diagrams and docs. */
@@ -39,7 +42,10 @@ export type ProtectOptions<S extends AnyScope, Failure> =
   | Boundary<S, Failure> & { readonly catchAll: Handlers<S, Failure> }
 
 /** What can go wrong inside: the block's errors, and the boundary's own. */
-type Inside<B extends AnyFlow, O> = FailureOf<B> | (O extends { readonly timeout: unknown } ? ProtectTimedOut : never)
+type Inside<B extends AnyFlow, O> =
+  | FailureOf<B>
+  | (O extends { readonly timeout: unknown } ? ProtectTimedOut : never)
+  | (O extends { readonly budget: unknown } ? LimitExceeded : never)
 type Caught<O> = O extends { readonly catch: infer C } ? C : O extends { readonly catchAll: infer C } ? C : {}
 type Tags<O> = keyof Caught<O>
 
@@ -85,7 +91,7 @@ export interface ProtectVerbs {
    * @example
    * seq("safe").protect("page", (b) => b.step("load", () => err({ _tag: "Offline" as const })), { catch: { Offline: () => "cached" } })
    */
-  protect<Input, S extends AnyScope, Failure, Needs, B extends AnyFlow, const O extends ProtectOptions<S, FailureOf<B> | ProtectTimedOut>>(
+  protect<Input, S extends AnyScope, Failure, Needs, B extends AnyFlow, const O extends ProtectOptions<S, FailureOf<B> | ProtectTimedOut | LimitExceeded>>(
     this: Chain<Input, S, Failure, Needs>,
     block: Block<Input, S, B>,
     options: O & CatchGuard<"protect", Inside<B, O>, O> & CompensatedGuard<"protect", MarksOf<B>, O>,
@@ -97,7 +103,7 @@ export interface ProtectVerbs {
     Needs,
     const Name extends string,
     B extends AnyFlow,
-    const O extends ProtectOptions<S, FailureOf<B> | ProtectTimedOut>,
+    const O extends ProtectOptions<S, FailureOf<B> | ProtectTimedOut | LimitExceeded>,
   >(
     this: Chain<Input, S, Failure, Needs>,
     name: FreshName<Name, S["names"]>,

@@ -1,5 +1,6 @@
 /** `.step` and `.update`: units of work. */
 import type { Input as Duration } from "effect/Duration"
+import type { Limit } from "../ir/limit.ts"
 import type { StepContext } from "../ir/node.ts"
 import type { StepTimedOut, StepUncertain } from "./failure.ts"
 import type { AnyDefinition, Chain, FailureOf, InputOf, NeedsIn, OutputOf } from "./flow.ts"
@@ -77,6 +78,8 @@ export interface StepOptions<Name extends string, S extends AnyScope, Result, Ti
   readonly compensate?: Compensate<NoInfer<ValueOf<Result>>, ScopeOf<S>, Undone>
   /** `atMostOnce`: its beginning is durable before it runs; if that is all that is known after a crash, it fails with `StepUncertain`. */
   readonly delivery?: Delivery
+  /** How many at once and how fast, over all runs of this process: `permits`, `rate`. */
+  readonly limits?: ReadonlyArray<Limit<ScopeOf<S>>>
   /** One sentence for diagrams and docs. */
   readonly description?: string
   /** Asked at this node only. */

@@ -3,14 +3,14 @@ import type { NodeKind } from "../ir/node.ts"
 
 const common = ["description", "hooks"]
 const options: Readonly<Record<NodeKind | "flow", ReadonlyArray<string>>> = {
-  flow: [...common, "version", "input", "output", "migrations"],
-  step: [...common, "retry", "timeout", "codec", "effects", "compensate", "delivery"],
+  flow: [...common, "version", "input", "output", "migrations", "budget"],
+  step: [...common, "retry", "timeout", "codec", "effects", "compensate", "delivery", "limits"],
   when: [],
-  loop: [...common, "while", "until", "times", "over", "max", "atMax", "collect"],
+  loop: [...common, "while", "until", "times", "over", "max", "atMax", "collect", "budget"],
   jump: [],
   each: [...common, "concurrency", "failure", "ordered"],
   parallel: [...common, "concurrency", "failure", "optional"],
-  protect: [...common, "catch", "catchAll", "fallback", "rollback", "timeout", "compensated"],
+  protect: [...common, "catch", "catchAll", "fallback", "rollback", "timeout", "compensated", "budget"],
   wait: [...common, "signal", "schema", "timeout", "atTimeout", "for", "until"],
 }
 

@@ -1,5 +1,6 @@
 /** What the compiler cannot see, or a caller without types got wrong. */
 import { fromInput, type Input as Duration } from "effect/Duration"
+import type { Limit, RunBudget } from "./limit.ts"
 import type { Block, EachNode, FlowIR, Node, ParallelNode } from "./node.ts"
 import { nameProblem } from "./path.ts"
 import { childPrefix, inner, updatedNames, visit, walkBlock } from "./walk.ts"
@@ -32,11 +33,32 @@ function* flowProblems(flow: FlowIR): Generator<Problem> {
   const bad = nameProblem(flow.name)
   if (bad !== undefined) yield error("", "name", `the flow's name: ${bad}`)
   if (!Number.isSafeInteger(flow.version) || flow.version < 1) yield error("", "version", `version ${flow.version} is not a whole number from 1`)
+  yield* budgetProblems("", flow.budget)
   for (const name of flow.stray) yield error("", "option", `'${name}' is no option of a flow: is it misspelt?`)
   if (flow.body.nodes.length > 50) {
     yield warning("", "long-chain", `${flow.body.nodes.length} nodes in one chain: editors slow down beyond about 50, move parts into flows of their own`)
   }
 }
+
+/** Callers without types may give anything. */
+function* budgetProblems(path: string, budget: RunBudget | undefined): Generator<Problem> {
+  for (const [item, allowed] of Object.entries(budget ?? {})) {
+    if (!budgetItems.has(item)) yield error(path, "budget", `'${item}' is nothing a budget bounds: ${[...budgetItems].join(", ")}`)
+    else if (item === "time" ? fromInput(allowed as Duration)._tag === "None" : !(typeof allowed === "number" && allowed >= 0)) {
+      yield error(path, "budget", `the budget of ${item} is ${String(allowed)}: give ${item === "time" ? "a duration" : "a number from 0"}`)
+    }
+  }
+}
+function* limitProblems(path: string, limit: Limit): Generator<Problem> {
+  const numbers = limit.kind === "permits" ? { count: limit.permits, perKey: limit.perKey } : { limit: limit.limit, burst: limit.burst }
+  for (const [what, number] of Object.entries(numbers)) {
+    if (!positive(number)) yield error(path, "limits", `limit '${limit.name}': ${what} is ${String(number)}: use a whole number from 1`)
+  }
+  if (limit.kind === "rate") {
+    for (const problem of timeProblems(path, "limits", limit.per)) yield { ...problem, message: `limit '${limit.name}': ${problem.message}` }
+  }
+}
+const budgetItems: ReadonlySet<string> = new Set(["steps", "iterations", "time", "tokens", "cost", "bytes"])
 
 const maxDepth = 32
 
@@ -81,7 +103,7 @@ const positive = (value: unknown): boolean => typeof value === "number" && Numbe
 
 function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Generator<Problem> {
   yield* visit<Iterable<Problem>>(node, {
-    *step({ work, updates, retry, timeout, delivery, compensate }) {
+    *step({ work, updates, retry, timeout, delivery, compensate, limits }) {
       if (updates !== undefined && !bound.has(updates)) yield error(path, "update-unknown", `update '${updates}': nothing in scope has this name`)
       if (retry !== undefined && !positive(retry.times)) yield error(path, "retry", `retry.times is ${retry.times}: use a whole number from 1`)
       if (retry !== undefined && delivery === "atMostOnce") {
@@ -90,12 +112,18 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
       if (work.from === "transaction" && (retry !== undefined || timeout !== undefined || compensate !== undefined || delivery === "atMostOnce")) {
         yield error(path, "transaction", "a transaction happens exactly once and cannot wait: leave out retry, timeout, delivery and compensate")
       }
+      if (work.from === "flow" && limits.length > 0) {
+        yield error(path, "limits", "a flow holds no permits, its steps do: give them the limits, or nested runs could wait for each other for ever")
+      }
+      for (const limit of limits) yield* limitProblems(path, limit)
+      if (work.from === "flow") yield* budgetProblems(path, work.flow.budget)
       yield* timeProblems(path, "timeout", timeout)
     },
     *when({ cases }) {
       if (Object.keys(cases).length === 0) yield error(path, "no-cases", "there is no case to choose")
     },
-    *loop({ turns, collect }) {
+    *loop({ turns, collect, budget }) {
+      yield* budgetProblems(path, budget)
       if ("max" in turns && turns.max !== undefined && !positive(turns.max)) yield error(path, "max", `max is ${turns.max}: use a whole number from 1`)
       if (turns.by === "times" && typeof turns.times === "number" && !positive(turns.times)) {
         yield error(path, "times", `times is ${turns.times}: use a whole number from 1`)
@@ -118,7 +146,8 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
       for (const fork of Object.values(forks)) for (const name of updatedNames(fork)) times.set(name, (times.get(name) ?? 0) + 1)
       if (failure !== "first") yield* mergeProblems(path, new Set([...times].filter(([, n]) => n > 1).map(([name]) => name)), merge)
     },
-    *protect({ timeout, body, compensated }) {
+    *protect({ timeout, body, compensated, budget }) {
+      yield* budgetProblems(path, budget)
       yield* timeProblems(path, "timeout", timeout)
       if (!compensated) return
       for (const { path: inside, node: step } of walkBlock(body, `${path}/`)) {

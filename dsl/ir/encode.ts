@@ -61,7 +61,7 @@ export const sourceText = (fn: (...args: never) => unknown): string => {
 type Parts = Pick<EncodedNode, "shape" | "text" | "blocks">
 function encodeNode(node: Node): EncodedNode {
   const parts = visit<Parts>(node, {
-    step: ({ work, updates, retry, timeout, delivery, effects, compensate }) => ({
+    step: ({ work, updates, retry, timeout, delivery, limits, effects, compensate }) => ({
       shape: {
         from: work.from,
         ...(updates === undefined ? {} : { updates }),
@@ -69,6 +69,7 @@ function encodeNode(node: Node): EncodedNode {
         retry: retry?.times ?? 0,
         timeout: timeout === undefined ? "none" : time(timeout),
         ...(delivery === "atMostOnce" ? { delivery } : {}),
+        ...(limits.length === 0 ? {} : { limits: limits.map(({ name }) => name) }),
         ...(effects === undefined ? {} : { effects }),
         ...(compensate === undefined ? {} : { compensate: compensate === "irreversible" ? compensate : compensate.onFailure }),
       },
@@ -79,11 +80,12 @@ function encodeNode(node: Node): EncodedNode {
       blocks: work.from === "flow" && work.as === "inline" ? [block(work.flow.name, work.flow.body)] : [],
     }),
     when: ({ form, on, cases }) => ({ shape: { form }, text: { on: sourceText(on) }, blocks: blocks(cases) }),
-    loop: ({ turns, collect, body, atMax }) => ({
+    loop: ({ turns, collect, body, atMax, budget }) => ({
       shape: {
         by: turns.by,
         collect: JSON.stringify(collect),
         ...("max" in turns && turns.max !== undefined ? { max: turns.max, atMax } : {}),
+        ...(budget === undefined ? {} : { budget }),
         ...(turns.by === "times" && typeof turns.times === "number" ? { times: turns.times } : {}),
       },
       text: turns.by === "times" ? {} : { test: sourceText(turns.by === "over" ? turns.items : turns.test) },
@@ -100,13 +102,14 @@ function encodeNode(node: Node): EncodedNode {
       text: {},
       blocks: blocks(forks),
     }),
-    protect: ({ body, handlers, fallback, rollback, timeout, compensated }) => ({
+    protect: ({ body, handlers, fallback, rollback, timeout, compensated, budget }) => ({
       shape: {
         catches: Object.keys(handlers),
         ...(fallback === undefined ? {} : { fallback: true }),
         ...(rollback ? {} : { rollback }),
         ...(timeout === undefined ? {} : { timeout: time(timeout) }),
         ...(compensated ? { compensated } : {}),
+        ...(budget === undefined ? {} : { budget }),
       },
       text: {},
       blocks: [block("body", body)],

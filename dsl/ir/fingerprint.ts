@@ -41,6 +41,8 @@ const tuning = new Set([
   "for",
   "until",
   "hooks",
+  "limits",
+  "budget",
 ])
 /** What of a block decides where its records lie, as plain data that can be compared. */
 export const structure = (body: EncodedBlock): unknown =>

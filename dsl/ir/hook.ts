@@ -1,5 +1,6 @@
 /** Hooks as data: where they stand, and what they may decide there. */
 import type { Input as Duration } from "effect/Duration"
+import type { BudgetItem } from "./limit.ts"
 import type { FlowIR, Values } from "./node.ts"
 
 /** Goes on with other values: names of the scope at `step.before`, the input at `run.before`. */
@@ -57,6 +58,14 @@ interface Told {
   /** What can be read there. */
   readonly scope: Values
 }
+interface Spent {
+  /** What is bounded: `steps`, `tokens`, … */
+  readonly limit: BudgetItem | "time"
+  /** Whose budget it is. */
+  readonly of: string
+  readonly used: number
+  readonly allowed: number
+}
 interface Point<More, Decides extends Decision> {
   readonly told: Told & More
   readonly decides: Decides
@@ -107,6 +116,10 @@ export interface HookPoints {
   /** A step is about to be undone. */
   readonly "compensation.before": Point<{ readonly output: unknown }, Skip>
   readonly "compensation.after": Point<{ readonly output: unknown }, Fork>
+  /** 50, 75 or 90 % of a budget are used. */
+  readonly "limit.warned": Point<Spent & { readonly percent: number }, Cancel>
+  /** More was spent than a budget allows; what has spent it is about to fail. */
+  readonly "limit.exceeded": Point<Spent, Cancel>
   /** It could not be undone. */
   readonly "compensation.error": Point<{ readonly output: unknown; readonly error: unknown }, Fork>
 }
@@ -149,6 +162,8 @@ export const hookDecisions: { readonly [P in HookPoint]: ReadonlyArray<HookPoint
   "compensation.before": ["skip"],
   "compensation.after": ["fork"],
   "compensation.error": ["fork"],
+  "limit.warned": ["cancel"],
+  "limit.exceeded": ["cancel"],
 }
 
 /** When a hook that keeps failing is left out for a while. */

@@ -2,6 +2,7 @@
 import type { Input as Duration } from "effect/Duration"
 import type { StandardSchemaV1 } from "@standard-schema/spec"
 import type { Hook } from "./hook.ts"
+import type { Budget, Limit, RunBudget, Spending } from "./limit.ts"
 
 /** The values a node reads: `input`, and each bound name. */
 export type Values = Readonly<Record<string, unknown>>
@@ -68,6 +69,8 @@ export interface StepContext {
   readonly attempt: number
   /** Aborted when the step is interrupted. */
   readonly signal: AbortSignal
+  /** Counts what the step has spent in every budget it belongs to. Throws `LimitExceeded` where it is too much: let it through. */
+  readonly charge: (spending: Spending) => void
 }
 export type Call = (scope: Values, step: StepContext) => unknown
 
@@ -101,6 +104,8 @@ export interface StepNode extends Common {
   readonly timeout: Duration | undefined
   readonly codec: ValueCodec | undefined
   readonly delivery: "atLeastOnce" | "atMostOnce"
+  /** Held while an attempt runs, taken in this order. */
+  readonly limits: ReadonlyArray<Limit>
   /** What it changes in the outside world, in a few words. */
   readonly effects: string | undefined
   readonly compensate: Compensation | "irreversible" | undefined
@@ -127,6 +132,7 @@ export interface LoopNode extends Common {
   readonly turns: Turns
   readonly atMax: "end" | "fail"
   readonly collect: Collect
+  readonly budget: Budget | undefined
   readonly body: Block
 }
 
@@ -177,6 +183,7 @@ export interface ProtectNode extends Common {
   readonly timeout: Duration | undefined
   /** Every step inside that declares effects can be undone. */
   readonly compensated: boolean
+  readonly budget: Budget | undefined
 }
 
 /** What a `wait` waits for. */
@@ -209,6 +216,8 @@ export interface FlowIR {
   readonly migrations: Readonly<Record<number, Migration>>
   /** Asked at every node, and where a run begins and ends. */
   readonly hooks: ReadonlyArray<Hook>
+  /** What one run may spend. */
+  readonly budget: RunBudget | undefined
   /** Names of options that flows do not have. */
   readonly stray: ReadonlyArray<string>
   readonly body: Block

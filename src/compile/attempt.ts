@@ -2,10 +2,13 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import type { Spending } from "../../dsl/ir/limit.ts"
 import type { RetryPolicy, StepContext, StepNode } from "../../dsl/ir/node.ts"
-import { isStoreError, StepTimedOut } from "../model/error.ts"
+import { isStoreError, LimitExceeded, StepTimedOut } from "../model/error.ts"
+import type { Budgets } from "../services/budgets.ts"
 import { CurrentStep } from "../services/current-step.ts"
 import { isDone } from "../services/done.ts"
+import type { RunContext } from "./frame.ts"
 import type { Run } from "./program.ts"
 
 /** What one call is told. */
@@ -14,10 +17,12 @@ export class Context implements StepContext {
   readonly path: string
   readonly attempt: number
   readonly #of: string
+  readonly #budgets: Budgets | undefined
   #abort: AbortController | undefined
 
-  constructor(run: string, path: string, tries: number, of = "") {
-    this.run = run
+  constructor({ id, budgets }: Pick<RunContext, "id" | "budgets">, path: string, tries: number, of = "") {
+    this.run = id
+    this.#budgets = budgets
     this.path = path
     this.attempt = tries
     this.#of = of
@@ -28,6 +33,16 @@ export class Context implements StepContext {
   get signal(): AbortSignal {
     this.#abort ??= new AbortController()
     return this.#abort.signal
+  }
+  readonly charge = (spending: Spending): void => {
+    let exceeded: LimitExceeded | undefined
+    for (const item of ["tokens", "cost", "bytes"] as const) {
+      const amount = spending[item]
+      if (amount === undefined || amount === 0) continue
+      if (!(amount > 0)) throw new RangeError(`charge: ${item} is ${String(amount)}, and must be a number from 0`)
+      exceeded = this.#budgets?.spend(this.path, item, amount) ?? exceeded
+    }
+    if (exceeded !== undefined) throw exceeded
   }
   abort(): void {
     this.#abort?.abort()
@@ -44,20 +59,31 @@ export const attempt = (context: Context, call: (context: Context) => Run<unknow
 /** What an author said about trying again. */
 export type Policy = Pick<StepNode, "retry" | "timeout">
 
-/** `once` with a retry and a timeout around every attempt; it is told the number of the attempt, from 1. */
-export function repeated<A>(path: string, { retry, timeout }: Policy, once: (tries: number) => Run<A>): Run<A> {
+/**
+ * `once` with a retry and a timeout around every attempt; it is told the number of the attempt, from 1. What is `around` an attempt
+ * does not count for its timeout.
+ */
+export function repeated<A>(
+  path: string,
+  { retry, timeout }: Policy,
+  once: (tries: number) => Run<A>,
+  around: (attempt: Run<A>) => Run<A> = (attempt) => attempt,
+): Run<A> {
   const limit = timeout === undefined ? undefined : Duration.toMillis(timeout)
   return Effect.suspend(() => {
     let tries = 0
     const tried = Effect.suspend(() => once(++tries))
-    const limited = limit === undefined ? tried : Effect.timeoutOrElse(tried, {
-      duration: limit,
-      orElse: () => Effect.fail(new StepTimedOut({ path, milliseconds: limit })),
-    })
+    const limited = around(
+      limit === undefined ? tried : Effect.timeoutOrElse(tried, {
+        duration: limit,
+        orElse: () => Effect.fail(new StepTimedOut({ path, milliseconds: limit })),
+      }),
+    )
     return retry === undefined ? limited : Effect.retry(limited, {
       schedule: scheduleOf(retry),
+      // what is spent stays spent; and nobody can do anything about the store
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- typed as the step's own errors where the author wrote it
-      while: (error: unknown) => !isStoreError(error) && (retry.while === undefined || retry.while(error as never)),
+      while: (error: unknown) => !isStoreError(error) && !(error instanceof LimitExceeded) && (retry.while === undefined || retry.while(error as never)),
     })
   })
 }

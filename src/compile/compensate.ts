@@ -8,7 +8,7 @@ import { eventPath, type RunEvent } from "../model/event.ts"
 import { dataOf } from "../services/recorded.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
 import type { RunContext } from "./frame.ts"
-import { hooksAt } from "./hooked.ts"
+import { hooksAt } from "./hooks-at.ts"
 import type { Run } from "./program.ts"
 import { encodeError } from "./record.ts"
 import { settle } from "./settle.ts"
@@ -105,7 +105,9 @@ const undo = (run: RunContext, event: RunEvent, path: string, { work }: StepNode
     const scope = yield* run.journal.value({ r: refs })
     const given = yield* givenTo(run.flow, path, work, scope as Record<string, unknown>)
     const call = policy.undo as unknown as (output: unknown, given: unknown, context: Context) => unknown
+    // nothing that is spent keeps a step from being undone
+    const unbounded = { id: run.id, budgets: undefined }
     return yield* repeated(path, policy, (tries) =>
-      attempt(new Context(run.id, path, tries, "/compensate"), (context) =>
+      attempt(new Context(unbounded, path, tries, "/compensate"), (context) =>
         settle(path, () => call(output, given, context))))
   })

@@ -1,6 +1,7 @@
 /** One block of one run while it is going: what it can read, what it changed, what is recorded of it. */
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
+import type { Budgets } from "../services/budgets.ts"
 import type { RunHooks } from "../services/hooks.ts"
 import type { Journal } from "../services/journal.ts"
 import type { Recorded } from "../services/recorded.ts"
@@ -29,6 +30,8 @@ export interface RunContext {
   readonly hooks: RunHooks | undefined
   /** Somebody has provided a tracer: nodes have spans. */
   readonly traced: boolean
+  /** What it may spend; `undefined` where nothing is bounded. */
+  readonly budgets: Budgets | undefined
   /** Ends the run as cancelled, from inside. */
   readonly cancel: (reason: string) => Run<never>
   /** Has another flow started as a run of its own, once for each `key`. */

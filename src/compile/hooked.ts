@@ -1,38 +1,14 @@
 /** Hooks around a node: asked before it, after it and when it fails; every decision that their types allow is obeyed here. */
 import { currentTimeMillis } from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { HookPoint, HookPoints } from "../../dsl/ir/hook.ts"
 import type { Node, Values } from "../../dsl/ir/node.ts"
 import { HookFailed, isStoreError } from "../model/error.ts"
 import type { Deciding, Verdict } from "../services/hooks.ts"
-import type { Frame, RunContext } from "./frame.ts"
+import type { Frame } from "./frame.ts"
+import { hooksAt } from "./hooks-at.ts"
 import { isDone } from "../services/done.ts"
 import { after, type Body, type Outcome, type Run } from "./program.ts"
 import { flowRetried } from "./step.ts"
-
-/** What hooks decide at `point`; flows they want are started, a run they cancel ends here. */
-export function hooksAt<P extends HookPoint>(
-  run: RunContext,
-  point: P,
-  path: string,
-  told: () => Omit<HookPoints[P]["told"], "run" | "flow" | "path">,
-): Run<Verdict<HookPoints[P]["told"]> | undefined> {
-  if (run.hooks === undefined) return Effect.succeed(undefined)
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the three that every point is told are added
-  const all = () => ({ run: run.id, flow: run.flow, path, ...told() }) as unknown as HookPoints[P]["told"]
-  return after(run.hooks.ask(point, path, all), (verdict) => {
-    const cancels = verdict?.decided?.decision.does === "cancel" ? verdict.decided.decision : undefined
-    if (verdict === undefined || (verdict.forks.length === 0 && cancels === undefined)) return Effect.succeed(verdict)
-    return Effect.gen(function*() {
-      for (const [i, { decision, hook }] of verdict.forks.entries()) {
-        const started = run.spawn(decision.flow, decision.input, `${path}/${point}/${hook.name}/${i}`)
-        yield* Effect.mapError(started, (cause) => new HookFailed({ path, hook: hook.name, point, cause }))
-      }
-      if (cancels !== undefined) yield* run.cancel(cancels.reason)
-      return verdict
-    })
-  })
-}
 
 type Kind = Exclude<Node["kind"], "jump">
 type Last = Verdict<unknown>["decided"]

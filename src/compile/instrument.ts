@@ -43,6 +43,7 @@ export function instrument(node: Node, body: Body): Program {
     if (outcome.seq !== undefined) return jumped(bind(frame, outcome, outcome.seq))
     const data = storable(path, () => encode(outcome, read))
     if (typeof data !== "string") return data
+    frame.run.budgets?.close(path)
     const { journal } = frame.run
     const written = journal.append(kind, frame.path, node.name, data, outcome.takes === undefined ? undefined : { takes: outcome.takes })
     const { seq } = journal

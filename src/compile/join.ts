@@ -7,7 +7,7 @@ import { eventPath, type RunEvent } from "../model/event.ts"
 import { dataOf, errorOf, type Known, type Recorded } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot, Updates } from "./frame.ts"
-import { hooksAt } from "./hooked.ts"
+import { hooksAt } from "./hooks-at.ts"
 import { ask } from "./ask.ts"
 import { after, type BlockProgram, type Outcome, type Run } from "./program.ts"
 import { encodeError, encodeOutcome, inlineRef, readUpdates, stored } from "./record.ts"
@@ -35,6 +35,10 @@ interface Lost {
 export type Ended = Won | Lost
 export const isWon = (ended: Ended): ended is Won => "seq" in ended
 
+/** Forks that run at once at most; the others queue. */
+const inFlight = 1000
+const concurrencyOf = ({ concurrency }: JoinNode): number => (concurrency === "unbounded" ? inFlight : Math.min(concurrency, inFlight))
+
 type JoinNode = EachNode | ParallelNode
 
 /** Runs `forks` and gives how each ended, in their order; fails as the node's failure mode says. */
@@ -45,7 +49,7 @@ export function join(node: JoinNode, frame: Frame, path: string, forks: Readonly
   const { waiting } = frame.run
   const joined = (lane: Lane) =>
     Effect.flatMap(recorded, (known) => modes[modeOf(node)](node, path, forks, (fork) => new Runner(frame, path, fork, known), known, lane))
-  const most = node.concurrency === "unbounded" ? Number.POSITIVE_INFINITY : node.concurrency
+  const most = concurrencyOf(node)
   return Effect.ensuring(
     waiting === undefined ?
       joined((run) => run()) :
@@ -139,7 +143,7 @@ type Lane = (run: () => Run<Ended>) => Run<Ended>
 type Mode = (node: JoinNode, path: string, forks: ReadonlyArray<Fork>, start: Start, recorded: Recorded | undefined, lane: Lane) => Run<ReadonlyArray<Ended>>
 const modeOf = ({ failure }: JoinNode): keyof typeof modes => (typeof failure === "string" ? failure : "atLeast")
 const all = (node: JoinNode, forks: ReadonlyArray<Fork>, lane: Lane, run: (fork: Fork) => Run<Ended>): Run<ReadonlyArray<Ended>> =>
-  Effect.forEach(forks, (fork) => lane(() => run(fork)), { concurrency: node.concurrency })
+  Effect.forEach(forks, (fork) => lane(() => run(fork)), { concurrency: concurrencyOf(node) })
 const lost = (ended: ReadonlyArray<Ended>): ReadonlyArray<Lost> => ended.filter((one): one is Lost => !isWon(one))
 const failed = (path: string, losers: ReadonlyArray<Lost>): Effect.Effect<never, JoinFailed> =>
   Effect.fail(new JoinFailed({ path, failures: losers.map(({ label, error }) => ({ fork: label, error })) }))

@@ -7,9 +7,10 @@ import type { Ref, RunEvent } from "../model/event.ts"
 import { dataOf, type Known } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
 import type { Frame, Slot } from "./frame.ts"
-import { hooksAt } from "./hooked.ts"
+import { hooksAt } from "./hooks-at.ts"
 import { ask } from "./ask.ts"
 import { after, type BlockProgram, type CompileNode, type Jump, type Outcome, type Run } from "./program.ts"
+import { bounded, spend } from "./spend.ts"
 import { encodeUpdates, inlineRef, readUpdates, storable, stored } from "./record.ts"
 
 export const compileLoop: CompileNode<LoopNode> = (node, compileBlock) => {
@@ -17,11 +18,8 @@ export const compileLoop: CompileNode<LoopNode> = (node, compileBlock) => {
   return (frame, path, past) =>
     Effect.suspend(() => {
       const loop = new Loop(node, frame, path, body)
-      return Effect.flatMap(loop.begin(past), () =>
-        Effect.flatMap(
-          Effect.whileLoop({ while: () => loop.again, body: () => loop.pass(), step: () => undefined }),
-          () => loop.end(),
-        ))
+      const passes = Effect.whileLoop({ while: () => loop.again, body: () => loop.pass(), step: () => undefined })
+      return Effect.flatMap(loop.begin(past), () => Effect.flatMap(bounded(frame, path, node.budget, passes), () => loop.end()))
     })
 }
 
@@ -124,6 +122,11 @@ class Loop {
     if (this.#items !== undefined) scope["item"] = this.#items[index]
     const past = this.#past
     this.#past = undefined
+    if (this.#frame.run.budgets === undefined) return this.#asked(index, scope, past)
+    return Effect.flatMap(spend(this.#frame, this.#path, "iterations", 1), () => this.#asked(index, scope, past))
+  }
+
+  #asked(index: number, scope: Record<string, unknown>, past: Known | undefined): Run<void> {
     if (this.#frame.run.hooks === undefined) return this.#run(index, scope, past)
     return Effect.flatMap(
       hooksAt(this.#frame.run, "loop.iteration", this.#path, () => ({ scope, index })),

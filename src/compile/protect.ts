@@ -7,11 +7,12 @@ import { errorOf } from "../services/recorded.ts"
 import { compensate, isUndoable, standing } from "./compensate.ts"
 import { limited } from "./deadline.ts"
 import { inside, open } from "./enter.ts"
-import { hooksAt } from "./hooked.ts"
+import { hooksAt } from "./hooks-at.ts"
 import type { Frame, Updates } from "./frame.ts"
 import type { CompileNode, Outcome, Run } from "./program.ts"
 import { encodeError, encodeUpdates, readUpdates } from "./record.ts"
 import { settle } from "./settle.ts"
+import { bounded } from "./spend.ts"
 
 export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => {
   const block = compileBlock(node.body)
@@ -44,7 +45,7 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
     if (past?.failed !== undefined) return failOn(errorOf(past.failed))
 
     return Effect.flatMap(open(frame, path, { ...frame.scope }, block, past), (own: Frame) => {
-      const tried = Effect.map(inside(own, block), ({ outcome, jump, updates }): Outcome => ({ ...outcome, jump, updates }))
+      const tried = Effect.map(bounded(frame, path, node.budget, inside(own, block)), ({ outcome, jump, updates }): Outcome => ({ ...outcome, jump, updates }))
       const timed = milliseconds === undefined ?
         tried :
         limited(frame, { kind: "protect.started", name: node.name, past, milliseconds }, () => new ProtectTimedOut({ path, milliseconds }), tried)

@@ -1,6 +1,6 @@
 /** Whatever a step returned — value, Promise, neverthrow Result, Effect, generator — as one Effect. */
 import * as Effect from "effect/Effect"
-import { StepThrew } from "../model/error.ts"
+import { LimitExceeded, StepThrew } from "../model/error.ts"
 
 interface ResultLike {
   readonly isOk: () => boolean
@@ -17,20 +17,23 @@ const unwrap = (value: unknown): Effect.Effect<unknown, unknown> =>
     (value as unknown as ResultLike).match<Effect.Effect<unknown, unknown>>(Effect.succeed, Effect.fail) :
     Effect.succeed(value)
 
+/** What was thrown; a limit that was exceeded is told as it is. */
+export const threw = (path: string, cause: unknown): StepThrew | LimitExceeded => (cause instanceof LimitExceeded ? cause : new StepThrew({ path, cause }))
+
 /** Calls `work` at `path`; a thrown error or rejected promise becomes `StepThrew`. */
 export function settle(path: string, work: () => unknown): Effect.Effect<unknown, unknown, unknown> {
   let result: unknown
   try {
     result = work()
   } catch (cause) {
-    return Effect.fail(new StepThrew({ path, cause }))
+    return Effect.fail(threw(path, cause))
   }
   return typeof result === "object" && result !== null ? settleObject(path, result) : Effect.succeed(result)
 }
 
 function settleObject(path: string, result: object): Effect.Effect<unknown, unknown, unknown> {
   const pending = pendingOf(path, result)
-  return pending === undefined ? unwrap(result) : Effect.catchDefect(pending, (cause) => Effect.fail(new StepThrew({ path, cause })))
+  return pending === undefined ? unwrap(result) : Effect.catchDefect(pending, (cause) => Effect.fail(threw(path, cause)))
 }
 
 /** Work that goes on after it has returned, or that asks for services. Neverthrow's `ResultAsync` is a promise of a `Result`. */
@@ -39,5 +42,5 @@ function pendingOf(path: string, result: object): Effect.Effect<unknown, unknown
   if (isGenerator(result)) return Effect.gen(() => result)
   if (!has(result, "then")) return undefined
   const promise = result as unknown as PromiseLike<unknown>
-  return Effect.flatMap(Effect.tryPromise({ try: () => promise, catch: (cause) => new StepThrew({ path, cause }) }), unwrap)
+  return Effect.flatMap(Effect.tryPromise({ try: () => promise, catch: (cause) => threw(path, cause) }), unwrap)
 }

@@ -2,7 +2,8 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { FlowIR, StepNode, Values, Work } from "../../dsl/ir/node.ts"
-import { InputInvalid, OutputInvalid, StepThrew, StepTimedOut, StepUncertain } from "../model/error.ts"
+import { InputInvalid, OutputInvalid, StepTimedOut, StepUncertain } from "../model/error.ts"
+import { within } from "../services/permits.ts"
 import type { Known } from "../services/recorded.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
 import { limited } from "./deadline.ts"
@@ -10,18 +11,37 @@ import { enter } from "./enter.ts"
 import type { Frame } from "./frame.ts"
 import { ask } from "./ask.ts"
 import { isDone } from "../services/done.ts"
-import type { BlockProgram, Body, CompileBlock, CompileNode, Outcome, Run } from "./program.ts"
+import { after, type BlockProgram, type Body, type CompileBlock, type CompileNode, type Outcome, type Run } from "./program.ts"
 import { encodeError, encodeOutcome, storable } from "./record.ts"
 import { validate } from "./schema.ts"
-import { settle } from "./settle.ts"
+import { settle, threw } from "./settle.ts"
+import { bounded, charging, spend } from "./spend.ts"
 
 export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
-  const { work, retry, timeout, delivery } = node
-  if (work.from === "transaction") return transacted(node, work)
+  const { work, retry, timeout, delivery, limits } = node
+  if (work.from === "transaction") return held(node, transacted(node, work))
   const once = work.from === "flow" ? nested(node.name, work, compileBlock) : called(work)
-  if (retry === undefined && timeout === undefined && delivery === "atLeastOnce" && work.from !== "flow") return simply(node, caller(work))
   if (work.from === "flow" && timeout !== undefined) return policies({ ...node, timeout: undefined }, timed(node.name, timeout, once), true)
-  return delivery === "atMostOnce" ? atMostOnce(node, policies(node, once, false)) : policies(node, once, true)
+  // its beginning is written when it begins, not while it waits
+  if (delivery === "atMostOnce") return held(node, atMostOnce(node, policies({ ...node, limits: [] }, once, false)))
+  const whole = policies(node, once, true)
+  if (retry !== undefined || timeout !== undefined || work.from === "flow" || limits.length > 0) return whole
+  const simple = simply(node, caller(work))
+  return (frame, path, past) => (frame.run.budgets === undefined ? simple(frame, path, past) : whole(frame, path, past))
+}
+
+/** `body` once the step's limits let it. */
+const held = ({ limits }: StepNode, body: Body): Body =>
+  limits.length === 0 ? body : (frame, path, past) => holding(limits, frame, path, Effect.suspend(() => body(frame, path, past)))
+const holding = <A>(limits: StepNode["limits"], frame: Frame, path: string, work: Run<A>): Run<A> => {
+  const { scope, run: { journal } } = frame
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the scope is checked where the limit is given to the step
+  const given = scope as never
+  const claims = () => limits.map((limit) => ({ limit, key: limit.key?.(given) ?? "", priority: limit.kind === "permits" ? limit.priority?.(given) ?? 0 : 0 }))
+  return Effect.flatMap(
+    ask(path, claims),
+    (claimed) => within(claimed, work, ({ name }) => journal.notice("limit.waited", path, JSON.stringify({ limit: name }))),
+  )
 }
 
 type Attempt = (frame: Frame, path: string, past: Parameters<Body>[2], tries: number) => Run<Outcome>
@@ -29,7 +49,7 @@ type Attempt = (frame: Frame, path: string, past: Parameters<Body>[2], tries: nu
 /** One call without any policy around it. */
 const simply = (node: StepNode, call: CallWork): Body => (frame, path) => {
   frame.run.journal.notice("step.started", path)
-  const ran = attempt(new Context(frame.run.id, path, 1), (context) => call(frame, path, context))
+  const ran = attempt(new Context(frame.run, path, 1), (context) => call(frame, path, context))
   return isDone(ran) ? Effect.succeed({ value: ran.value }) : noted(frame, node, () => 1, Effect.map(ran, (value): Outcome => ({ value })))
 }
 
@@ -41,7 +61,7 @@ const policies = (node: StepNode, once: Attempt, tells: boolean): Body => (frame
       tries = n
       if (n > 1) frame.run.journal.notice("step.retried", path)
       return once(frame, path, n === 1 ? past : undefined, n)
-    })
+    }, node.limits.length === 0 ? undefined : (limited) => holding(node.limits, frame, path, limited))
     if (tells) frame.run.journal.notice("step.started", path)
     return noted(frame, node, () => tries, Effect.map(run, (outcome) => (tries > 1 ? { ...outcome, attempts: tries } : outcome)))
   })
@@ -72,9 +92,9 @@ const transacted = (node: StepNode, { call }: Extract<Work, { from: "transaction
     frame.run.journal.notice("step.started", path)
     const written = frame.run.journal.transact("step.completed", frame.path, node.name, (sql) => {
       try {
-        value = call(sql, frame.scope, new Context(frame.run.id, path, 1))
+        value = call(sql, frame.scope, new Context(frame.run, path, 1))
       } catch (cause) {
-        failure = Effect.fail(new StepThrew({ path, cause }))
+        failure = Effect.fail(threw(path, cause))
         throw cause
       }
       const data = storable(path, () => encodeOutcome({ value }, keepsOutput))
@@ -84,7 +104,7 @@ const transacted = (node: StepNode, { call }: Extract<Work, { from: "transaction
     })
     return Effect.catch(Effect.map(written, (seq): Outcome => ({ value, seq })), (error) => failure ?? Effect.fail(error))
   })
-  return noted(frame, node, () => 1, run)
+  return noted(frame, node, () => 1, charging(frame, path, Effect.andThen(spend(frame, path, "steps", 1), run)))
 }
 
 type CallWork = (frame: Frame, path: string, context: Context) => Run<unknown>
@@ -94,16 +114,18 @@ const caller = (work: OwnWork): CallWork => {
   if (work.from === "function") return (frame, path, context) => settle(path, () => work.call(frame.scope, context))
   const { call, output } = work
   return (frame, path, context) =>
-    Effect.gen(function*() {
-      const given = yield* givenTo(frame.run.flow, path, work, frame.scope)
-      const value = yield* settle(path, () => call(given as Values, context))
-      return yield* checkOutput(frame.run.flow, path, output, value)
-    })
+    after(
+      givenTo(frame.run.flow, path, work, frame.scope),
+      (given) => after(settle(path, () => call(given as Values, context)), (value) => checkOutput(frame.run.flow, path, output, value)),
+    )
 }
 const called = (work: OwnWork): Attempt => {
   const call = caller(work)
   return (frame, path, _past, tries) =>
-    Effect.map(attempt(new Context(frame.run.id, path, tries), (context) => call(frame, path, context)), (value): Outcome => ({ value }))
+    after(spend(frame, path, "steps", 1), () => {
+      const ran = attempt(new Context(frame.run, path, tries), (context) => call(frame, path, context))
+      return charging(frame, path, Effect.map(ran, (value): Outcome => ({ value })))
+    })
 }
 
 /** What a step's work is given of the scope. */
@@ -116,10 +138,10 @@ const wholeScope = (scope: Values): Values => {
   return typeof input === "object" && input !== null ? { ...input, ...scope } : scope
 }
 
-const checkInput = (flow: string, path: string, schema: FlowIR["input"], value: unknown) =>
-  Effect.mapError(validate(schema, value), (issues) => new InputInvalid({ flow, path, issues }))
-const checkOutput = (flow: string, path: string, schema: FlowIR["output"], value: unknown) =>
-  Effect.mapError(validate(schema, value), (issues) => new OutputInvalid({ flow, path, issues }))
+const checkInput = (flow: string, path: string, schema: FlowIR["input"], value: unknown): Run<unknown> =>
+  schema === undefined ? Effect.succeed(value) : Effect.mapError(validate(schema, value), (issues) => new InputInvalid({ flow, path, issues }))
+const checkOutput = (flow: string, path: string, schema: FlowIR["output"], value: unknown): Run<unknown> =>
+  schema === undefined ? Effect.succeed(value) : Effect.mapError(validate(schema, value), (issues) => new OutputInvalid({ flow, path, issues }))
 
 /** What an earlier attempt recorded inside is not the next one's. */
 export const flowRetried = ({ path: parent, run: { journal } }: Frame, path: string, name: string, tries: number): Run<void> =>
@@ -143,12 +165,15 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
       )
   }
   const block: BlockProgram = compileBlock(flow.body)
-  return (frame, path, past, tries) =>
-    Effect.gen(function*() {
-      yield* anew(frame, path, past, tries)
-      const scope = { input: yield* checkInput(flow.name, path, flow.input, yield* given(frame, path)) }
-      const { outcome } = yield* enter(frame, path, scope, block, past)
-      if (flow.output === undefined) return { value: outcome.value, ref: outcome.ref }
-      return { value: yield* checkOutput(flow.name, path, flow.output, outcome.value) }
-    })
+  return (frame, path, past, tries) => {
+    const entered = (input: unknown): Run<Outcome> =>
+      after(bounded(frame, path, flow.budget, enter(frame, path, { input }, block, past)), ({ outcome }) =>
+        flow.output === undefined ?
+          Effect.succeed({ value: outcome.value, ref: outcome.ref }) :
+          Effect.map(checkOutput(flow.name, path, flow.output, outcome.value), (value) => ({ value })))
+    return Effect.flatMap(
+      anew(frame, path, past, tries),
+      () => after(given(frame, path), (value) => after(checkInput(flow.name, path, flow.input, value), entered)),
+    )
+  }
 }

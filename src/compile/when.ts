@@ -4,9 +4,9 @@ import type { WhenNode } from "../../dsl/ir/node.ts"
 import { NoCase } from "../model/error.ts"
 import { dataOf } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
-import { hooksAt } from "./hooked.ts"
+import { hooksAt } from "./hooks-at.ts"
 import { ask } from "./ask.ts"
-import type { CompileNode, Outcome, Run } from "./program.ts"
+import { after, type CompileNode, type Outcome, type Run } from "./program.ts"
 import { inlineRef, stored } from "./record.ts"
 
 export const compileWhen: CompileNode<WhenNode> = (node, compileBlock) => {
@@ -28,19 +28,27 @@ export const compileWhen: CompileNode<WhenNode> = (node, compileBlock) => {
       if (ref === undefined) return run(chosen!, chosen)
       return Effect.flatMap(frame.run.journal.value(ref), (matched) => run(chosen!, matched))
     }
-    return Effect.gen(function*() {
-      const value = yield* ask(path, () => node.on(frame.scope))
-      const chosen = yield* decide(path, value)
-      const cases = node.form === "if" ? ["yes", "no"] : [...blocks.keys()]
-      const verdict = frame.run.hooks === undefined ? undefined : yield* hooksAt(frame.run, "when.decided", path, () => ({ scope: frame.scope, chosen, cases }))
-      const label = verdict?.decided?.decision.does === "redirect" ? verdict.decided.decision.to : chosen
+    const chose = (label: string, value: unknown): Run<Outcome> => {
       // the matched value is kept only where the label does not already say it
-      const kept = node.form === "match" && typeof value !== "string" ? yield* stored(path, () => `,"ref":${JSON.stringify(inlineRef(value))}`) : ""
-      yield* frame.run.journal.append("when.decided", frame.path, node.name, `{"chosen":${JSON.stringify(label)}${kept}}`)
-      return yield* run(label, value)
-    })
+      const kept = node.form === "match" && typeof value !== "string" ? stored(path, () => `,"ref":${JSON.stringify(inlineRef(value))}`) : none
+      return after(kept, (ref) => {
+        const written = frame.run.journal.append("when.decided", frame.path, node.name, `{"chosen":${JSON.stringify(label)}${ref}}`)
+        return after(written, () => run(label, value))
+      })
+    }
+    return after(ask(path, () => node.on(frame.scope)), (value) =>
+      after(decide(path, value), (chosen) => {
+        if (frame.run.hooks === undefined) return chose(chosen, value)
+        const cases = node.form === "if" ? ["yes", "no"] : [...blocks.keys()]
+        const asked = hooksAt(frame.run, "when.decided", path, () => ({ scope: frame.scope, chosen, cases }))
+        return Effect.flatMap(
+          asked,
+          (verdict) => chose(verdict?.decided?.decision.does === "redirect" ? verdict.decided.decision.to : chosen, value),
+        )
+      }))
   }
 }
+const none = Effect.succeed("")
 
 /** A value's label: itself, or its `_tag`, `type` or `kind`. */
 function labelOf(value: unknown): string {

@@ -160,6 +160,8 @@ const isRefs = (value: unknown, seq: number): boolean =>
   typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((one) => isRef(one, seq))
 const isText = (value: unknown): boolean => typeof value === "string"
 const isNumber = (value: unknown): boolean => typeof value === "number"
+const isRecordOf = (value: unknown, is: (part: unknown) => boolean): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(is)
 const isFlag = (value: unknown): boolean => typeof value === "boolean"
 const isPlace = (value: unknown): boolean => typeof value === "object" && value !== null && "path" in value && isText(value.path)
 const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, seq: number) => boolean } = {
@@ -185,6 +187,7 @@ const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, se
   cancelled: isFlag,
   undone: isFlag,
   trace: isText,
+  spent: (value) => isRecordOf(value, (meter) => isRecordOf(meter, isNumber)),
   failures: Array.isArray,
   from: (value) => isNumber(value) || isText(value),
   to: isNumber,

@@ -7,6 +7,7 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import { RunOwned, RunPaused, RunSuspended, RunTakenOver } from "../model/error.ts"
 import { isRunId } from "../model/run.ts"
 import type { Conductor } from "./conduct.ts"
+import { create } from "./create.ts"
 import type { Live } from "./live.ts"
 import type { Settling } from "./next.ts"
 import { tied } from "./ties.ts"
@@ -27,7 +28,7 @@ export function runChild(
     const known = yield* Effect.exit(conductor.keeping.store.runs.get(id))
     let next = conductor.settle(flow, id, how)
     if (Exit.isFailure(known)) {
-      const { created, run, parsed } = yield* conductor.create(flow, input, { ...tied(here.run), id, parent: here.run.id })
+      const { created, run, parsed } = yield* create(conductor, flow, input, { ...tied(here.run), id, parent: here.run.id })
       if (created) next = conductor.begin(flow, run, parsed, how)
     }
     while (true) {

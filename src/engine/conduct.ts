@@ -7,25 +7,26 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { encodedText } from "../../dsl/ir/encode.ts"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
+import type { Budget } from "../../dsl/ir/limit.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { isUndoable } from "../compile/compensate.ts"
-import { after } from "../compile/program.ts"
-import { encodeError, stored } from "../compile/record.ts"
+import { encodeError } from "../compile/record.ts"
 import { RunCancelled, RunConflict, RunQuarantined, StepThrew, StoreFailed, tagOf } from "../model/error.ts"
 import { comings } from "../model/event.ts"
 import { hasStopped, isDriven, type RunRecord } from "../model/run.ts"
-import { encodeValue } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
+import { Meter } from "../services/budgets.ts"
 import type { Hooks } from "../services/hooks.ts"
-import { isTraced, traceparent } from "../services/tracing.ts"
+import { isTraced } from "../services/tracing.ts"
 import { childId } from "./child.ts"
-import { drive, type Driven, type Driving, type Fresh, parseInput } from "./drive.ts"
+import { create } from "./create.ts"
+import { drive, type Driven, type Driving, type Fresh } from "./drive.ts"
 import type { Live, LiveRuns } from "./live.ts"
 import { adopt } from "./migrate.ts"
 import { nextOf, type Settling } from "./next.ts"
 import { owner } from "./owner.ts"
 import { Tenure } from "./tenure.ts"
-import { tied, type Ties } from "./ties.ts"
+import { tied } from "./ties.ts"
 
 type Any<A> = Effect.Effect<A, any, any>
 
@@ -33,12 +34,15 @@ export class Conductor {
   readonly keeping: Omit<Keeping, "durability">
   readonly live: LiveRuns
   readonly hooks: Hooks
+  /** The budget of all runs that are driven here together. */
+  readonly meters: ReadonlyArray<Meter>
   readonly #poisoned: number
   readonly #saved = new Set<string>()
   /** Another list whenever it changes. */
   #news: ReadonlyArray<() => void> = []
 
-  constructor(keeping: Omit<Keeping, "durability">, live: LiveRuns, hooks: Hooks, poisoned: number) {
+  constructor(keeping: Omit<Keeping, "durability">, live: LiveRuns, hooks: Hooks, poisoned: number, budget: Budget | undefined) {
+    this.meters = budget === undefined ? [] : [new Meter("the engine", budget)]
     this.keeping = keeping
     this.live = live
     this.hooks = hooks
@@ -71,7 +75,16 @@ export class Conductor {
   /** Drives a run that is ours in a fiber of its own; everybody who asks for it meanwhile waits for the same end. */
   conduct(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, how: Settling): Any<Driven> {
     return Effect.uninterruptibleMask((restore) => {
-      const here: Live = { flow, run, done: Deferred.makeUnsafe(), stopping: undefined, leaving: false, fiber: undefined, waiting: undefined }
+      const here: Live = {
+        flow,
+        run,
+        done: Deferred.makeUnsafe(),
+        stopping: undefined,
+        leaving: false,
+        fiber: undefined,
+        waiting: undefined,
+        budgets: undefined,
+      }
       this.live.add(here)
       const driving = new Tenure(this, here, how)
       // a step may ask for its own run to stop before the fork has given its fiber
@@ -240,36 +253,8 @@ export class Conductor {
   /** Leaves a run of another flow for a worker, on behalf of `run`; asked again, it is the same one. */
   spawn(run: RunRecord, flow: FlowIR, input: unknown, key: string): Any<void> {
     const id = childId(run.id, flow.name, key)
-    const creating = this.create(flow, input, { ...tied(run), id, origin: run.id, at: Date.now() })
+    const creating = create(this, flow, input, { ...tied(run), id, origin: run.id, at: Date.now() })
     return Effect.map(creating, () => this.news(id))
-  }
-
-  /** Creates the run, or finds the one that has its id, and says which. */
-  create(
-    flow: FlowIR,
-    input: unknown,
-    more: Ties & { readonly id: string; readonly at?: number | undefined },
-  ): Any<{ readonly created: boolean; readonly run: RunRecord; readonly parsed: unknown }> {
-    return Effect.flatMap(
-      parseInput(flow, input),
-      (parsed) =>
-        after(stored("input", () => encodeValue(input)), (encoded) =>
-          Effect.flatMap(this.save(flow), (print) => {
-            const { name, version } = flow
-            const { at, ...ties } = more
-            const [status, by, due] = at === undefined ? (["running", owner, this.live.lease] as const) : (["pending", "", at] as const)
-            const given = { ...ties, status, owner: by, due, flow: name, version, fingerprint: print, input: encoded }
-            const creating = Effect.withFiber((fiber) => {
-              const { span } = fiber.cache
-              return this.#store.runs.create(span === undefined ? given : { ...given, trace: traceparent(span) })
-            })
-            return Effect.flatMap(creating, ({ created, run }) => {
-              if (!created && run.flow !== name) return Effect.fail(new RunConflict({ run: run.id, differs: "flow" }))
-              if (!created && run.input !== encoded) return Effect.fail(new RunConflict({ run: run.id, differs: "input" }))
-              return Effect.succeed({ created, run, parsed })
-            })
-          })),
-    )
   }
 
   /** Cancels a child that its parent has given up. */

@@ -1,12 +1,14 @@
 /** What the nodes of one run share while it is driven. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import type { Budget } from "../../dsl/ir/limit.ts"
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
 import { childOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
 import type { RunContext } from "../compile/frame.ts"
 import type { Run } from "../compile/program.ts"
 import { RunCancelled } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
+import type { Budgets } from "../services/budgets.ts"
 import type { RunHooks } from "../services/hooks.ts"
 import type { Journal } from "../services/journal.ts"
 import type { Waiting } from "../services/waiting.ts"
@@ -20,17 +22,19 @@ export class Context implements RunContext {
   readonly waiting: Waiting | undefined
   readonly hooks: RunHooks | undefined
   readonly traced: boolean
+  readonly budgets: Budgets | undefined
   readonly #ir: FlowIR
   readonly #driving: Driving
   readonly #stop: Deferred.Deferred<never, RunCancelled> | undefined
 
-  constructor(ir: FlowIR, run: RunRecord, journal: Journal, waiting: Waiting | undefined, driving: Driving) {
+  constructor(ir: FlowIR, run: RunRecord, journal: Journal, waiting: Waiting | undefined, budgets: Budgets | undefined, driving: Driving) {
     this.id = run.id
     this.flow = ir.name
     this.journal = journal
     this.waiting = waiting
     this.hooks = driving.hooks.of(ir, (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)))
     this.traced = driving.traced
+    this.budgets = budgets
     this.#ir = ir
     this.#driving = driving
     this.#stop = this.hooks === undefined ? undefined : Deferred.makeUnsafe()
@@ -66,21 +70,28 @@ export class Context implements RunContext {
   }
 }
 
+const budgetOf = (node: Node): Budget | undefined =>
+  node.kind === "loop" || node.kind === "protect" ? node.budget : node.kind === "step" && node.work.from === "flow" ? node.work.flow.budget : undefined
+
 interface About {
   readonly nodes: ReadonlyMap<string, Node>
   readonly waits: boolean
+  readonly bounded: boolean
 }
 const known = new WeakMap<FlowIR, About>()
-/** A flow's nodes by their paths as written; whether one of them can wait. */
+/** A flow's nodes by their paths as written; whether one of them can wait, or has a budget. */
 const aboutOf = (flow: FlowIR): About => {
   let about = known.get(flow)
   if (about === undefined) {
     const placed = [...walk(flow)]
     const waits = placed.some(({ node }) => node.kind === "wait" || childOf(node) !== undefined)
-    about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits }
+    const bounded = flow.budget !== undefined || placed.some(({ node }) => budgetOf(node) !== undefined)
+    about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits, bounded }
     known.set(flow, about)
   }
   return about
 }
 /** Something in the flow can wait: a run of it may leave memory. */
 export const canWait = (flow: FlowIR): boolean => aboutOf(flow).waits
+/** The flow, or something in it, has a budget. */
+export const isBounded = (flow: FlowIR): boolean => aboutOf(flow).bounded

@@ -1,11 +1,12 @@
 /** One run from where it is to where it stops: its end, or a wait. First runs and resumed ones take the same way. */
 import * as Cause from "effect/Cause"
+import type { Clock } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { compensate, isUndoable, standing } from "../compile/compensate.ts"
 import { compile } from "../compile/compile.ts"
 import { Frame, type RunContext } from "../compile/frame.ts"
-import { hooksAt } from "../compile/hooked.ts"
+import { hooksAt } from "../compile/hooks-at.ts"
 import type { Outcome, Run } from "../compile/program.ts"
 import { encodeError, encodeOutcome, stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
@@ -14,11 +15,12 @@ import type { RunRecord } from "../model/run.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import { dataOf, errorOf, type Recorded } from "../services/recorded.ts"
+import { Budgets, type Counting } from "../services/budgets.ts"
 import type { Hooks } from "../services/hooks.ts"
 import { inRunSpan } from "../services/tracing.ts"
 import { type Suspension, Waiting } from "../services/waiting.ts"
 import type { Store } from "../store/store.ts"
-import { canWait, Context } from "./context.ts"
+import { canWait, Context, isBounded } from "./context.ts"
 
 export interface Driving extends Keeping {
   readonly child: RunContext["child"]
@@ -28,6 +30,10 @@ export interface Driving extends Keeping {
   readonly traced: boolean
   /** Has another flow started as a run of its own, once for each key. */
   readonly spawn: RunContext["spawn"]
+  /** Budgets that all its spending counts in: the engine's, and those of the runs that started it. */
+  readonly outer: ReadonlyArray<Counting>
+  /** Told what it may spend. */
+  readonly bounds: (budgets: Budgets) => void
   /** Told who can be rung when something happens to the run. */
   readonly waits: (waiting: Waiting) => void
 }
@@ -39,6 +45,7 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
   if (fresh !== undefined) return onward(flow, run, new Journal(run, flow, driving, 0), fresh.input, true, driving)
   return Effect.gen(function*() {
     const journal = yield* Journal.open(run, flow, driving)
+    if (isBounded(flow)) yield* journal.recallSpent()
     return yield* onward(flow, run, journal, yield* parsedInput(flow, run, driving.store), false, driving)
   })
 }
@@ -53,28 +60,47 @@ const onward = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknown, 
     untilStop(flow, run, journal, given, fresh, driving)
 
 const untilStop = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknown, fresh: boolean, driving: Driving): Run<Driven> => {
-  if (!canWait(flow)) return toEnd(flow, run, new Context(flow, run, journal, undefined, driving), given, fresh)
+  const waits = canWait(flow)
+  const bounded = isBounded(flow) || driving.outer.length > 0
+  if (!waits && !bounded) return toEnd(flow, run, new Context(flow, run, journal, undefined, undefined, driving), given, fresh)
   return Effect.clockWith((clock) => {
-    const waiting = new Waiting(clock)
+    const waiting = waits ? new Waiting(clock) : undefined
+    const budgets = bounded ? budgetsOf(flow, run, journal, driving, clock) : undefined
+    const ended = toEnd(flow, run, new Context(flow, run, journal, waiting, budgets, driving), given, fresh)
+    if (waiting === undefined) return ended
     driving.waits(waiting)
-    const ended = toEnd(flow, run, new Context(flow, run, journal, waiting, driving), given, fresh)
     return Effect.raceFirst(ended, Effect.map(waiting.idle, (suspended): Driven => ({ suspended })))
   })
 }
 
+const budgetsOf = (flow: FlowIR, run: RunRecord, journal: Journal, driving: Driving, clock: Clock): Budgets => {
+  const budgets = new Budgets(run.id, flow.budget ?? {}, {
+    outer: driving.outer,
+    recorded: journal.spent,
+    now: () => clock.currentTimeMillisUnsafe(),
+    tell: (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)),
+  })
+  journal.stamp = () => budgets.stamp()
+  driving.bounds(budgets)
+  return budgets
+}
+
 const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, fresh: boolean): Run<Driven> => {
-  const { journal, hooks, cancelled } = context
+  const { journal, hooks, cancelled, budgets } = context
   const begin = (input: unknown) => {
     journal.input = input
     return journal.begun ? journal.begin("run.resumed", "{}") : journal.begin("run.started", startedData(run, input, journal.trace))
   }
   /** How what is done here ends the run. */
-  const ending = (body: Run<Outcome>): Run<Driven> =>
-    Effect.matchCauseEffect(cancelled === undefined ? body : Effect.raceFirst(body, cancelled), {
+  const ending = (whole: Run<Outcome>): Run<Driven> => {
+    const duration = budgets?.left
+    const body = duration === undefined ? whole : Effect.timeoutOrElse(whole, { duration, orElse: () => Effect.fail(budgets!.outOfTime()) })
+    return Effect.matchCauseEffect(cancelled === undefined ? body : Effect.raceFirst(body, cancelled), {
       onSuccess: (outcome) => Effect.map(complete(flow, context, outcome), (output): Driven => ({ output })),
       // what never began is refused, and says so
       onFailure: (cause) => journal.begun ? fail(flow, context, cause) : Effect.andThen(begin(given), fail(flow, context, cause)),
     })
+  }
   if (!journal.begun && hooks !== undefined) {
     return ending(Effect.flatMap(admitted(flow, context, given), (input) => Effect.flatMap(begin(input), () => program(flow, context, input, fresh))))
   }

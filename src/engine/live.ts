@@ -8,6 +8,7 @@ import { resolve } from "node:path"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { RunCancelled, RunPaused, RunTakenOver } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
+import type { Budgets } from "../services/budgets.ts"
 import type { Waiting } from "../services/waiting.ts"
 import type { Store } from "../store/store.ts"
 import type { Driven } from "./drive.ts"
@@ -25,6 +26,7 @@ export interface Live {
   leaving: boolean
   fiber: Fiber.Fiber<Driven, unknown> | undefined
   waiting: Waiting | undefined
+  budgets: Budgets | undefined
 }
 
 /** How often a process looks whether another one has changed what it drives or waits for, in milliseconds. */

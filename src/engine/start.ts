@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { check, type Problem } from "../../dsl/ir/check.ts"
+import type { Budget } from "../../dsl/ir/limit.ts"
 import type { Hook } from "../../dsl/ir/hook.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { FlowInvalid, InputInvalid } from "../model/error.ts"
@@ -11,6 +12,7 @@ import { Hooks } from "../services/hooks.ts"
 import { Listeners } from "../services/listeners.ts"
 import type { Durability, Store } from "../store/store.ts"
 import { Conductor } from "./conduct.ts"
+import { create } from "./create.ts"
 import { LiveRuns } from "./live.ts"
 import { untied } from "./ties.ts"
 
@@ -37,6 +39,8 @@ export interface HeddleOptions {
   readonly lease?: Duration.Input | undefined
   /** A run whose process died so often in a row without getting on is quarantined, default 5. */
   readonly poisoned?: number | undefined
+  /** What all runs that are driven here may spend together, as long as this lives; those that have spent too much fail with `LimitExceeded`. */
+  readonly budget?: Budget | undefined
   /** Asked at every node of every run, and where runs begin and end. */
   readonly hooks?: ReadonlyArray<Hook> | undefined
 }
@@ -49,9 +53,9 @@ export class Starter {
   readonly hooks: Hooks
   readonly conductor: Conductor
 
-  constructor(store: Store["Service"], { lease = 30_000, poisoned = 5, hooks }: HeddleOptions = {}) {
+  constructor(store: Store["Service"], { lease = 30_000, poisoned = 5, hooks, budget }: HeddleOptions = {}) {
     this.hooks = new Hooks(hooks)
-    this.conductor = new Conductor({ store, listeners: this.listeners }, new LiveRuns(store, Duration.toMillis(lease)), this.hooks, poisoned)
+    this.conductor = new Conductor({ store, listeners: this.listeners }, new LiveRuns(store, Duration.toMillis(lease)), this.hooks, poisoned, budget)
   }
 
   /** Starts a run and sees it to its end. */
@@ -61,7 +65,7 @@ export class Starter {
       flow,
       { id, correlation },
       () =>
-        Effect.flatMap(this.conductor.create(flow, input, { ...untied(from), id, source, correlation }), ({ created, run, parsed }) => {
+        Effect.flatMap(create(this.conductor, flow, input, { ...untied(from), id, source, correlation }), ({ created, run, parsed }) => {
           const how = { durability, onSuspend, retries: false, unpauses: false }
           return created ? this.conductor.begin(flow, run, parsed, how) : this.conductor.settle(flow, id, how)
         }),
@@ -72,7 +76,7 @@ export class Starter {
   start(flow: FlowIR, input: unknown, { id = randomUUID(), source, at, correlation }: EnqueueOptions = {}): Any<RunRecord> {
     return admitted(flow, { id, correlation }, () =>
       Effect.map(
-        this.conductor.create(flow, input, { ...untied(undefined), id, source, correlation, at: at?.getTime() ?? Date.now() }),
+        create(this.conductor, flow, input, { ...untied(undefined), id, source, correlation, at: at?.getTime() ?? Date.now() }),
         ({ run }) => (this.conductor.news(id), run),
       ))
   }
@@ -93,8 +97,10 @@ export const admitted = <A>(flow: FlowIR, ids: Readonly<Record<string, string | 
 const refusal = (flow: FlowIR, ids: Readonly<Record<string, string | undefined>>): FlowInvalid | InputInvalid | undefined => {
   const problems = check(flow).filter(isError)
   if (problems.length > 0) return new FlowInvalid({ flow: flow.name, problems })
-  const wrong = Object.keys(ids).find((name) => ids[name] !== undefined && !isRunId(ids[name]))
-  if (wrong === undefined) return undefined
-  return new InputInvalid({ flow: flow.name, path: "", issues: [{ path: wrong, message: "an id is 1 to 256 characters of A-Z a-z 0-9 . _ : -" }] })
+  for (const [name, id] of Object.entries(ids)) {
+    if (id === undefined || isRunId(id)) continue
+    return new InputInvalid({ flow: flow.name, path: "", issues: [{ path: name, message: "an id is 1 to 256 characters of A-Z a-z 0-9 . _ : -" }] })
+  }
+  return undefined
 }
 const isError = ({ level }: Problem): boolean => level === "error"

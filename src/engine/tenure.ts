@@ -29,6 +29,16 @@ export class Tenure implements Driving {
     this.#how = how
   }
 
+  get outer(): Driving["outer"] {
+    const { parent } = this.#here.run
+    const started = parent === undefined ? undefined : this.#conductor.live.get(parent)?.budgets
+    return started === undefined ? this.#conductor.meters : [started]
+  }
+
+  bounds(budgets: NonNullable<Live["budgets"]>): void {
+    this.#here.budgets = budgets
+  }
+
   alone(): boolean {
     return this.#conductor.live.size === 1
   }

@@ -82,6 +82,19 @@ export class LoopExhausted extends TaggedError("LoopExhausted")<{ readonly path:
     return `loop '${this.path}' made ${this.max} passes and its condition still asks for more. Raise max, or end with atMax: "end"`
   }
 }
+/** More was spent than a budget allows. */
+export class LimitExceeded extends TaggedError("LimitExceeded")<{
+  readonly path: string
+  readonly limit: "steps" | "iterations" | "time" | "tokens" | "cost" | "bytes"
+  readonly of: string
+  readonly used: number
+  readonly allowed: number
+}> {
+  override get message(): string {
+    const what = this.limit === "time" ? `${this.used} of ${this.allowed} ms` : `${this.used} of ${this.allowed} ${this.limit}`
+    return `'${this.path}' spends more than the budget of ${this.of} allows: ${what}. Raise the budget, or spend less`
+  }
+}
 /** Forks or items failed that had to succeed; `failures` has all of their errors. */
 export class JoinFailed extends TaggedError("JoinFailed")<{
   readonly path: string
@@ -279,4 +292,5 @@ export type RunError =
   | MigrationFailed
   | FlowChanged
   | HookFailed
+  | LimitExceeded
   | StoreFailed

@@ -49,7 +49,15 @@ export type EventKind = (typeof eventKinds)[number]
 export const comings = "~"
 
 /** Events that are told to listeners while a run goes on and not kept. */
-export const liveKinds = ["step.retried", "wait.blocked", "hook.decided", "hook.failed"] as const
+export const liveKinds = [
+  "step.retried",
+  "wait.blocked",
+  "hook.decided",
+  "hook.failed",
+  "limit.waited",
+  "limit.warned",
+  "limit.exceeded",
+] as const
 export type LiveKind = (typeof liveKinds)[number]
 
 /** Some kinds: one, all of a noun (`step.*`), all of a verb (`*.failed`), or all (`*`). */
@@ -121,6 +129,8 @@ export interface EventData {
   readonly undone?: boolean
   /** The span in which the run has begun, as a `traceparent`. */
   readonly trace?: string
+  /** What is spent of the budgets so far, by the path of the node that has one; `""` is the run's. */
+  readonly spent?: Readonly<Record<string, Readonly<Record<string, number>>>>
   readonly failures?: ReadonlyArray<unknown>
   readonly from?: number | string
   readonly to?: number

@@ -84,7 +84,17 @@ export type NewRun =
 
 /** A run that has just been created. */
 export const newRecord = (given: NewRun, now: number): RunRecord => ({
-  ...given,
+  id: given.id,
+  flow: given.flow,
+  version: given.version,
+  fingerprint: given.fingerprint,
+  status: given.status,
+  input: given.input,
+  source: given.source,
+  owner: given.owner,
+  due: given.due,
+  parent: given.parent,
+  origin: given.origin,
   correlation: given.correlation ?? given.id,
   session: given.session,
   trace: given.trace,

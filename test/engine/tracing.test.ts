@@ -81,6 +81,8 @@ it("an input that its schema changes, or that cannot be recorded, is traced no l
   await go(Effect.withSpan(makeHeddle(store).start(flow, undefined, { id: "r" }), "unsampled", { sampled: false }), tracer)
   await go(makeHeddle(store).resume(flow, "r"), tracer)
   expect(spans.map(({ sampled }) => sampled)).toEqual([false, false, false])
+  await out(makeHeddle(memoryStore()).import(await out(makeHeddle(store).export("r"))))
+  expect((await out(makeHeddle(store).events("r")))[0].data).toMatch(/"trace":"00-\w+-\w+-00"/)
   const plain = makeHeddle(memoryStore())
   await out(plain.run(seq("f").step("a", () => 1), undefined, { id: "r" }))
   expect((await out(plain.events("r")))[0].data).toBe("{}")

@@ -5,7 +5,7 @@
 import { Context, Effect } from "effect"
 import { err, ok, type Result } from "neverthrow"
 import { z } from "zod"
-import { atLeast, decide, Heddle, hook, merge, nest, run, seq, step, transaction } from "heddle"
+import { atLeast, decide, Heddle, hook, merge, nest, permits, rate, run, seq, step, transaction } from "heddle"
 import { testFlow } from "heddle/testing"
 
 class Declined {
@@ -224,3 +224,14 @@ base.step("n", () => 1, { hooks: [hook("step.error", () => decide.replace("text"
 base.loop("l", { times: 1, hooks: [hook("step.before", () => undefined)] }, (b) => b.step("s", () => 1))
 // @ts-expect-error Type 'Hook<"wait.after", 1>' is not assignable to type 'NodeHook<"wait">'
 base.wait("later", { for: 1, hooks: [hook("wait.after", () => decide.replace(1))] })
+
+// limits
+const perUser = permits("mail", 1, { key: ({ input }: { input: { user: string } }) => input.user })
+seq<{ user: string }>("f").step("a", () => 1, { limits: [perUser, rate("r", { limit: 1, per: "1 second" })] })
+// @ts-expect-error Property 'user' is missing in type '{ id: string; }'
+base.step("mail", () => 1, { limits: [perUser] })
+base.protect("p", (b) => b.step("s", () => 1), { budget: { tokens: 5 }, catch: { LimitExceeded: ({ used }) => used } })
+// @ts-expect-error catch 'LimitExceeded' handles an error that cannot happen here
+base.protect("p", (b) => b.step("s", () => 1), { catch: { LimitExceeded: () => 1 } })
+// @ts-expect-error 'stepz' does not exist in type 'RunBudget'
+seq("f", { budget: { stepz: 1 } })

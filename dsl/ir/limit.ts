@@ -1,0 +1,50 @@
+/** Limits as data: how many at once, how fast, how much in all. */
+import type { Input as Duration } from "effect/Duration"
+
+/** At most so many steps at once, wherever in this process they hold it. */
+export interface Permits<in Scope = never> {
+  readonly kind: "permits"
+  readonly name: string
+  /** Several are taken in this order, by everybody. */
+  readonly nr: number
+  readonly permits: number
+  /** Whom a step works for; keys take turns. */
+  readonly key: ((scope: Scope) => string) | undefined
+  /** At most so many of one key. */
+  readonly perKey: number
+  /** Lower ones go first. */
+  readonly priority: ((scope: Scope) => number) | undefined
+}
+/** At most so many steps in a time; those that come too early wait. */
+export interface Rate<in Scope = never> {
+  readonly kind: "rate"
+  readonly name: string
+  readonly limit: number
+  readonly per: Duration
+  /** How many may come at once after a pause. */
+  readonly burst: number
+  /** Each key has a rate of its own. */
+  readonly key: ((scope: Scope) => string) | undefined
+}
+export type Limit<Scope = never> = Permits<Scope> | Rate<Scope>
+
+/** What a step may spend of, counted where it is spent. */
+export interface Spending {
+  readonly tokens?: number
+  /** In whatever currency the author counts. */
+  readonly cost?: number
+  readonly bytes?: number
+}
+/** How much there is of each in all; what is not named is not bounded. */
+export interface Budget extends Spending {
+  /** Attempts of steps. */
+  readonly steps?: number
+  /** Passes of loops, all together. */
+  readonly iterations?: number
+}
+export type BudgetItem = keyof Budget
+/** A budget of whole runs. */
+export interface RunBudget extends Budget {
+  /** Time in which the run is driven; what it waits does not count. */
+  readonly time?: Duration
+}

@@ -1,0 +1,41 @@
+/** Counting what nodes spend: hooks are told of the shares that were passed, and too much is an error. */
+import * as Effect from "effect/Effect"
+import type { Budget, BudgetItem } from "../../dsl/ir/limit.ts"
+import type { LimitExceeded } from "../model/error.ts"
+import type { Frame } from "./frame.ts"
+import { hooksAt } from "./hooks-at.ts"
+import type { Outcome, Run } from "./program.ts"
+
+const fine: Run<void> = Effect.void
+
+/** Counts `amount` of `item`, spent at `path`. */
+export const spend = (frame: Frame, path: string, item: BudgetItem, amount: number): Run<void> => {
+  const { budgets } = frame.run
+  return budgets === undefined ? fine : heard(frame, path, budgets.spend(path, item, amount))
+}
+
+/** Tells hooks what was passed since they were last told, then fails with what is too much. */
+const heard = (frame: Frame, path: string, exceeded: LimitExceeded | undefined): Run<void> => {
+  const { budgets, hooks } = frame.run
+  const { scope } = frame
+  const warned = hooks === undefined ? [] : budgets!.warnings()
+  const told = warned.length === 0 ?
+    fine :
+    Effect.forEach(warned, (warning) => hooksAt(frame.run, "limit.warned", path, () => ({ scope, ...warning })), { discard: true })
+  if (exceeded === undefined) return told
+  const { limit, of, used, allowed } = exceeded
+  return Effect.andThen(told, Effect.andThen(hooksAt(frame.run, "limit.exceeded", path, () => ({ scope, limit, of, used, allowed })), Effect.fail(exceeded)))
+}
+
+/** `attempt`, whose step may charge something itself. */
+export const charging = (frame: Frame, path: string, attempt: Run<Outcome>): Run<Outcome> =>
+  frame.run.budgets === undefined ? attempt : Effect.tap(attempt, () => heard(frame, path, undefined))
+
+/** `work` with a budget of its own. */
+export const bounded = <A>({ run: { budgets } }: Frame, path: string, budget: Budget | undefined, work: Run<A>): Run<A> => {
+  if (budget === undefined) return work
+  return Effect.suspend(() => {
+    budgets!.open(path, budget)
+    return work
+  })
+}

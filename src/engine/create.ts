@@ -1,0 +1,55 @@
+/** Creating runs. */
+import * as Effect from "effect/Effect"
+import type { FlowIR } from "../../dsl/ir/node.ts"
+import { after } from "../compile/program.ts"
+import { stored } from "../compile/record.ts"
+import { RunConflict } from "../model/error.ts"
+import type { RunRecord } from "../model/run.ts"
+import { encodeValue } from "../model/value.ts"
+import { traceparent } from "../services/tracing.ts"
+import type { Conductor } from "./conduct.ts"
+import { parseInput } from "./drive.ts"
+import { owner } from "./owner.ts"
+import type { Ties } from "./ties.ts"
+
+/** Creates the run, or finds the one that has its id, and says which. */
+export function create(
+  conductor: Conductor,
+  flow: FlowIR,
+  input: unknown,
+  more: Ties & { readonly id: string; readonly at?: number | undefined },
+): Effect.Effect<{ readonly created: boolean; readonly run: RunRecord; readonly parsed: unknown }, any, any> {
+  return Effect.flatMap(
+    parseInput(flow, input),
+    (parsed) =>
+      after(stored("input", () => encodeValue(input)), (encoded) =>
+        Effect.flatMap(conductor.save(flow), (print) => {
+          const { name, version } = flow
+          const { at, id, source, parent, origin, correlation, session, trace } = more
+          const creating = Effect.withFiber((fiber) => {
+            const { span } = fiber.cache
+            return conductor.keeping.store.runs.create({
+              id,
+              flow: name,
+              version,
+              fingerprint: print,
+              input: encoded,
+              status: at === undefined ? "running" : "pending",
+              owner: at === undefined ? owner : "",
+              due: at ?? conductor.live.lease,
+              source,
+              parent,
+              origin,
+              correlation,
+              session,
+              trace: span === undefined ? trace : traceparent(span),
+            })
+          })
+          return Effect.flatMap(creating, ({ created, run }) => {
+            if (!created && run.flow !== name) return Effect.fail(new RunConflict({ run: run.id, differs: "flow" }))
+            if (!created && run.input !== encoded) return Effect.fail(new RunConflict({ run: run.id, differs: "input" }))
+            return Effect.succeed({ created, run, parsed })
+          })
+        })),
+  )
+}

@@ -1,0 +1,330 @@
+/** Limits: how many at once, how fast, how much in all. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { Effect } from "effect"
+import fc from "fast-check"
+import { check, decide, hook, nest, permits, rate, seq, transaction } from "heddle"
+import { crashEverywhere, testFlow } from "heddle/testing"
+import { describe, expect, it } from "vitest"
+import type { Permits } from "../../dsl/ir/limit.ts"
+import { makeHeddle } from "../../src/engine/heddle.ts"
+import { poolOf, within } from "../../src/services/permits.ts"
+import { memoryStore } from "../../src/store/memory.ts"
+import { openSqlite } from "../../src/store/sqlite/store.ts"
+import { failing, file, go, no, out, status } from "../support.ts"
+
+/** Work that counts how much of it goes on at once, in all and by key. */
+const watched = () => {
+  const seen = { now: 0, most: 0, order: [] as Array<string>, byKey: new Map<string, number>(), mostOfOne: 0 }
+  const work = (key: string, milliseconds: number) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        seen.order.push(key)
+        seen.most = Math.max(seen.most, ++seen.now)
+        seen.byKey.set(key, (seen.byKey.get(key) ?? 0) + 1)
+        seen.mostOfOne = Math.max(seen.mostOfOne, seen.byKey.get(key)!)
+      }),
+      () => Effect.as(Effect.sleep(milliseconds), key),
+      () =>
+        Effect.sync(() => {
+          seen.now--
+          seen.byKey.set(key, seen.byKey.get(key)! - 1)
+        }),
+    )
+  return { seen, work }
+}
+type Given = { readonly input: { readonly key: string; readonly at?: number } }
+const keyed = (limit: Permits<Given>, work: (key: string, ms: number) => Effect.Effect<string>, ms = 5) =>
+  seq<{ key: string; at?: number }>("keyed").step("s", ({ input }) => work(input.key, ms), { limits: [limit] })
+
+describe("permits", () => {
+  it("no schedule, failure or interruption lets more in than there are, and none is lost", async () => {
+    const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000)
+    const job = fc.record({
+      key: fc.constantFrom("a", "b", "c"),
+      priority: fc.integer({ min: 0, max: 2 }),
+      ms: fc.integer({ min: 0, max: 4 }),
+      delay: fc.integer({ min: 0, max: 6 }),
+      end: fc.constantFrom("well", "fails", "interrupted"),
+      after: fc.integer({ min: 0, max: 8 }),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 3 }), fc.array(job, { maxLength: 25 }), async (count, perKey, jobs) => {
+        const limit = permits("p", count, { perKey })
+        const { seen, work } = watched()
+        await Promise.all(jobs.map(async ({ key, priority, ms, delay, end, after }) => {
+          const body = end === "fails" ? Effect.andThen(work(key, ms), Effect.fail("no")) : work(key, ms)
+          const one: Effect.Effect<unknown, string> = Effect.andThen(Effect.sleep(delay), within([{ limit, key, priority }], body, () => undefined))
+          const fiber = Effect.runFork(Effect.exit(end === "interrupted" ? Effect.asVoid(Effect.timeoutOption(one, after)) : Effect.asVoid(one)))
+          await new Promise<void>((resolve) => fiber.addObserver(() => resolve()))
+        }))
+        expect([seen.most <= count, seen.mostOfOne <= perKey, seen.now, poolOf(limit).running]).toEqual([true, true, 0, 0])
+      }),
+      { seed, numRuns: 60 },
+    )
+  }, 60_000)
+
+  it("keys take turns, lower priorities go first, over all runs of the process", async () => {
+    const { seen, work } = watched()
+    const limit = permits("mail", 1, { key: ({ input }: Given) => input.key, priority: ({ input }: Given) => input.at ?? 0 })
+    const flow = keyed(limit, work)
+    const [one, two] = [makeHeddle(memoryStore()), makeHeddle(memoryStore())]
+    const jobs = [["x"], ["a"], ["a"], ["a"], ["b"], ["b"], ["late", 9], ["soon", -1]] as const
+    await Promise.all(jobs.map(([key, at], i) => go((i % 2 === 0 ? one : two).run(flow, { key, ...(at === undefined ? {} : { at }) }))))
+    expect([seen.most, seen.order.join(" ")]).toEqual([1, "x soon a b a b a late"])
+  })
+
+  it("a key that has all it may have lets others pass", async () => {
+    const { seen, work } = watched()
+    const flow = keyed(permits("per", 3, { key: ({ input }: Given) => input.key, perKey: 1 }), work, 20)
+    const heddle = makeHeddle(memoryStore())
+    await Promise.all(["a", "a", "a", "b", "c"].map((key) => go(heddle.run(flow, { key }))))
+    expect([seen.order.slice(0, 3).toSorted(), seen.mostOfOne, seen.most]).toEqual([["a", "b", "c"], 1, 3])
+  })
+
+  it("none is held between attempts, and waiting for one is no part of a timeout", async () => {
+    const limit = permits("p", 1)
+    let first = true
+    const order: Array<string> = []
+    const retried = seq("r").step("r", () => {
+      order.push("r")
+      if (!first) return 1
+      first = false
+      return Effect.fail({ _tag: "Again" } as const)
+    }, { limits: [limit], retry: { times: 1, backoff: 60, jitter: false } })
+    const slow = seq("s").step("s", () => Effect.andThen(Effect.sync(() => order.push("s")), Effect.as(Effect.sleep(40), 1)), {
+      limits: [limit],
+      timeout: 50,
+    })
+    const heddle = makeHeddle(memoryStore())
+    const waits: Array<string> = []
+    heddle.listen(({ kind, path, data }) => void (kind === "limit.waited" && waits.push(`${path} ${data}`)))
+    await Promise.all([go(heddle.run(retried, undefined)), go(heddle.run(slow, undefined)), go(heddle.run(slow, undefined))])
+    expect(order.slice(0, 2)).toEqual(["r", "s"])
+    expect(order.toSorted()).toEqual(["r", "r", "s", "s"])
+    expect(waits[0]).toBe("s {\"limit\":\"p\"}")
+  })
+
+  it("nested forks that share several permits never wait for each other for ever", async () => {
+    const [a, b] = [permits("a", 1), permits("b", 1)]
+    const nap = () => Effect.as(Effect.sleep(1), 1)
+    const leaf = (name: string) => seq(name).step("one", nap, { limits: [a, b] }).step("two", nap, { limits: [b, a] })
+    const flow = seq("deep").each(
+      "outer",
+      () => [1, 2, 3, 4],
+      (x) =>
+        x.parallel("inner", { left: (y) => y.step("l", nest(leaf("l"), () => undefined)), right: (y) => y.step("r", nest(leaf("r"), () => undefined)) })
+          .step("own", nap, { limits: [b, a] }),
+    )
+    const heddle = makeHeddle(memoryStore())
+    const runs = Promise.all(Array.from({ length: 4 }, () => go(heddle.run(flow, undefined))))
+    expect(await Promise.race([runs.then(() => "done"), sleep(20_000, "deadlock")])).toBe("done")
+  }, 30_000)
+
+  it("a run that is killed or cancelled gives them back; a step that runs at most once begins when it begins", async () => {
+    const limit = permits("p", 1)
+    const store = memoryStore()
+    const heddle = makeHeddle(store)
+    const holder = Effect.runFork(Effect.exit(heddle.run(seq("h").step("h", () => Effect.never, { limits: [limit] }), undefined, { id: "h" })))
+    await sleep(5)
+    const once = seq("o").step("o", () => 1, { limits: [limit], delivery: "atMostOnce" }).step("t", transaction(() => 1), { limits: [limit] })
+    const waits = Effect.runFork(Effect.exit(heddle.run(once, undefined, { id: "o" })))
+    await sleep(5)
+    expect((await go(heddle.events("o"))).map(({ kind }) => kind)).toEqual(["run.started"])
+    waits.interruptUnsafe()
+    await go(heddle.cancel("h"))
+    expect(poolOf(limit).running).toBe(0)
+    holder.interruptUnsafe()
+    expect(await go(Effect.scoped(Effect.flatMap(openSqlite(file()), (kept) => makeHeddle(kept).run(once, undefined))))).toEqual({ o: 1, t: 1 })
+    const report = await crashEverywhere(seq("c").step("a", () => 1, { limits: [limit] }).step("b", () => 2, { limits: [limit] }), undefined)
+    expect([report.wrong, report.repeated, poolOf(limit).running]).toEqual([[], [], 0])
+  })
+
+  it("wrong ones are refused, and a key that throws says where", async () => {
+    const bad = [permits("none", 0), permits("half", 1, { perKey: 0.5 }), rate("never", { limit: 1, per: "soon" as never, burst: 0 })]
+    expect(check(seq("f").step("a", () => 1, { limits: bad }).ir).map(({ message }) => message)).toEqual([
+      "limit 'never': burst is 0: use a whole number from 1",
+      expect.stringContaining("limit 'never': limits: \"soon\" is not a duration"),
+      "limit 'none': count is 0: use a whole number from 1",
+      "limit 'none': perKey is 0: use a whole number from 1",
+      "limit 'half': perKey is 0.5: use a whole number from 1",
+    ])
+    const child = seq("kid").step("k", () => 1)
+    const flow = seq("f").step("c", nest(child, () => undefined), { limits: [permits("p", 1)] } as never)
+    expect(check(flow.ir).map(({ rule }) => rule)).toEqual(["limits"])
+    const throws = permits("p", 1, {
+      key: () => {
+        throw new Error("no key")
+      },
+    })
+    expect(await out(makeHeddle(memoryStore()).run(seq("f").step("a", () => 1, { limits: [throws] }), undefined))).toMatchObject({ _tag: "ConditionThrew" })
+  })
+})
+
+describe("rates", () => {
+  it("those that come too early wait, in order, each key for itself; one that is interrupted gives its place back", async () => {
+    const limit = rate("api", { limit: 10, per: "1 second", burst: 2, key: ({ item }: { item: string }) => item[0]! })
+    const began: Array<readonly [string, number]> = []
+    const flow = seq("f").each(
+      "all",
+      () => ["a1", "a2", "a3", "a4", "b1"],
+      (b) =>
+        b.step("s", ({ item }) => Effect.clockWith((clock) => Effect.sync(() => began.push([item, clock.currentTimeMillisUnsafe()]))), { limits: [limit] }),
+    )
+    await testFlow(flow, undefined, { clock: new Date(0) })
+    expect(began.toSorted((a, b) => a[1] - b[1] || a[0].localeCompare(b[0]))).toEqual([["a1", 0], ["a2", 0], ["b1", 0], ["a3", 100], ["a4", 200]])
+    const slow = rate("slow", { limit: 1, per: 50 })
+    const use = within([{ limit: slow, key: "", priority: 0 }], Effect.sync(Date.now), () => undefined)
+    const from = await go(use)
+    await go(Effect.timeoutOption(use, 5))
+    expect((await go(use)) - from).toBeLessThan(95)
+  })
+})
+
+describe("budgets", () => {
+  const spends =
+    (name: string, tokens: number) => (_scope: unknown, { charge }: { readonly charge: (s: { tokens: number }) => void }) => (charge({ tokens }), name)
+
+  it.each([10, 9])("%i steps are allowed and ten are made", async (steps) => {
+    const flow = seq("f", { budget: { steps } }).loop("l", { times: 10 }, (b) => b.step("s", () => 1))
+    const result = await out(makeHeddle(memoryStore()).run(flow, undefined, { id: "r" }))
+    if (steps === 10) expect(result).toEqual({ l: { s: 1 } })
+    else expect(result).toMatchObject({ _tag: "LimitExceeded", path: "l[9]/s", limit: "steps", of: "run 'r'", used: 10, allowed: 9 })
+  })
+
+  it("counts what steps charge, in every budget they belong to; the first that is too small is named", async () => {
+    const flow = seq("f", { budget: { tokens: 100 } })
+      .protect("inner", (b) => b.loop("l", { times: 5, budget: { tokens: 1000, iterations: 3 } }, (c) => c.step("s", spends("s", 10))), {
+        budget: { tokens: 25 },
+        catch: { LimitExceeded: ({ of, used, path }) => `${of} ${used} ${path}` },
+      })
+      .protect("passes", (b) => b.loop("l", { times: 5, budget: { iterations: 3 } }, (c) => c.step("s", () => 1)), {
+        catch: { LimitExceeded: ({ message }) => message },
+      })
+      .step("later", spends("later", 60))
+      .step("more", spends("more", 60))
+    const tested = await testFlow(flow, undefined)
+    expect(tested.state).toMatchObject({
+      inner: "'inner' 30 inner/l[2]/s",
+      passes: "'passes/l' spends more than the budget of 'passes/l' allows: 4 of 3 iterations. Raise the budget, or spend less",
+      later: "later",
+    })
+    expect(tested.result).toMatchObject({ ok: false, error: { _tag: "LimitExceeded", path: "more", of: "run 'test'", used: 150, allowed: 100 } })
+  })
+
+  it("goes on where it was: after a crash, a wait, in another process; a raised one lets a failed run go on", async () => {
+    const flow = (tokens: number) =>
+      seq("f", { budget: { tokens } }).step("a", spends("a", 40)).wait("go").protect("p", (b) => b.step("b", spends("b", 40)).step("c", spends("c", 40)), {
+        budget: { tokens: 90 },
+      })
+    const store = memoryStore()
+    await out(makeHeddle(store).run(flow(100), undefined, { id: "r", onSuspend: "return" }))
+    await go(makeHeddle(store).signal(flow(100), "r", "go", undefined))
+    await out(makeHeddle(failing(store, "events.append", { where: (_run, { name }) => name === "c" })).resume(flow(100), "r"))
+    expect(await out(makeHeddle(store).resume(flow(100), "r"))).toMatchObject({ _tag: "LimitExceeded", used: 120, allowed: 100 })
+    expect(await out(makeHeddle(store).resume(flow(90), "r"))).toMatchObject({ used: 160 })
+    expect(await out(makeHeddle(store).resume(flow(1000), "r"))).toMatchObject({ _tag: "LimitExceeded", of: "'p'" })
+    expect(await status(makeHeddle(store), "r")).toBe("failed")
+  })
+
+  it("other tries of a nested flow go on with what is left; a budget may come later; an exported run keeps what it has spent", async () => {
+    let tries = 0
+    const inner = seq("i", { budget: { steps: 3 } }).step("a", () => 1).step("b", () => (++tries < 5 ? no() : Effect.succeed(1)))
+    const flow = seq("f").step("n", nest(inner, () => undefined), { retry: { times: 5, backoff: 1 } })
+    expect(await out(makeHeddle(memoryStore()).run(flow, undefined))).toMatchObject({ _tag: "LimitExceeded", of: "'n'", used: 4, allowed: 3 })
+    expect(tries).toBe(1)
+    const heddle = makeHeddle(memoryStore())
+    const later = (budget: object) => seq("l", budget).step("a", () => 1).wait("go").step("b", spends("b", 5))
+    await out(heddle.run(later({}), undefined, { id: "r", onSuspend: "return" }))
+    await go(heddle.signal(later({}), "r", "go", undefined))
+    expect(await out(heddle.resume(later({ budget: { tokens: 9 } }), "r"))).toMatchObject({ b: "b" })
+    const other = makeHeddle(memoryStore())
+    await go(other.import(await go(heddle.export("r"))))
+    expect((await go(other.events("r"))).at(-1)!.data).toContain("\"spent\":{\"\":{\"steps\":1,\"tokens\":5}}")
+  })
+
+  it("those of the engine and of the run that started it count for a child", async () => {
+    const child = seq("kid").step("k", spends("k", 30))
+    const parent = (tokens: number) =>
+      seq("dad", { budget: { tokens } }).each("all", () => [1, 2, 3], (b) => b.step("c", nest(child, () => undefined, { as: "run" })), { concurrency: 1 })
+    expect(await out(makeHeddle(memoryStore()).run(parent(90), undefined, { id: "r" }))).toHaveProperty("all")
+    expect(await out(makeHeddle(memoryStore()).run(parent(80), undefined, { id: "r" }))).toMatchObject({ _tag: "LimitExceeded", of: "run 'r'", path: "k" })
+    const engine = makeHeddle(memoryStore(), { budget: { tokens: 70 } })
+    expect(await go(engine.run(child, undefined))).toEqual({ k: "k" })
+    expect(await go(engine.run(parent(1000), undefined).pipe(Effect.flip))).toMatchObject({ of: "the engine", used: 90, allowed: 70 })
+  })
+
+  it("a nested flow's is the step's; time is what the run is driven, not what it waits", async () => {
+    const inner = seq("i", { budget: { steps: 1 } }).step("a", () => 1).step("b", () => 1)
+    const tested = await testFlow(seq("f").step("n", nest(inner, () => undefined)), undefined)
+    expect(tested.result).toMatchObject({ error: { _tag: "LimitExceeded", of: "'n'", path: "n/b" } })
+    const timed = seq("f", { budget: { time: "10 seconds" } }).step("a", () => Effect.as(Effect.sleep("6 seconds"), 1)).wait("nap", { for: "1 day" })
+      .step("b", () => Effect.as(Effect.sleep("6 seconds"), 1))
+    expect((await testFlow(timed, undefined)).result).toMatchObject({ error: { _tag: "LimitExceeded", limit: "time", path: "", allowed: 10_000 } })
+    const quick = seq("f", { budget: { time: "20 seconds" } }).step("a", () => Effect.as(Effect.sleep("6 seconds"), 1)).wait({ for: "1 day" })
+    expect((await testFlow(quick, undefined)).result.ok).toBe(true)
+  })
+
+  it("hooks and listeners hear of 50, 75 and 90 %, and of too much; a hook may end the run", async () => {
+    const told: Array<string> = []
+    const hooks = [
+      hook("limit.warned", ({ percent, limit, path }) => void told.push(`${percent}% of ${limit} at ${path}`)),
+      hook("limit.exceeded", ({ used, allowed }) => void told.push(`${used} of ${allowed}`)),
+    ]
+    const flow = seq("f", { budget: { cost: 10, steps: 4 } }).step("a", (_, { charge }) => charge({ cost: 6, bytes: 0 })).step(
+      "b",
+      (_, { charge }) => charge({ cost: 3 }),
+    )
+      .step("c", async (_, { charge }) => charge({ cost: 2 }))
+    const heddle = makeHeddle(memoryStore(), { hooks })
+    const notices: Array<string> = []
+    heddle.listen(({ kind, path }) => void (kind.startsWith("limit.") && notices.push(`${kind} ${path}`)))
+    expect(await out(heddle.run(flow, undefined))).toMatchObject({ _tag: "LimitExceeded", limit: "cost", used: 11 })
+    expect(told).toEqual(["50% of cost at a", "50% of steps at b", "75% of cost at b", "90% of cost at b", "75% of steps at c"])
+    expect(notices).toEqual(["limit.warned a", "limit.warned b", "limit.warned b", "limit.warned b", "limit.warned c", "limit.exceeded c"])
+    const ends = makeHeddle(memoryStore(), { hooks: [hook("limit.exceeded", () => decide.cancel("enough"))] })
+    const many = seq("f", { budget: { steps: 1 } }).step("a", () => 1).step("b", () => 1)
+    expect(await out(ends.run(many, undefined))).toMatchObject({ _tag: "RunCancelled", reason: "enough" })
+  })
+
+  it("what a step charges is checked, and an error inside is told as it is", async () => {
+    const charges = (cost: number) => seq("f", { budget: { cost: 5 } }).step("a", (_, { charge }) => charge({ cost }))
+    const heddle = makeHeddle(memoryStore())
+    expect((await out(heddle.run(charges(-1), undefined))).message).toContain("charge: cost is -1")
+    expect(await out(heddle.run(charges(6), undefined))).toMatchObject({ _tag: "LimitExceeded" })
+    expect(await go(heddle.run(seq("f").step("a", (_, { charge }) => charge({ cost: 1e9 })), undefined))).toEqual({ a: undefined })
+    await go(Effect.scoped(Effect.gen(function*() {
+      const kept = makeHeddle(yield* openSqlite(file()))
+      const tx = seq("f", { budget: { cost: 5 } }).step("t", transaction((_sql, _scope, { charge }) => charge({ cost: 6 })))
+      expect(yield* Effect.flip(kept.run(tx, undefined))).toMatchObject({ _tag: "LimitExceeded" })
+      expect(yield* kept.run(seq("f", { budget: { steps: 1 } }).step("t", transaction(() => 1)), undefined, { id: "r" })).toEqual({ t: 1 })
+      expect((yield* kept.events("r")).map(({ data }) => data)).toEqual([
+        "{\"spent\":{\"\":{}}}",
+        "{\"output\":1,\"spent\":{\"\":{\"steps\":1}}}",
+        "{\"ref\":{\"r\":{\"t\":2}},\"spent\":{\"\":{\"steps\":1}}}",
+      ])
+    })))
+    const wrong = seq("f", { budget: { stepz: 1, steps: -1, time: "soon" } as never }).loop(
+      "l",
+      { times: 1, budget: { tokens: Number.NaN } },
+      (b) => b.step("s", () => 1),
+    )
+    expect(check(wrong.ir).map(({ path, message }) => `${path}: ${message}`)).toEqual([
+      ": 'stepz' is nothing a budget bounds: steps, iterations, time, tokens, cost, bytes",
+      ": the budget of steps is -1: give a number from 0",
+      ": the budget of time is soon: give a duration",
+      "l: the budget of tokens is NaN: give a number from 0",
+    ])
+    void no
+  })
+
+  it("a thousand forks go on at once at most; the rest queue", async () => {
+    let [now, most] = [0, 0]
+    const flow = seq("f").each("all", () => Array.from({ length: 1500 }, (_, i) => i), (b) =>
+      b.step("s", () => {
+        most = Math.max(most, ++now)
+        return Effect.as(Effect.andThen(Effect.sleep(5), Effect.sync(() => now--)), 1)
+      }), { concurrency: "unbounded" })
+    await go(makeHeddle(memoryStore()).run(flow, undefined))
+    expect(most).toBe(1000)
+  })
+})
