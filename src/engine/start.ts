@@ -27,10 +27,12 @@ export interface StartOptions extends ResumeOptions {
   readonly id?: string | undefined
   /** What the run belongs to, for whoever follows several: up to 256 characters `A-Z a-z 0-9 . _ : -`. Default: its own id. */
   readonly correlation?: string | undefined
+  /** The session the run belongs to, under an id of yours; its children and other tries belong to it too. `list` and `subscribe` find its runs. */
+  readonly session?: string | undefined
   /** `file#export` of the flow, kept so that the command line can find it again. */
   readonly source?: string | undefined
 }
-export interface EnqueueOptions extends Pick<StartOptions, "id" | "source" | "correlation"> {
+export interface EnqueueOptions extends Pick<StartOptions, "id" | "source" | "correlation" | "session"> {
   /** When it shall begin; default: now. */
   readonly at?: Date | undefined
 }
@@ -60,12 +62,12 @@ export class Starter {
 
   /** Starts a run and sees it to its end. */
   run(flow: FlowIR, input: unknown, options: StartOptions = {}, from?: RunRecord): Any<unknown> {
-    const { id = randomUUID(), durability = "sync", onSuspend = "wait", source, correlation = from?.correlation } = options
+    const { id = randomUUID(), durability = "sync", onSuspend = "wait", source, correlation = from?.correlation, session = from?.session } = options
     return admitted(
       flow,
-      { id, correlation },
+      { id, correlation, session },
       () =>
-        Effect.flatMap(create(this.conductor, flow, input, { ...untied(from), id, source, correlation }), ({ created, run, parsed }) => {
+        Effect.flatMap(create(this.conductor, flow, input, { ...untied(from), id, source, correlation, session }), ({ created, run, parsed }) => {
           const how = { durability, onSuspend, retries: false, unpauses: false }
           return created ? this.conductor.begin(flow, run, parsed, how) : this.conductor.settle(flow, id, how)
         }),
@@ -73,10 +75,10 @@ export class Starter {
   }
 
   /** Leaves a run for a worker to drive. */
-  start(flow: FlowIR, input: unknown, { id = randomUUID(), source, at, correlation }: EnqueueOptions = {}): Any<RunRecord> {
-    return admitted(flow, { id, correlation }, () =>
+  start(flow: FlowIR, input: unknown, { id = randomUUID(), source, at, correlation, session }: EnqueueOptions = {}): Any<RunRecord> {
+    return admitted(flow, { id, correlation, session }, () =>
       Effect.map(
-        create(this.conductor, flow, input, { ...untied(undefined), id, source, correlation, at: at?.getTime() ?? Date.now() }),
+        create(this.conductor, flow, input, { ...untied(undefined), id, source, correlation, session, at: at?.getTime() ?? Date.now() }),
         ({ run }) => (this.conductor.news(id), run),
       ))
   }

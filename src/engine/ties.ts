@@ -17,6 +17,5 @@ export const untied = (from: RunRecord | undefined): Ties => ({
   source: undefined,
   parent: undefined,
   origin: from?.id,
-  session: from?.session,
   trace: undefined,
 })

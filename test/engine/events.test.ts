@@ -53,7 +53,7 @@ it("children's events come with their parent's, each run's in order", async () =
   const leaf = seq("leaf").step("l", () => 1)
   const child = seq("kid").step("k", nest(leaf, () => undefined, { as: "run" }))
   const parent = seq("dad").each("all", () => [1, 2], (b) => b.step("c", nest(child, () => undefined, { as: "run" })))
-  await go(heddle.run(parent, undefined, { id: "p", correlation: "request-7" }))
+  await go(heddle.run(parent, undefined, { id: "p", correlation: "request-7", session: "ada" }))
   const events = await collect(heddle.follow("p", { children: true }))
   const runs = Map.groupBy(events, ({ run }) => run)
   expect([...runs.keys()].map((id) => id.split("-")[0]!)).toEqual(expect.arrayContaining(["p", "kid", "leaf"]))
@@ -63,6 +63,9 @@ it("children's events come with their parent's, each run's in order", async () =
   const started = events.filter(({ kind, flow: name }) => kind === "run.started" && name === "kid")
   expect(started.map(({ parent: by, cause }) => [by, cause])).toEqual([["p", "p"], ["p", "p"]])
   expect((await go(heddle.list({ correlation: "request-7" }))).length).toBe(5)
+  await go(heddle.rerun(parent, "p"))
+  await go(heddle.start(leaf, undefined, { session: "ada" }))
+  expect([(await go(heddle.list({ session: "ada" }))).length, new Set(events.map(({ session }) => session))]).toEqual([11, new Set(["ada"])])
   expect(await out(heddle.run(parent, undefined, { correlation: "not one" }))).toMatchObject({ _tag: "InputInvalid", issues: [{ path: "correlation" }] })
 })
 
