@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import { hashOf } from "../../dsl/ir/fingerprint.ts"
 import { BundleInvalid, RunConflict, type RunNotFound, type StoreFailed } from "../model/error.ts"
 import { type EventData, type EventKind, eventKinds, type RunEvent } from "../model/event.ts"
+import { misfit } from "../model/event-data.ts"
 import { hasEnded, isRunId, type RunRecord, runStatuses } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
 import { limits, revive, Unstorable } from "../model/value.ts"
@@ -142,11 +143,13 @@ const harmless = (value: unknown, at: string, depth: number): void => {
   }
 }
 /** What an event may say: each part of the kind it must be, and references only to what was before. */
-const told = (text: string, seq: number, at: string): string => {
+const told = (text: string, kind: EventKind, seq: number, at: string): string => {
   const data = record(JSON.parse(text), at)
+  const wrong = misfit(kind, data)
+  if (wrong !== undefined) throw new Wrong(`${at}.${wrong}`, `not what ${kind} says`)
   for (const [key, value] of Object.entries(data)) {
-    const wanted = parts[key as keyof EventData]
-    if (wanted === undefined || !wanted(value, seq)) throw new Wrong(`${at}.${key}`, "not what an event says there")
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a kind says nothing else
+    if (!parts[key as keyof EventData](value, seq)) throw new Wrong(`${at}.${key}`, "not what an event says there")
   }
   return text
 }
@@ -239,7 +242,7 @@ function checked(content: Readonly<Record<string, unknown>>): Bundle {
       kind: kind as EventKind,
       parent: string(event["parent"], `${at}.parent`),
       name: string(event["name"], `${at}.name`),
-      data: told(encoded(event["data"], `${at}.data`), seq, `${at}.data`),
+      data: told(encoded(event["data"], `${at}.data`), kind as EventKind, seq, `${at}.data`),
     }
   })
   const signals = list(content["signals"], "signals").map((value, i): SignalRecord => {

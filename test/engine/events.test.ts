@@ -1,11 +1,15 @@
 /** Events as they are told: to whoever follows a run, to whoever listens here, with what ties them to others. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Fiber, Stream } from "effect"
-import { decide, hook, nest, type Notice, openHeddle, seq, serverSentEvent } from "heddle"
+import { decide, type EventDataOf, eventSchema, hook, nest, type Notice, openHeddle, type RunEvent, seq, serverSentEvent } from "heddle"
+import { testFlow } from "heddle/testing"
 import { expect, it } from "vitest"
+import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
+import { misfit } from "../../src/model/event-data.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
+import { flowOf, targets } from "../crash/patterns.ts"
 import { file, go, no, out } from "../support.ts"
 
 const flow = seq("order").step("a", () => 1).wait("go").step("b", () => 2)
@@ -140,4 +144,49 @@ it("a run that a worker begins has begun: its first event says so, and hooks are
   await go(heddle.resume(plain, "r"))
   expect(told(await collect(heddle.follow("r")))).toEqual(["1 run.paused", "2 run.started", "3 step.completed a", "4 run.completed"])
   expect(asked).toBe(1)
+})
+
+it("every event of every pattern, whole, failed, cancelled or gone back, says what its kind says", async () => {
+  const seen = new Set<string>()
+  const check = (events: ReadonlyArray<RunEvent>) => {
+    for (const { kind, data, seq: n } of events) {
+      seen.add(kind)
+      expect([n, kind, misfit(kind, JSON.parse(data))]).toEqual([n, kind, undefined])
+    }
+  }
+  for (const target of targets()) {
+    const { flow: one, signals } = flowOf(target)
+    const { store } = await testFlow(one, undefined, { signals })
+    for (const record of await go(store.runs.list({ limit: 100 }))) check(await go(store.events.since(record, 0)))
+  }
+  const heddle = makeHeddle(memoryStore())
+  const saga = seq("s", { budget: { steps: 9 } }).step("a", () => 1, { compensate: no, delivery: "atMostOnce" }).wait("go", {
+    schema: z.number(),
+    timeout: "1 day",
+  })
+    .parallel("p", { x: (b) => b.step("x", no) }, { failure: "waitAll" })
+  await out(heddle.run(saga, undefined, { id: "r", onSuspend: "return" }))
+  await go(heddle.pause("r"))
+  await out(heddle.resume(saga, "r", { onSuspend: "return" }))
+  await go(heddle.fork(saga, "r", "a", { as: "f" }))
+  await go(heddle.rewind(saga, "r", "a"))
+  await out(heddle.resume(saga, "r", { onSuspend: "return" }))
+  await go(heddle.signal(saga, "r", "go", 1))
+  await out(heddle.resume(saga, "r"))
+  await go(heddle.cancel("f"))
+  for (const id of ["r", "f"]) check(await go(heddle.events(id)))
+  expect([...seen].toSorted()).toEqual(
+    expect.arrayContaining(["compensation.failed", "fork.failed", "run.cancelled", "run.forked", "run.rewound", "wait.completed"]),
+  )
+})
+
+it("schemas and types of what events say", () => {
+  expect(eventSchema("wait.refused")).toMatchObject({ title: "wait.refused", required: ["received", "reason"], additionalProperties: false })
+  expect(Object.keys(eventSchema("step.failed")["properties"] as object)).toEqual(["error", "attempts", "spent"])
+  const data: EventDataOf<"when.decided"> = { chosen: "yes" }
+  // @ts-expect-error a decision says what was chosen
+  const lacking: EventDataOf<"when.decided"> = {}
+  // @ts-expect-error and nothing of another kind
+  const other: EventDataOf<"when.decided"> = { chosen: "yes", count: 1 }
+  expect([misfit("when.decided", data), misfit("when.decided", lacking), misfit("when.decided", other)]).toEqual([undefined, "chosen", "count"])
 })
