@@ -66,8 +66,8 @@ export type EventDataOf<Kind extends EventKind> =
 /** The first part of `data` that an event of this kind does not have, or lacks. */
 export function misfit(kind: EventKind, data: object): string | undefined {
   const { says: wanted, may }: Parts = eventParts[kind]
-  const allowed: ReadonlyArray<string> = [...wanted, ...may, "spent"]
-  return Object.keys(data).find((part) => !allowed.includes(part)) ?? wanted.find((part) => !(part in data))
+  const allowed: ReadonlySet<string> = new Set([...wanted, ...may, "spent"])
+  return Object.keys(data).find((part) => !allowed.has(part)) ?? wanted.find((part) => !(part in data))
 }
 
 type Schema = Readonly<Record<string, unknown>>
