@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import type { Heddle } from "heddle"
 import { err } from "neverthrow"
 import { RunTakenOver, StoreFailed } from "../src/model/error.ts"
+import type { NewRun } from "../src/model/run.ts"
 import type { Store } from "../src/store/store.ts"
 
 /** What an effect gives. Its services are the test's business. */
@@ -16,6 +17,21 @@ export const failure = (effect: Effect.Effect<any, any, any>): Promise<any> => g
 export const out = (effect: Effect.Effect<any, any, any>): Promise<any> =>
   go(Effect.match(effect, { onSuccess: (value) => value, onFailure: (error) => error }))
 export const status = (heddle: Heddle["Service"], id: string) => go(Effect.map(heddle.get(id), (run) => run.status))
+/** A run as a store is given it. */
+export const newRun = (more: Partial<NewRun> = {}): NewRun => ({
+  id: "x",
+  flow: "f",
+  version: 1,
+  fingerprint: "p",
+  input: "1",
+  source: undefined,
+  owner: "o:1",
+  status: "running",
+  due: undefined,
+  parent: undefined,
+  origin: undefined,
+  ...more,
+})
 /** What a step returns to fail. */
 export const no = () => err({ _tag: "No" } as const)
 /** A database that does not exist yet. */

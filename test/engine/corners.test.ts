@@ -14,7 +14,7 @@ import type { EventKind, RunEvent } from "../../src/model/event.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import type { Store } from "../../src/store/store.ts"
-import { failure, file, go, no, racing, status } from "../support.ts"
+import { failure, file, go, newRun, no, racing, status } from "../support.ts"
 
 it("a flow without a name is called flow; what cannot be undone says so", () => {
   expect(seq().ir.name).toBe("flow")
@@ -232,19 +232,7 @@ it("a worker is told twice of one flow; ids of many runs do not pile up", async 
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10050) INSERT INTO runs (id, flow, version, fingerprint, status, input, owner, fence, created_at, updated_at) SELECT 'm' || i, 'f', 1, 'x', 'completed', 'null', '', 1, 1, 1 FROM n",
     )
     other.close()
-    const { run: one } = yield* store.runs.create({
-      id: "one",
-      flow: "f",
-      version: 1,
-      fingerprint: "x",
-      status: "running",
-      input: "null",
-      source: undefined,
-      owner: "o",
-      due: 1,
-      parent: undefined,
-      origin: undefined,
-    })
+    const { run: one } = yield* store.runs.create(newRun({ id: "one", input: "null", due: 1 }))
     for (let i = 1; i <= 10_050; i++) yield* store.events.head({ ...one, id: `m${i}` })
     expect(yield* store.events.head(one)).toBe(0)
     for (let i = 0; i < 10_001; i++) {

@@ -7,17 +7,9 @@ import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { isAlive, owner } from "../../src/engine/owner.ts"
-import type { NewRun } from "../../src/model/run.ts"
 import { memoryStore } from "../../src/store/memory.ts"
-import { file } from "../support.ts"
+import { file, newRun } from "../support.ts"
 
-const newRun = (given: Pick<NewRun, "id" | "flow" | "version" | "fingerprint" | "input" | "source" | "owner">): NewRun => ({
-  ...given,
-  status: "running",
-  due: Date.now() + 60_000,
-  parent: undefined,
-  origin: undefined,
-})
 const flip = <A, E>(effect: Effect.Effect<A, E>): Promise<any> => Effect.runPromise(Effect.flip(effect))
 const add = seq("add", { input: z.object({ n: z.number() }) }).step("m", ({ input }) => input.n + 1).returns(({ m }) => m)
 
@@ -107,11 +99,11 @@ it("cancelling interrupts the step, runs its finalizers and is recorded with its
 it("cancelling without a reason, and a run that nobody drives", async () => {
   const store = memoryStore()
   const heddle = makeHeddle(store)
-  await Effect.runPromise(store.runs.create(newRun({ id: "r", flow: "add", version: 1, fingerprint: "x", input: "1", source: undefined, owner })))
+  await Effect.runPromise(store.runs.create(newRun({ id: "r", flow: "add", input: "1", due: Date.now() + 60_000, owner })))
   await Effect.runPromise(heddle.cancel("r"))
   const error = await flip(heddle.resume(add, "r"))
   expect((error as Error).message).toBe("run 'r' was cancelled")
-  await Effect.runPromise(store.runs.create(newRun({ id: "odd", flow: "add", version: 1, fingerprint: "x", input: "1", source: undefined, owner })))
+  await Effect.runPromise(store.runs.create(newRun({ id: "odd", flow: "add", input: "1", due: Date.now() + 60_000, owner })))
   const run = await Effect.runPromise(store.runs.get("odd"))
   await Effect.runPromise(store.events.append(run, { seq: 1, kind: "run.started", parent: "", name: "", data: "{}" }, "sync", { status: "cancelled" }))
   expect(await flip(heddle.resume(add, "odd"))).toMatchObject({ _tag: "StoreFailed", operation: "read" })
@@ -267,7 +259,7 @@ it("a run of a live process is not taken, one of a dead process is", async () =>
   const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"])
   const host = owner.split(":")[0]!
   const create = (id: string, by: string) =>
-    Effect.runPromise(store.runs.create(newRun({ id, flow: "add", version: 1, fingerprint: "x", input: "{\"n\":1}", source: undefined, owner: by })))
+    Effect.runPromise(store.runs.create(newRun({ id, flow: "add", input: "{\"n\":1}", due: Date.now() + 60_000, owner: by })))
   await create("mine", `${host}:${other.pid}`)
   await create("far", "elsewhere:1")
   const error = await flip(heddle.resume(add, "mine"))

@@ -14,7 +14,7 @@ import { memoryStore } from "../../src/store/memory.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { span } from "../../src/store/sqlite/writer.ts"
 import type { Store } from "../../src/store/store.ts"
-import { failing, file, go, no, out, status } from "../support.ts"
+import { failing, file, go, newRun, no, out, status } from "../support.ts"
 
 const once = { id: "r", onSuspend: "return" } as const
 const onFile = <A>(use: (store: Store["Service"], path: string) => Promise<A>, path = file()): Promise<A> =>
@@ -116,19 +116,7 @@ describe("durability and failing stores", () => {
       // the number of a run's third event is taken: what goes before it is refused
       const heddle = makeHeddle(store)
       const { run } = await go(
-        store.runs.create({
-          id: "r",
-          flow: "tx",
-          version: 1,
-          fingerprint: "x",
-          input: "1",
-          source: undefined,
-          owner: "",
-          status: "paused",
-          due: undefined,
-          parent: undefined,
-          origin: undefined,
-        }),
+        store.runs.create(newRun({ id: "r", flow: "tx", owner: "", status: "paused" })),
       )
       await go(store.events.append(run, { seq: 1, kind: "step.completed", parent: "", name: "x", data: "{}" }, "sync"))
       await go(store.events.append(run, { seq: 1, kind: "step.completed", parent: "", name: "y", data: "{}" }, "async"))
@@ -147,8 +135,7 @@ describe("durability and failing stores", () => {
 
   it("a transaction of an owner that has lost the run is taken back", () =>
     onFile(async (store) => {
-      const given = { id: "r", flow: "f", version: 1, fingerprint: "x", input: "1", source: undefined, owner: "a", status: "running" as const, due: 1 }
-      const { run } = await go(store.runs.create({ ...given, parent: undefined, origin: undefined }))
+      const { run } = await go(store.runs.create(newRun({ id: "r", owner: "a", due: 1 })))
       await go(store.runs.claim(run, { owner: "b", lease: 5, status: "running" }))
       const work = (): string => "{}"
       const late = store.events.transact(run, () => ({ seq: 1, kind: "step.completed", parent: "", name: "t" }), work)

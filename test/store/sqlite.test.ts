@@ -7,6 +7,7 @@ import { run, seq, type StoreFailed } from "heddle"
 import { expect, it } from "vitest"
 import { openDatabase, schemaVersion, storeFailure } from "../../src/store/sqlite/database.ts"
 import { openSqlite, sqliteStore } from "../../src/store/sqlite/store.ts"
+import { newRun } from "../support.ts"
 
 const folder = () => mkdtempSync(join(tmpdir(), "heddle-sqlite-"))
 const flow = seq("one").step("a", () => 1)
@@ -69,20 +70,7 @@ it("a lock of another process is waited for, then told", async () => {
     Effect.scoped(
       Effect.flatMap(
         openSqlite(file, { busyTimeout: 20 }),
-        (store) =>
-          store.runs.create({
-            id: "x",
-            flow: "f",
-            version: 1,
-            fingerprint: "p",
-            input: "1",
-            source: undefined,
-            owner: "o:1",
-            status: "running",
-            due: undefined,
-            parent: undefined,
-            origin: undefined,
-          }),
+        (store) => store.runs.create(newRun()),
       ),
     ),
   )
@@ -123,19 +111,7 @@ const opened = () => {
 }
 const created = async (store: ReturnType<typeof sqliteStore>, id: string) =>
   (await Effect.runPromise(
-    store.runs.create({
-      id,
-      flow: "f",
-      version: 1,
-      fingerprint: "p",
-      input: "1",
-      source: undefined,
-      owner: "o:1",
-      status: "running",
-      due: undefined,
-      parent: undefined,
-      origin: undefined,
-    }),
+    store.runs.create(newRun({ id })),
   )).run
 const event = (seq: number) => ({ seq, kind: "step.completed", parent: "", name: `s${seq}`, data: "{}" }) as const
 
@@ -201,19 +177,7 @@ it("what waits is written before the file closes", async () => {
   const scope = await Effect.runPromise(Scope.make())
   const store = await Effect.runPromise(Scope.provide(openSqlite(file), scope))
   const { run } = await Effect.runPromise(
-    store.runs.create({
-      id: "x",
-      flow: "f",
-      version: 1,
-      fingerprint: "p",
-      input: "1",
-      source: undefined,
-      owner: "o:1",
-      status: "running",
-      due: undefined,
-      parent: undefined,
-      origin: undefined,
-    }),
+    store.runs.create(newRun()),
   )
   await Effect.runPromise(store.events.append(run, event(1), "async"))
   await Effect.runPromise(Scope.close(scope, Exit.void))
@@ -231,8 +195,7 @@ it("a run that another process creates between the look and the write is theirs"
   const file = join(folder(), "race.db")
   const [ours, theirs] = [openDatabase(file), openDatabase(file)]
   const other = sqliteStore(theirs, file)
-  const given = { id: "r", flow: "f", version: 1, fingerprint: "x", input: "1", source: undefined, owner: "", parent: undefined, origin: undefined }
-  const create = (store: typeof other, input: string) => Effect.runPromise(store.runs.create({ ...given, input, status: "pending", due: undefined }))
+  const create = (store: typeof other, input: string) => Effect.runPromise(store.runs.create(newRun({ input })))
   const prepare = ours.prepare.bind(ours)
   let looks = 0
   ours.prepare = (text: string) => {
@@ -242,10 +205,10 @@ it("a run that another process creates between the look and the write is theirs"
     // they come right after our first look
     statement.get = (
       id: unknown,
-    ) => (looks++ === 0 ? (Effect.runSync(other.runs.create({ ...given, status: "pending", due: undefined })), undefined) : get(id as string))
+    ) => (looks++ === 0 ? (Effect.runSync(other.runs.create(newRun())), undefined) : get(id as string))
     return statement
   }
-  expect(await create(sqliteStore(ours, file), "2")).toMatchObject({ created: false, run: { id: "r", input: "1" } })
+  expect(await create(sqliteStore(ours, file), "2")).toMatchObject({ created: false, run: { id: "x", input: "1" } })
   expect(await create(other, "3")).toMatchObject({ created: false, run: { input: "1" } })
   for (const db of [ours, theirs]) db.close()
 })
