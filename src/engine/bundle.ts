@@ -191,7 +191,6 @@ const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, se
   undone: isFlag,
   trace: isText,
   spent: (value) => isRecordOf(value, (meter) => isRecordOf(meter, isNumber)),
-  failures: Array.isArray,
   from: (value) => isNumber(value) || isText(value),
   to: isNumber,
 }

@@ -99,7 +99,6 @@ const partSchemas: Readonly<Record<Part | "spent", Schema>> = {
   cancelled: flag,
   undone: flag,
   trace: text,
-  failures: { type: "array" },
   from: { type: ["number", "string"] },
   to: number,
   spent: { type: "object", additionalProperties: { type: "object", additionalProperties: number } },

@@ -131,7 +131,6 @@ export interface EventData {
   readonly trace?: string
   /** What is spent of the budgets so far, by the path of the node that has one; `""` is the run's. */
   readonly spent?: Readonly<Record<string, Readonly<Record<string, number>>>>
-  readonly failures?: ReadonlyArray<unknown>
   readonly from?: number | string
   readonly to?: number
 }

@@ -10,6 +10,8 @@ import { makeHeddle } from "../../src/engine/heddle.ts"
 import { LiveRuns } from "../../src/engine/live.ts"
 import { isAlive, owner } from "../../src/engine/owner.ts"
 import { StoreFailed } from "../../src/model/error.ts"
+import { eventKinds } from "../../src/model/event.ts"
+import { eventParts } from "../../src/model/event-data.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { span } from "../../src/store/sqlite/writer.ts"
@@ -715,34 +717,49 @@ describe("bundles", () => {
     expect(await out(makeHeddle(memoryStore()).import(signed(changed)))).toMatchObject({ _tag: "BundleInvalid", at })
   })
   it("what an event may say is let in", async () => {
-    const changed = await bundle()
-    Object.assign(changed.events[1], {
-      data: JSON.stringify({
-        output: 1,
-        updates: { a: null, b: { v: 1 } },
-        last: 0,
-        count: 1,
-        again: true,
-        chosen: "x",
-        jump: "break",
-        attempts: 2,
-        error: 1,
-        tag: "t",
-        reason: "r",
-        until: 1,
-        received: "s",
-        undo: {},
-        of: 1,
-        forget: [{ path: "a" }],
-        bound: [1],
-        child: "c",
-        cancelled: true,
-        failures: [],
-        from: 1,
-        to: 2,
-      }),
-    })
-    expect(await go(makeHeddle(memoryStore()).import(signed(changed)))).toMatchObject({ status: "completed" })
+    const spent = { "": { steps: 1 } }
+    const parts = {
+      output: 1,
+      ref: 0,
+      updates: { a: null, b: { v: 1 } },
+      last: 0,
+      count: 1,
+      again: true,
+      chosen: "x",
+      jump: "break",
+      attempts: 2,
+      error: 1,
+      tag: "t",
+      reason: "r",
+      until: 1,
+      received: "s",
+      undo: {},
+      of: 1,
+      forget: [{ path: "a" }],
+      bound: [1],
+      child: "c",
+      cancelled: true,
+      undone: true,
+      trace: "00-1-2-01",
+      from: 1,
+      to: 2,
+    }
+    for (const kind of eventKinds) {
+      const { says, may }: { readonly says: ReadonlyArray<keyof typeof parts>; readonly may: ReadonlyArray<keyof typeof parts> } = eventParts[kind]
+      const imported = async (data: object) => {
+        const changed = await bundle()
+        Object.assign(changed.events[1], { kind, data: JSON.stringify(data) })
+        return out(makeHeddle(memoryStore()).import(signed(changed)))
+      }
+      const whole = Object.fromEntries([...says, ...may].map((part) => [part, parts[part]]))
+      expect(await imported({ ...whole, spent }), kind).toMatchObject({ status: "completed" })
+      for (const wrong of [5, [], null, { "": 1 }]) {
+        expect((await imported({ ...whole, spent: wrong })).message).toContain("data.spent: not what an event says there")
+      }
+      const foreign = Object.keys(parts).find((part) => !(part in whole))!
+      expect((await imported({ ...whole, [foreign]: 1 })).message, kind).toContain(`data.${foreign}: not what ${kind} says`)
+      if (says.length > 0) expect((await imported({})).message, kind).toContain(`not what ${kind} says`)
+    }
   })
   it("an import is whole or nothing, keeps received signals, and never replaces a structure of ours", async () => {
     const flow = seq("f").wait("go").wait("more")
