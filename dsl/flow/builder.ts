@@ -87,7 +87,7 @@ type Writes = Readonly<Record<string, Write>>
 type Options = Readonly<Record<string, any>>
 type Shape<N extends Node> = N extends Node ? Omit<N, "name" | "binds" | "guard" | "description" | "hooks" | "stray"> : never
 
-const none: ReadonlyArray<Hook> = Object.freeze([])
+const none: ReadonlyArray<never> = Object.freeze([])
 const isWrite = (value: unknown): value is Write => typeof value === "function"
 const carriedWork = (value: unknown): Work | undefined => {
   if (value instanceof Recorder) return { from: "flow", flow: value.ir, input: undefined, as: "inline" }
@@ -227,19 +227,21 @@ class Recorder {
 
   #step(name: string, given: unknown, updates: string | undefined, options: Options = {}): Recorder {
     const work = carriedWork(given) ?? { from: "function", call: given as Call }
+    const own = work.from === "definition" ? work.own : undefined
     const shape: Shape<StepNode> = {
       kind: "step",
       work: Object.freeze(work),
       updates,
-      retry: retryPolicy(options["retry"]),
-      timeout: options["timeout"],
+      retry: retryPolicy(options["retry"]) ?? own?.retry,
+      timeout: options["timeout"] ?? own?.timeout,
       codec: options["codec"],
       delivery: options["delivery"] ?? "atLeastOnce",
-      limits: inOrder(options["limits"]),
+      limits: inOrder([...(own?.limits ?? none), ...(options["limits"] ?? none)]),
       // a definition says it itself
       ...(work.from === "definition" ? { effects: work.effects, compensate: work.compensate } : compensation(options as Compensating)),
     }
-    return this.#add("step", name, shape, options, updates === undefined)
+    const { hooks = none, description = own?.description } = options
+    return this.#add("step", name, shape, { ...options, hooks: own === undefined ? hooks : [...own.hooks, ...hooks], description }, updates === undefined)
   }
 
   /** Appends a node; without a name it takes the next `kind#n` of its block and binds nothing. */

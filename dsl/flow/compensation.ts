@@ -2,7 +2,7 @@
 import type { Input as Duration } from "effect/Duration"
 import type { Compensation, RetryPolicy } from "../ir/node.ts"
 
-interface GivenRetry {
+export interface GivenRetry {
   readonly times: number
   readonly while?: RetryPolicy["while"]
   readonly backoff?: Duration

@@ -1,10 +1,14 @@
 /** Work that is defined once and used in many flows. */
 import type { StandardSchemaV1 } from "@standard-schema/spec"
+import type { Input as Duration } from "effect/Duration"
+import type { Limit } from "../ir/limit.ts"
 import type { FlowIR, StepContext, Transaction, Work } from "../ir/node.ts"
-import { type Compensating, compensation } from "./compensation.ts"
+import { type Compensating, compensation, type GivenRetry, retryPolicy } from "./compensation.ts"
 import type { AnyDefinition, AnyFlow, FailureOf, InputOf, NeedsIn, OutputOf, ServicesOf, Types } from "./flow.ts"
 import type { AnyMark } from "./mark.ts"
-import type { Absent, BareOf, Compensate, Irreversible } from "./step-verbs.ts"
+import type { NodeHook } from "./hook.ts"
+import { inOrder } from "./limit.ts"
+import type { Absent, BareOf, Compensate, Irreversible, RetryOf, TimeoutError } from "./step-verbs.ts"
 import type { FlowTypeError } from "./type-error.ts"
 import type { ErrorOf, NeedsOf, NestedResult, ValueOf } from "./work.ts"
 
@@ -12,21 +16,31 @@ import type { ErrorOf, NeedsOf, NestedResult, ValueOf } from "./work.ts"
 export const workOf: unique symbol = Symbol.for("heddle/work")
 
 /** A step defined outside a flow: a function with a name, to be used as `.step(definition)` or called directly in tests. */
-export interface StepDefinition<Name extends string, in Input, out Result, out Marks extends AnyMark = never> {
+export interface StepDefinition<Name extends string, in Input, out Result, out Marks extends AnyMark = never, out Failure = never> {
   (input: Input): Result
-  readonly "~types": Types<Name, Input, ValueOf<Result>, ErrorOf<Result>, NeedsOf<Result> | Marks>
+  readonly "~types": Types<Name, Input, ValueOf<Result>, ErrorOf<Result> | Failure, NeedsOf<Result> | Marks>
   readonly [workOf]: Work
 }
 
-interface DefinitionOptions<Input, Output, Effects, Undone> {
+interface DefinitionOptions<Name extends string, Input, Result, Effects, Undone, Timeout> {
   /** Checks and parses what the step is given; any Standard Schema. */
   readonly input?: StandardSchemaV1<any, Input>
   /** Checks what the step gives back; any Standard Schema. */
-  readonly output?: StandardSchemaV1<Output, any>
+  readonly output?: StandardSchemaV1<ValueOf<Result>, any>
+  /** Try failed work again; only for work that can fail. */
+  readonly retry?: RetryOf<Name, Result, Timeout>
+  /** Longest time for one attempt; then it is interrupted and fails with `StepTimedOut`. */
+  readonly timeout?: Timeout
+  /** How many at once and how fast, wherever it is used. */
+  readonly limits?: ReadonlyArray<Limit<Input>>
+  /** Asked wherever it is used. */
+  readonly hooks?: ReadonlyArray<NodeHook<"step" | "compensation", ValueOf<Result>>>
+  /** One sentence for diagrams and docs. */
+  readonly description?: string
   /** What it changes in the outside world, in a few words; `{ irreversible: "…" }` where nothing can undo it. */
   readonly effects?: Effects
   /** Undoes the step, when what it is part of fails later. */
-  readonly compensate?: Compensate<Output, Input, Undone>
+  readonly compensate?: Compensate<ValueOf<Result>, Input, Undone>
 }
 
 /**
@@ -35,20 +49,29 @@ interface DefinitionOptions<Input, Output, Effects, Undone> {
  * @example
  * const shout = step("shout", ({ text }: { text: string }) => text.toUpperCase())
  */
-export function step<const Name extends string, Input, Result, const Effects extends string | Irreversible = never, Undone = Absent>(
+export function step<
+  const Name extends string,
+  Input,
+  Result,
+  const Effects extends string | Irreversible = never,
+  Undone = Absent,
+  Timeout extends Duration = never,
+>(
   name: Name,
   run: (input: Input) => Result,
-  options: DefinitionOptions<NoInfer<Input>, NoInfer<ValueOf<Result>>, Effects, Undone> = {},
-): StepDefinition<Name, Input, Result, BareOf<Name, Effects, Undone>> {
-  const { input, output } = options
+  options: DefinitionOptions<Name, NoInfer<Input>, NoInfer<Result>, Effects, Undone, Timeout> = {},
+): StepDefinition<Name, Input, Result, BareOf<Name, Effects, Undone>, TimeoutError<Timeout>> {
+  const { input, output, retry, timeout, limits, hooks, description } = options
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the recorder knows nothing of the author's types
   const call = run as (given: unknown) => unknown
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same
-  const work: Work = { from: "definition", call, input, output, ...compensation(options as Compensating) }
+  const own = { retry: retryPolicy(retry as GivenRetry | undefined), timeout, limits: inOrder(limits), hooks: hooks ?? [], description }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same
+  const work: Work = { from: "definition", call, input, output, own, ...compensation(options as Compensating) }
   const definition = (input: Input): Result => run(input)
   Object.defineProperties(definition, { name: { value: name }, [workOf]: { value: Object.freeze(work) } })
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `~types` exists for the compiler only
-  return definition as StepDefinition<Name, Input, Result, BareOf<Name, Effects, Undone>>
+  return definition as StepDefinition<Name, Input, Result, BareOf<Name, Effects, Undone>, TimeoutError<Timeout>>
 }
 
 /** What a nested flow gives its step, as the compiler sees it. */

@@ -32,7 +32,12 @@ export interface Codec<Value, Stored> {
   readonly decode: (stored: Stored) => Value
 }
 
-type TimeoutError<Timeout> = [Timeout] extends [never] ? never : StepTimedOut
+export type TimeoutError<Timeout> = [Timeout] extends [never] ? never : StepTimedOut
+
+/** How work is tried again, or the sentence that says that it cannot fail. */
+export type RetryOf<Name extends string, Result, Timeout> = unknown extends Result ? Retry<any> :
+  [ErrorOf<Result> | TimeoutError<Timeout>] extends [never] ? FlowTypeError<`step '${Name}' cannot fail: a retry would never happen`> :
+  Retry<ErrorOf<Result> | TimeoutError<Timeout>>
 
 /** An effect that cannot be undone, in a few words. */
 export interface Irreversible {
@@ -60,9 +65,7 @@ type Given<Undone> = [Undone] extends [Absent] ? never : Undone
 
 export interface StepOptions<Name extends string, S extends AnyScope, Result, Timeout, Coded, Effects, Undone, Delivery> {
   /** Try failed work again; only for work that can fail and may run more than once. */
-  readonly retry?: [Delivery] extends [never] ? unknown extends Result ? Retry<any> :
-    [ErrorOf<Result> | TimeoutError<Timeout>] extends [never] ? FlowTypeError<`step '${Name}' cannot fail: a retry would never happen`> :
-    Retry<ErrorOf<Result> | TimeoutError<Timeout>> :
+  readonly retry?: [Delivery] extends [never] ? RetryOf<Name, Result, Timeout> :
     FlowTypeError<`step '${Name}' runs at most once: it cannot be tried again`>
   /** Longest time for one attempt; then it is interrupted and fails with `StepTimedOut`. */
   readonly timeout?: Timeout

@@ -54,6 +54,8 @@ export type Work =
     readonly call: Call
     readonly input: StandardSchemaV1 | undefined
     readonly output: StandardSchemaV1 | undefined
+    /** What every step that uses it begins with. */
+    readonly own: Pick<StepNode, "retry" | "timeout" | "limits" | "hooks" | "description">
     readonly effects?: string | undefined
     readonly compensate?: Compensation | "irreversible" | undefined
   }

@@ -31,10 +31,11 @@ export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
 }
 
 /** `body` once the step's limits let it. */
-const held = ({ limits }: StepNode, body: Body): Body =>
-  limits.length === 0 ? body : (frame, path, past) => holding(limits, frame, path, Effect.suspend(() => body(frame, path, past)))
-const holding = <A>(limits: StepNode["limits"], frame: Frame, path: string, work: Run<A>): Run<A> => {
-  const { scope, run: { journal } } = frame
+const held = (node: StepNode, body: Body): Body =>
+  node.limits.length === 0 ? body : (frame, path, past) => holding(node, frame, path, Effect.suspend(() => body(frame, path, past)))
+const holding = <A>({ limits, work: { from } }: StepNode, frame: Frame, path: string, work: Run<A>): Run<A> => {
+  const { journal } = frame.run
+  const scope = from === "definition" ? wholeScope(frame.scope) : frame.scope
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the scope is checked where the limit is given to the step
   const given = scope as never
   const claims = () => limits.map((limit) => ({ limit, key: limit.key?.(given) ?? "", priority: limit.kind === "permits" ? limit.priority?.(given) ?? 0 : 0 }))
@@ -61,7 +62,7 @@ const policies = (node: StepNode, once: Attempt, tells: boolean): Body => (frame
       tries = n
       if (n > 1) frame.run.journal.notice("step.retried", path)
       return once(frame, path, n === 1 ? past : undefined, n)
-    }, node.limits.length === 0 ? undefined : (limited) => holding(node.limits, frame, path, limited))
+    }, node.limits.length === 0 ? undefined : (limited) => holding(node, frame, path, limited))
     if (tells) frame.run.journal.notice("step.started", path)
     return noted(frame, node, () => tries, Effect.map(run, (outcome) => (tries > 1 ? { ...outcome, attempts: tries } : outcome)))
   })

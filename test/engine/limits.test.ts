@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect } from "effect"
 import fc from "fast-check"
-import { check, decide, hook, nest, permits, rate, seq, transaction } from "heddle"
+import { check, decide, hook, nest, permits, rate, seq, step, transaction } from "heddle"
 import { crashEverywhere, testFlow } from "heddle/testing"
 import { describe, expect, it } from "vitest"
 import type { Permits } from "../../dsl/ir/limit.ts"
@@ -326,5 +326,28 @@ describe("budgets", () => {
       }), { concurrency: "unbounded" })
     await go(makeHeddle(memoryStore()).run(flow, undefined))
     expect(most).toBe(1000)
+  })
+})
+
+describe("steps that are defined once", () => {
+  it("bring their retry, timeout, limits, hooks and description to wherever they are used; what is said there goes before", async () => {
+    let tries = 0
+    const asked: Array<string> = []
+    const desk = permits("desk", 1, { key: ({ user }: { user: string }) => user })
+    const fetch = step("fetch", ({ user }: { user: string }) => (++tries < 3 ? no() : Effect.succeed(`for ${user}`)), {
+      retry: { times: 2, backoff: 1 },
+      timeout: "1 minute",
+      limits: [desk],
+      hooks: [hook("step.after", ({ path }) => void asked.push(path))],
+      description: "asks the shop",
+    })
+    const flow = seq<{ user: string }>("f").protect("p", (b) => b.step(fetch), { catch: { No: () => "no", StepTimedOut: () => "late" } }).step(fetch)
+    const [, node] = flow.ir.body.nodes
+    expect(node).toMatchObject({ description: "asks the shop", timeout: "1 minute", limits: [{ name: "desk" }], retry: { times: 2 } })
+    expect(await go(makeHeddle(memoryStore()).run(flow, { user: "Ada" }))).toMatchObject({ fetch: "for Ada" })
+    expect([tries, asked]).toEqual([4, ["p/fetch", "fetch"]])
+    const named = seq("g").step("user", () => "Bo").step("other", fetch, { timeout: 5, limits: [permits("more", 1)], description: "again" })
+    expect(named.ir.body.nodes[1]).toMatchObject({ description: "again", timeout: 5, limits: [{ name: "desk" }, { name: "more" }], retry: { times: 2 } })
+    expect(fetch({ user: "Bo" })).toBeDefined()
   })
 })

@@ -235,3 +235,11 @@ base.protect("p", (b) => b.step("s", () => 1), { budget: { tokens: 5 }, catch: {
 base.protect("p", (b) => b.step("s", () => 1), { catch: { LimitExceeded: () => 1 } })
 // @ts-expect-error 'stepz' does not exist in type 'RunBudget'
 seq("f", { budget: { stepz: 1 } })
+
+// steps that are defined once
+// @ts-expect-error step 'sure' cannot fail: a retry would never happen
+step("sure", () => 1, { retry: { times: 1 } })
+const slow = step("slow", (_: { id: string }) => 1, { timeout: "1 second" })
+base.protect("p", (b) => b.step(slow), { catch: { StepTimedOut: () => 2 } })
+// @ts-expect-error Property 'user' is missing in type '{ id: string; }'
+step("keyed", (_: { id: string }) => 1, { limits: [permits("m", 1, { key: ({ user }: { user: string }) => user })] })
