@@ -5,7 +5,7 @@ import type { Limit, Permits, Rate } from "../ir/limit.ts"
 const unlimited: ReadonlyArray<Limit> = Object.freeze([])
 /** Rates first, so that nobody holds a permit while it waits for its time; then permits in the order everybody takes them. */
 export const inOrder = (limits: ReadonlyArray<Limit> | undefined): ReadonlyArray<Limit> =>
-  limits === undefined ? unlimited : Object.freeze(limits.toSorted((a, b) => place(a) - place(b)))
+  limits === undefined ? unlimited : Object.freeze([...new Set(limits)].sort((a, b) => place(a) - place(b)))
 const place = (limit: Limit): number => (limit.kind === "rate" ? 0 : limit.nr)
 
 let made = 0

@@ -117,6 +117,9 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
       }
       for (const limit of limits) yield* limitProblems(path, limit)
       if (work.from === "flow") yield* budgetProblems(path, work.flow.budget)
+      if (work.from === "flow" && work.as === "inline" && work.flow.budget?.time !== undefined) {
+        yield error(path, "budget", "time is a budget of runs: give the step a timeout, or nest the flow as a run of its own")
+      }
       yield* timeProblems(path, "timeout", timeout)
     },
     *when({ cases }) {

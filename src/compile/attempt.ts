@@ -34,15 +34,19 @@ export class Context implements StepContext {
     this.#abort ??= new AbortController()
     return this.#abort.signal
   }
-  readonly charge = (spending: Spending): void => {
-    let exceeded: LimitExceeded | undefined
+  /** What it has charged is too much: whatever it makes of it, it has failed. */
+  exceeded: LimitExceeded | undefined
+  get charge(): (spending: Spending) => void {
+    return (spending) => this.#charge(spending)
+  }
+  #charge(spending: Spending): void {
     for (const item of ["tokens", "cost", "bytes"] as const) {
       const amount = spending[item]
       if (amount === undefined || amount === 0) continue
       if (!(amount > 0)) throw new RangeError(`charge: ${item} is ${String(amount)}, and must be a number from 0`)
-      exceeded = this.#budgets?.spend(this.path, item, amount) ?? exceeded
+      this.exceeded ??= this.#budgets?.spend(this.path, item, amount)
     }
-    if (exceeded !== undefined) throw exceeded
+    if (this.exceeded !== undefined) throw this.exceeded
   }
   abort(): void {
     this.#abort?.abort()

@@ -132,6 +132,7 @@ class Runner {
     const lost = { label: this.#fork.label, error }
     if (this.#known?.failed !== undefined) return Effect.succeed(lost)
     const { journal } = this.#frame.run
+    this.#frame.run.budgets?.close(eventPath({ parent: this.#path, name: this.#fork.label }))
     const undone = journal.wasUndone(error) ? ",\"undone\":true" : ""
     return Effect.as(journal.append("fork.failed", this.#path, this.#fork.label, `{"error":${encodeError(error)}${undone}}`), lost)
   }

@@ -122,7 +122,8 @@ class Loop {
     if (this.#items !== undefined) scope["item"] = this.#items[index]
     const past = this.#past
     this.#past = undefined
-    if (this.#frame.run.budgets === undefined) return this.#asked(index, scope, past)
+    const { budgets, journal } = this.#frame.run
+    if (budgets === undefined || (past !== undefined && journal.spending.isCountedIn(passPath(this.#path, index)))) return this.#asked(index, scope, past)
     return Effect.flatMap(spend(this.#frame, this.#path, "iterations", 1), () => this.#asked(index, scope, past))
   }
 

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { Budget, BudgetItem } from "../../dsl/ir/limit.ts"
 import type { LimitExceeded } from "../model/error.ts"
+import type { Context } from "./attempt.ts"
 import type { Frame } from "./frame.ts"
 import { hooksAt } from "./hooks-at.ts"
 import type { Outcome, Run } from "./program.ts"
@@ -18,8 +19,8 @@ export const spend = (frame: Frame, path: string, item: BudgetItem, amount: numb
 const heard = (frame: Frame, path: string, exceeded: LimitExceeded | undefined): Run<void> => {
   const { budgets, hooks } = frame.run
   const { scope } = frame
-  const warned = hooks === undefined ? [] : budgets!.warnings()
-  const told = warned.length === 0 ?
+  const warned = budgets!.warnings(path)
+  const told = warned.length === 0 || hooks === undefined ?
     fine :
     Effect.forEach(warned, (warning) => hooksAt(frame.run, "limit.warned", path, () => ({ scope, ...warning })), { discard: true })
   if (exceeded === undefined) return told
@@ -27,9 +28,12 @@ const heard = (frame: Frame, path: string, exceeded: LimitExceeded | undefined):
   return Effect.andThen(told, Effect.andThen(hooksAt(frame.run, "limit.exceeded", path, () => ({ scope, limit, of, used, allowed })), Effect.fail(exceeded)))
 }
 
-/** `attempt`, whose step may charge something itself. */
-export const charging = (frame: Frame, path: string, attempt: Run<Outcome>): Run<Outcome> =>
-  frame.run.budgets === undefined ? attempt : Effect.tap(attempt, () => heard(frame, path, undefined))
+/** `attempt`, whose step may charge something itself: if that was too much, it has failed, however it has ended. */
+export const charging = (frame: Frame, path: string, context: Context, attempt: Run<Outcome>): Run<Outcome> =>
+  frame.run.budgets === undefined ? attempt : Effect.matchEffect(attempt, {
+    onSuccess: (outcome) => Effect.as(heard(frame, path, context.exceeded), outcome),
+    onFailure: (error) => Effect.andThen(heard(frame, path, context.exceeded), Effect.fail(error)),
+  })
 
 /** `work` with a budget of its own. */
 export const bounded = <A>({ run: { budgets } }: Frame, path: string, budget: Budget | undefined, work: Run<A>): Run<A> => {

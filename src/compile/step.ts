@@ -20,7 +20,7 @@ import { bounded, charging, spend } from "./spend.ts"
 export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
   const { work, retry, timeout, delivery, limits } = node
   if (work.from === "transaction") return held(node, transacted(node, work))
-  const once = work.from === "flow" ? nested(node.name, work, compileBlock) : called(work)
+  const once = work.from === "flow" ? nested(node.name, work, compileBlock) : called(work, delivery)
   if (work.from === "flow" && timeout !== undefined) return policies({ ...node, timeout: undefined }, timed(node.name, timeout, once), true)
   // its beginning is written when it begins, not while it waits
   if (delivery === "atMostOnce") return held(node, atMostOnce(node, policies({ ...node, limits: [] }, once, false)))
@@ -77,7 +77,11 @@ const timed = (name: string, timeout: Duration.Input, once: Attempt): Attempt =>
 /** Its beginning is durable before it runs; begun and not finished means that nobody knows. */
 const atMostOnce = ({ name }: StepNode, body: Body): Body => (frame, path, past) =>
   past?.started === undefined ?
-    Effect.flatMap(frame.run.journal.appendSync("step.started", frame.path, name, "{}"), () => body(frame, path, past)) :
+    Effect.flatMap(
+      // what is refused has not begun
+      Effect.flatMap(spend(frame, path, "steps", 1), () => frame.run.journal.appendSync("step.started", frame.path, name, "{}")),
+      () => body(frame, path, past),
+    ) :
     Effect.fail(new StepUncertain({ path }))
 
 /** Records that the step failed. */
@@ -87,13 +91,14 @@ const noted = (frame: Frame, { name }: { readonly name: string }, tries: () => n
 /** What the work does to the database and its record are one transaction. */
 const transacted = (node: StepNode, { call }: Extract<Work, { from: "transaction" }>): Body => (frame, path) => {
   const keepsOutput = node.binds || node.updates !== undefined
+  const context = new Context(frame.run, path, 1)
   const run = Effect.suspend(() => {
     let value: unknown
     let failure: Effect.Effect<never, unknown> | undefined
     frame.run.journal.notice("step.started", path)
     const written = frame.run.journal.transact("step.completed", frame.path, node.name, (sql) => {
       try {
-        value = call(sql, frame.scope, new Context(frame.run, path, 1))
+        value = call(sql, frame.scope, context)
       } catch (cause) {
         failure = Effect.fail(threw(path, cause))
         throw cause
@@ -105,7 +110,7 @@ const transacted = (node: StepNode, { call }: Extract<Work, { from: "transaction
     })
     return Effect.catch(Effect.map(written, (seq): Outcome => ({ value, seq })), (error) => failure ?? Effect.fail(error))
   })
-  return noted(frame, node, () => 1, charging(frame, path, Effect.andThen(spend(frame, path, "steps", 1), run)))
+  return noted(frame, node, () => 1, charging(frame, path, context, Effect.andThen(spend(frame, path, "steps", 1), run)))
 }
 
 type CallWork = (frame: Frame, path: string, context: Context) => Run<unknown>
@@ -120,12 +125,13 @@ const caller = (work: OwnWork): CallWork => {
       (given) => after(settle(path, () => call(given as Values, context)), (value) => checkOutput(frame.run.flow, path, output, value)),
     )
 }
-const called = (work: OwnWork): Attempt => {
+const called = (work: OwnWork, delivery: StepNode["delivery"]): Attempt => {
   const call = caller(work)
   return (frame, path, _past, tries) =>
-    after(spend(frame, path, "steps", 1), () => {
-      const ran = attempt(new Context(frame.run, path, tries), (context) => call(frame, path, context))
-      return charging(frame, path, Effect.map(ran, (value): Outcome => ({ value })))
+    after(delivery === "atMostOnce" ? Effect.void : spend(frame, path, "steps", 1), () => {
+      const context = new Context(frame.run, path, tries)
+      const ran = attempt(context, () => call(frame, path, context))
+      return charging(frame, path, context, Effect.map(ran, (value): Outcome => ({ value })))
     })
 }
 

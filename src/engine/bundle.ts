@@ -47,7 +47,7 @@ export function importRun(
 ): Effect.Effect<RunRecord, StoreFailed | BundleInvalid | RunConflict | RunNotFound> {
   return Effect.gen(function*() {
     const bundle = yield* parse(text)
-    const { id: given, status, flow, version, fingerprint, input, source } = bundle.run
+    const { id: given, status, flow, version, fingerprint, input, source, correlation } = bundle.run
     const id = as ?? given
     if (!isRunId(id)) return yield* new BundleInvalid({ at: "run.id", reason: "not a run id" })
     const goesOn = !hasEnded(status) && status !== "failed"
@@ -64,6 +64,7 @@ export function importRun(
         due: undefined,
         parent: undefined,
         origin: given,
+        correlation,
       },
       { events: bundle.events, signals: bundle.signals },
     )
@@ -201,6 +202,11 @@ const isStructureOf = (text: string, print: string): boolean => {
     return false
   }
 }
+const runId = (value: unknown, at: string): string => {
+  const text = string(value, at)
+  if (!isRunId(text)) throw new Wrong(at, "not an id")
+  return text
+}
 const kinds: ReadonlySet<string> = new Set(eventKinds)
 
 function checked(content: Readonly<Record<string, unknown>>): Bundle {
@@ -219,7 +225,8 @@ function checked(content: Readonly<Record<string, unknown>>): Bundle {
     crashedAt: 0,
     parent: undefined,
     origin: undefined,
-    correlation: id,
+    // older bundles have none
+    correlation: given["correlation"] === undefined ? id : runId(given["correlation"], "run.correlation"),
     session: undefined,
     trace: undefined,
     createdAt: whole(given["createdAt"], "run.createdAt"),

@@ -4,8 +4,10 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { FlowIR } from "../../dsl/ir/node.ts"
-import { RunOwned, RunPaused, RunSuspended, RunTakenOver } from "../model/error.ts"
+import { type LimitExceeded, type RunNotFound, RunOwned, RunPaused, RunSuspended, RunTakenOver, type StoreFailed } from "../model/error.ts"
 import { isRunId } from "../model/run.ts"
+import { Journal } from "../services/journal.ts"
+import { Listeners } from "../services/listeners.ts"
 import type { Conductor } from "./conduct.ts"
 import { create } from "./create.ts"
 import type { Live } from "./live.ts"
@@ -23,6 +25,7 @@ export function runChild(
 ): Effect.Effect<any, any, any> {
   const id = childId(here.run.id, flow.name, place)
   const how: Settling = { durability, onSuspend: "return", retries, unpauses }
+  here.budgets?.adopt(id, place.replace(/#\d+$/, ""))
   const seen = Effect.gen(function*() {
     // a child that exists has its input already: what would be computed now may be another one
     const known = yield* Effect.exit(conductor.keeping.store.runs.get(id))
@@ -35,7 +38,12 @@ export function runChild(
       const exit = yield* Effect.exit(next)
       const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
       const waits = error instanceof RunSuspended || error instanceof RunPaused || error instanceof RunOwned || error instanceof RunTakenOver
-      if (!waits) return { id, output: yield* exit }
+      if (!waits) {
+        const exceeded = yield* settled(conductor, here, id)
+        const output = yield* exit
+        if (exceeded !== undefined) yield* Effect.fail(exceeded)
+        return { id, output }
+      }
       // it waits, or is driven elsewhere: so does this part of its parent
       const { rung } = here.waiting!
       const { due } = yield* conductor.keeping.store.runs.get(id)
@@ -49,6 +57,15 @@ export function runChild(
     return resting ? Effect.void : Effect.ignore(conductor.giveUp(id, flow))
   })
 }
+
+/** Counts what the child has spent where nobody here could count it. */
+const settled = ({ keeping: { store } }: Conductor, { budgets }: Live, id: string): Effect.Effect<LimitExceeded | undefined, StoreFailed | RunNotFound> =>
+  budgets === undefined ? Effect.succeed(undefined) : Effect.gen(function*() {
+    const run = yield* store.runs.get(id)
+    const journal = new Journal(run, undefined, { store, listeners: new Listeners(), durability: "sync" }, yield* store.events.head(run))
+    yield* journal.recallSpent()
+    return budgets.settle(id, journal.spending.spent[""] ?? {})
+  })
 
 /** The same child for the same step, whoever asks. */
 export const childId = (parent: string, name: string, path: string): string => {

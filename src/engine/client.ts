@@ -1,9 +1,10 @@
 /** The door for programs without Effect that keep a store open: start, signal, command, look, work. */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Layer } from "effect/Layer"
 import * as Scope from "effect/Scope"
-import { toAsyncIterable } from "effect/Stream"
+import * as Stream from "effect/Stream"
 import { errAsync, okAsync, type ResultAsync } from "neverthrow"
 import type { AnyFlow, FailureOf, Flow, InputOf, OutputOf } from "../../dsl/flow/flow.ts"
 import type { PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
@@ -47,6 +48,7 @@ export class Client<Services> {
   readonly #scope: Scope.Closeable
   readonly #layer: Layer<Services> | undefined
   readonly #store: string
+  readonly #closed = Deferred.makeUnsafe<never, StoreFailed>()
 
   constructor(heddle: Heddle["Service"], store: string, scope: Scope.Closeable, layer: Layer<Services> | undefined) {
     this.#heddle = heddle
@@ -57,7 +59,16 @@ export class Client<Services> {
 
   #do<A, E>(effect: Effect.Effect<A, E, any>): ResultAsync<A, E | StoreFailed> {
     if (this.#scope.state._tag !== "Closed") return settled(effect, this.#layer)
-    return errAsync(new StoreFailed({ store: this.#store, operation: "use", reason: "the client is closed: open another with openHeddle", cause: undefined }))
+    return errAsync(this.#isClosed())
+  }
+
+  /** As long as the client is open; then it fails with `StoreFailed`. */
+  #read<A, E>(stream: Stream.Stream<A, E>): AsyncIterable<A> {
+    return Stream.toAsyncIterable(Stream.interruptWhen(stream, Deferred.await(this.#closed)))
+  }
+
+  #isClosed(): StoreFailed {
+    return new StoreFailed({ store: this.#store, operation: "use", reason: "the client is closed: open another with openHeddle", cause: undefined })
   }
 
   /** Starts a run and waits for its output. */
@@ -132,11 +143,11 @@ export class Client<Services> {
    * for await (const { seq, kind, path } of heddle.follow("order-1", { after: 12 })) console.log(seq, kind, path)
    */
   follow(id: string, options?: FollowOptions): AsyncIterable<Notice> {
-    return toAsyncIterable(this.#heddle.follow(id, options))
+    return this.#read(this.#heddle.follow(id, options))
   }
   /** What happens in this process from now on, kept or not, as long as the reader keeps up: `missed` says how many were dropped. */
   subscribe(options?: SubscribeOptions): AsyncIterable<Told> {
-    return toAsyncIterable(this.#heddle.subscribe(options))
+    return this.#read(this.#heddle.subscribe(options))
   }
   /** Deletes ended runs; gives what was, or would be, deleted. */
   prune(options?: PruneOptions): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
@@ -160,6 +171,7 @@ export class Client<Services> {
   }
   /** Stops its workers and closes the store; what is asked of the client from then on fails with `StoreFailed`. */
   async close(): Promise<void> {
+    Deferred.doneUnsafe(this.#closed, Effect.fail(this.#isClosed()))
     await Effect.runPromise(Scope.close(this.#scope, Exit.void))
   }
   async [Symbol.asyncDispose](): Promise<void> {

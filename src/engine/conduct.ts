@@ -155,6 +155,7 @@ export class Conductor {
       const { waits, until } = driven.suspended
       return Effect.gen({ self: this }, function*() {
         const journal = yield* Journal.end(run, driving)
+        journal.spending.stamp = driving.stamp
         const data = JSON.stringify(until === undefined ? {} : { until })
         yield* journal.append("run.suspended", comings, "", data, { status: "suspended", due: until, waits })
         // what happened to a child before that was written could not wake this run

@@ -8,6 +8,7 @@ import { CommandRefused, RunCancelled, RunConflict, type RunNotFound, RunPaused,
 import { eventPath } from "../model/event.ts"
 import { hasEnded, type RunRecord, type RunStatus } from "../model/run.ts"
 import { Journal } from "../services/journal.ts"
+import { noticeOf } from "../services/notice.ts"
 import type { Conductor } from "./conduct.ts"
 import { recordedInput } from "./drive.ts"
 import { owner } from "./owner.ts"
@@ -200,8 +201,9 @@ export class Control {
         data: JSON.stringify({ from: id, reason: path, forget: plan.forget }),
       }
       const given = { ...ties, flow: name, version, fingerprint: print, input, owner: "", due: now }
-      const { created } = yield* store.runs.adopt({ ...given, id: as, status: "pending" }, { events: [...events, forked], signals: [] })
+      const { created, run } = yield* store.runs.adopt({ ...given, id: as, status: "pending" }, { events: [...events, forked], signals: [] })
       if (!created) return yield* new RunConflict({ run: as, differs: "exists" })
+      this.#keeping.listeners.tell(noticeOf(run, forked))
       return plan
     }) as Command<Plan>
 

@@ -15,7 +15,7 @@ import type { RunRecord } from "../model/run.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import { dataOf, errorOf, type Recorded } from "../services/recorded.ts"
-import { Budgets, type Counting } from "../services/budgets.ts"
+import { Budgets, type Counting, type Stamp } from "../services/budgets.ts"
 import type { Hooks } from "../services/hooks.ts"
 import { inRunSpan } from "../services/tracing.ts"
 import { type Suspension, Waiting } from "../services/waiting.ts"
@@ -32,6 +32,8 @@ export interface Driving extends Keeping {
   readonly spawn: RunContext["spawn"]
   /** Budgets that all its spending counts in: the engine's, and those of the runs that started it. */
   readonly outer: ReadonlyArray<Counting>
+  /** What is spent by now. */
+  readonly stamp: (() => Stamp) | undefined
   /** Told what it may spend. */
   readonly bounds: (budgets: Budgets) => void
   /** Told who can be rung when something happens to the run. */
@@ -45,7 +47,7 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
   if (fresh !== undefined) return onward(flow, run, new Journal(run, flow, driving, 0), fresh.input, true, driving)
   return Effect.gen(function*() {
     const journal = yield* Journal.open(run, flow, driving)
-    if (isBounded(flow)) yield* journal.recallSpent()
+    if (isCounted(flow, run, driving)) yield* journal.recallSpent()
     return yield* onward(flow, run, journal, yield* parsedInput(flow, run, driving.store), false, driving)
   })
 }
@@ -61,7 +63,7 @@ const onward = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknown, 
 
 const untilStop = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknown, fresh: boolean, driving: Driving): Run<Driven> => {
   const waits = canWait(flow)
-  const bounded = isBounded(flow) || driving.outer.length > 0
+  const bounded = isCounted(flow, run, driving)
   if (!waits && !bounded) return toEnd(flow, run, new Context(flow, run, journal, undefined, undefined, driving), given, fresh)
   return Effect.clockWith((clock) => {
     const waiting = waits ? new Waiting(clock) : undefined
@@ -73,14 +75,17 @@ const untilStop = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknow
   })
 }
 
+/** What a run of its own spends, the run that started it has to know, wherever either is driven. */
+const isCounted = (flow: FlowIR, run: RunRecord, driving: Driving): boolean => isBounded(flow) || driving.outer.length > 0 || run.parent !== undefined
+
 const budgetsOf = (flow: FlowIR, run: RunRecord, journal: Journal, driving: Driving, clock: Clock): Budgets => {
   const budgets = new Budgets(run.id, flow.budget ?? {}, {
     outer: driving.outer,
-    recorded: journal.spent,
+    recorded: journal.spending.spent,
     now: () => clock.currentTimeMillisUnsafe(),
     tell: (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)),
   })
-  journal.stamp = () => budgets.stamp()
+  journal.spending.stamp = () => budgets.stamp()
   driving.bounds(budgets)
   return budgets
 }
@@ -94,7 +99,7 @@ const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, f
   /** How what is done here ends the run. */
   const ending = (whole: Run<Outcome>): Run<Driven> => {
     const duration = budgets?.left
-    const body = duration === undefined ? whole : Effect.timeoutOrElse(whole, { duration, orElse: () => Effect.fail(budgets!.outOfTime()) })
+    const body = duration === undefined ? whole : Effect.timeoutOrElse(whole, { duration, orElse: () => outOfTime(context, budgets!) })
     return Effect.matchCauseEffect(cancelled === undefined ? body : Effect.raceFirst(body, cancelled), {
       onSuccess: (outcome) => Effect.map(complete(flow, context, outcome), (output): Driven => ({ output })),
       // what never began is refused, and says so
@@ -109,6 +114,12 @@ const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, f
     const { cancelled: stopped, reason = "" } = dataOf(journal.compensating)
     return undoAll(context, stopped === true ? new RunCancelled({ run: run.id, reason }) : errorOf(journal.compensating))
   })
+}
+
+const outOfTime = (run: RunContext, budgets: Budgets): Run<never> => {
+  const error = budgets.outOfTime()
+  const { limit, of, used, allowed } = error
+  return Effect.andThen(hooksAt(run, "limit.exceeded", "", () => ({ scope: { input: run.journal.input }, limit, of, used, allowed })), Effect.fail(error))
 }
 
 /** The input of a new run, as hooks let it through. */

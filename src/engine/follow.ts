@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import type { RunNotFound, StoreFailed } from "../model/error.ts"
+import { RunNotFound, type StoreFailed } from "../model/error.ts"
 import { type EventPattern, isOneOf } from "../model/event.ts"
 import { hasStopped, type RunRecord } from "../model/run.ts"
 import { type Notice, noticeOf } from "../services/notice.ts"
@@ -26,7 +26,7 @@ export interface SubscribeOptions {
   readonly flow?: string | undefined
   readonly correlation?: string | undefined
   readonly session?: string | undefined
-  /** Most notices that wait for a slow reader, default 256; then the oldest are dropped. */
+  /** Most notices that wait for a slow reader, default 256, at least 1; then the oldest are dropped. */
   readonly buffer?: number | undefined
 }
 /** A notice for a reader that may be slow. */
@@ -47,6 +47,7 @@ export function follow(conductor: Conductor, id: string, options: FollowOptions 
   const { store, listeners } = conductor.keeping
   /** The number of the last event that was told of each run. */
   const told = new Map([[id, after]])
+  let created: number | undefined
   /** What is new in `run`, and whether that is all. */
   const news = (run: RunRecord): Effect.Effect<{ readonly notices: ReadonlyArray<Notice>; readonly more: boolean }, StoreFailed> =>
     Effect.map(store.events.since(run, told.get(run.id) ?? 0, batch), (events) => {
@@ -65,6 +66,8 @@ export function follow(conductor: Conductor, id: string, options: FollowOptions 
     const { rung } = conductor.live
     // its status first: what it has written until then is seen
     const root = yield* store.runs.get(id)
+    // it was deleted, and its id given to another
+    if (root.createdAt !== (created ??= root.createdAt)) return yield* new RunNotFound({ run: id })
     const found = yield* Effect.forEach(yield* family(root), news)
     const notices = byTime(found.map((one) => one.notices))
     const more = found.some((one) => one.more)
@@ -89,14 +92,14 @@ const byTime = (runs: ReadonlyArray<ReadonlyArray<Notice>>): ReadonlyArray<Notic
     return notices.map((notice) => ({ notice, at: latest = Math.max(latest, notice.at) }))
   }).sort((a, b) => a.at - b.at).map(({ notice }) => notice)
 
-/** What happens in this process from now on. A reader that is too slow misses the oldest and is told how many; no run waits for it. */
+/** What happens in this process from when it is read on. A reader that is too slow misses the oldest and is told how many; no run waits for it. */
 export function subscribe(conductor: Conductor, options: SubscribeOptions = {}): Stream.Stream<Told> {
   const { kinds = ["*"], run, flow, correlation, session, buffer = 256 } = options
   const wants = (notice: Notice): boolean =>
     isOneOf(notice.kind, kinds) && (run === undefined || notice.run === run) && (flow === undefined || notice.flow === flow) &&
     (correlation === undefined || notice.correlation === correlation) && (session === undefined || notice.session === session)
   return Stream.unwrap(Effect.gen(function*() {
-    const queue = yield* Queue.sliding<{ readonly notice: Notice; readonly nr: number }>(buffer)
+    const queue = yield* Queue.sliding<{ readonly notice: Notice; readonly nr: number }>(Math.max(1, buffer))
     let [offered, seen] = [0, 0]
     yield* Effect.acquireRelease(
       Effect.sync(() => conductor.keeping.listeners.add((notice) => void (wants(notice) && Queue.offerUnsafe(queue, { notice, nr: ++offered })))),

@@ -52,7 +52,8 @@ export class LiveRuns {
   readonly #store: Store["Service"]
   readonly #lease: number
   readonly #runs = new Map<string, Live>()
-  readonly #sleeping = new Set<string>()
+  /** How many here wait for each run. */
+  readonly #sleeping = new Map<string, number>()
   readonly #shared: Shared
   #timer: NodeJS.Timeout | undefined
   #renewed = 0
@@ -113,7 +114,7 @@ export class LiveRuns {
       const { sleepers } = this.#shared
       const bells = sleepers.get(run.id) ?? new Set()
       sleepers.set(run.id, bells.add(bell))
-      this.#sleeping.add(run.id)
+      this.#sleeping.set(run.id, (this.#sleeping.get(run.id) ?? 0) + 1)
       this.#tick()
       this.#keepAlive()
       const news = Deferred.await(bell)
@@ -122,9 +123,10 @@ export class LiveRuns {
         ended,
         Effect.sync(() => {
           bells.delete(bell)
-          if (bells.size > 0) return
-          sleepers.delete(run.id)
-          this.#sleeping.delete(run.id)
+          if (bells.size === 0) sleepers.delete(run.id)
+          const left = this.#sleeping.get(run.id)! - 1
+          if (left > 0) this.#sleeping.set(run.id, left)
+          else this.#sleeping.delete(run.id)
           this.#keepAlive()
         }),
       )
@@ -156,7 +158,7 @@ export class LiveRuns {
       this.#renewed = now
       Effect.runFork(Effect.ignore(this.#store.runs.renew([...this.#runs.keys()], owner, now + this.#lease)))
     }
-    const ids = [...this.#runs.keys(), ...this.#sleeping]
+    const ids = [...this.#runs.keys(), ...this.#sleeping.keys()]
     const looked = Effect.map(this.#store.runs.look(ids, this.#seen), ({ version, runs }) => {
       this.#seen = version
       runs.forEach((run) => this.#compare(run))

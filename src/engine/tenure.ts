@@ -30,9 +30,14 @@ export class Tenure implements Driving {
   }
 
   get outer(): Driving["outer"] {
-    const { parent } = this.#here.run
-    const started = parent === undefined ? undefined : this.#conductor.live.get(parent)?.budgets
+    const { id, parent } = this.#here.run
+    const started = parent === undefined ? undefined : this.#conductor.live.get(parent)?.budgets?.of(id)
     return started === undefined ? this.#conductor.meters : [started]
+  }
+
+  get stamp(): Driving["stamp"] {
+    const { budgets } = this.#here
+    return budgets === undefined ? undefined : () => budgets.stamp()
   }
 
   bounds(budgets: NonNullable<Live["budgets"]>): void {

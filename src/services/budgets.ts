@@ -41,33 +41,43 @@ export class Meter implements Counting {
     this.used = used
   }
 
+  /** What is too much already. */
+  get exceeded(): Counted["exceeded"] {
+    for (const [item, used] of Object.entries(this.used) as ReadonlyArray<[BudgetItem, number]>) {
+      const allowed = this.allowed[item]
+      if (allowed !== undefined && used > allowed) return { limit: item, of: this.of, used, allowed }
+    }
+    return undefined
+  }
+
   count(item: BudgetItem, amount: number): Counted {
     const before = this.used[item] ?? 0
     const now = before + amount
     this.used[item] = now
     const allowed = this.allowed[item]
-    if (allowed === undefined) return fine
+    if (allowed === undefined) return { warnings: [], exceeded: this.exceeded }
     const passed = shares.filter((share) => before * 100 < allowed * share && now * 100 >= allowed * share)
     const warnings = passed.map((percent) => ({ limit: item, of: this.of, used: now, allowed, percent }))
-    return { warnings, exceeded: now > allowed ? { limit: item, of: this.of, used: now, allowed } : undefined }
+    return { warnings, exceeded: this.exceeded }
   }
 }
-const fine: Counted = { warnings: [], exceeded: undefined }
 
 /** What an event keeps of the budgets of its run: by the path of the node, `""` for the run. */
 export type Stamp = Readonly<Record<string, Spent>>
 
 /** The budgets of one run while it is driven. */
-export class Budgets implements Counting {
+export class Budgets {
   readonly #outer: ReadonlyArray<Counting>
   readonly #meters = new Map<string, Meter>()
-  readonly #recorded: Stamp
+  readonly #recorded: Record<string, Spent>
   readonly #began: number
   readonly #now: () => number
   readonly #tell: (kind: "limit.warned" | "limit.exceeded", path: string, data: object) => void
+  /** Runs of their own that are steps of this one, and what is counted of them. */
+  readonly #children = new Map<string, { readonly path: string; readonly counted: Spent }>()
   /** Longest time in which the run may be driven, in milliseconds. */
   readonly #time: number | undefined
-  #warned: Array<Warning> = []
+  readonly #warned = new Map<string, Array<Warning>>()
 
   constructor(
     run: string,
@@ -81,7 +91,7 @@ export class Budgets implements Counting {
     },
   ) {
     this.#outer = outer
-    this.#recorded = recorded
+    this.#recorded = { ...recorded }
     this.#now = now
     this.#tell = tell
     this.#time = time === undefined ? undefined : Duration.toMillis(time)
@@ -95,6 +105,7 @@ export class Budgets implements Counting {
   }
   /** The node at `path` is over, with all inside it. */
   close(path: string): void {
+    for (const of of Object.keys(this.#recorded)) if (isInside(of, path)) delete this.#recorded[of]
     if (this.#meters.size > 1) { for (const of of this.#meters.keys()) if (isInside(of, path)) this.#meters.delete(of) }
   }
 
@@ -102,15 +113,36 @@ export class Budgets implements Counting {
   spend(path: string, item: BudgetItem, amount: number): LimitExceeded | undefined {
     const { warnings, exceeded } = this.#counted(path, item, amount)
     for (const warning of warnings) this.#tell("limit.warned", path, warning)
-    this.#warned.push(...warnings)
+    if (warnings.length > 0) this.#warned.set(path, [...(this.#warned.get(path) ?? []), ...warnings])
     if (exceeded === undefined) return undefined
     this.#tell("limit.exceeded", path, exceeded)
     return new LimitExceeded({ path, ...exceeded })
   }
 
-  /** What a run that was started here spends counts for this one as a whole. */
-  count(item: BudgetItem, amount: number): Counted {
-    return this.#counted("", item, amount)
+  /** The run `id` is the step at `path`: what it spends is spent there. */
+  adopt(id: string, path: string): void {
+    if (!this.#children.has(id)) this.#children.set(id, { path, counted: { ...this.#recorded[child(id)] } })
+  }
+  /** Counts what such a run spends while both are driven here. */
+  of(id: string): Counting | undefined {
+    const adopted = this.#children.get(id)
+    return adopted === undefined ? undefined : {
+      count: (item, amount) => {
+        adopted.counted[item] = (adopted.counted[item] ?? 0) + amount
+        return this.#counted(adopted.path, item, amount)
+      },
+    }
+  }
+  /** Such a run has stopped, and its journal says that it has spent this: what was spent elsewhere counts now. */
+  settle(id: string, total: Spent): LimitExceeded | undefined {
+    const { path, counted } = this.#children.get(id)!
+    this.#children.delete(id)
+    let exceeded: LimitExceeded | undefined
+    for (const item of budgetItems) {
+      const elsewhere = (total[item] ?? 0) - (counted[item] ?? 0)
+      if (elsewhere > 0) exceeded = this.spend(path, item, elsewhere) ?? exceeded
+    }
+    return exceeded
   }
 
   #counted(path: string, item: BudgetItem, amount: number): Counted {
@@ -119,10 +151,11 @@ export class Budgets implements Counting {
     return { warnings: counted.flatMap(({ warnings }) => warnings), exceeded: counted.find(({ exceeded }) => exceeded !== undefined)?.exceeded }
   }
 
-  /** The warnings since the last time they were asked for. */
-  warnings(): ReadonlyArray<Warning> {
-    const { length } = this.#warned
-    return length === 0 ? [] : this.#warned.splice(0)
+  /** The warnings at `path` since the last time they were asked for. */
+  warnings(path: string): ReadonlyArray<Warning> {
+    const warned = this.#warned.get(path) ?? []
+    this.#warned.delete(path)
+    return warned
   }
 
   /** How much time is left, in milliseconds; `undefined` if it is not bounded. */
@@ -140,8 +173,13 @@ export class Budgets implements Counting {
   /** What is spent so far, for the journal. */
   stamp(): Stamp {
     const time = this.#time === undefined ? {} : { time: this.#now() - this.#began }
-    return Object.fromEntries(Array.from(this.#meters, ([path, { used }]) => [path, path === "" ? { ...used, ...time } : used]))
+    const own = Array.from(this.#meters, ([path, { used }]) => [path, path === "" ? { ...used, ...time } : used] as const)
+    return Object.fromEntries([...own, ...Array.from(this.#children, ([id, { counted }]) => [child(id), counted] as const)])
   }
 }
+
+/** Under which name a stamp says what is counted of a run of its own: no path begins so. */
+const child = (id: string): string => `>${id}`
+const budgetItems = ["steps", "iterations", "tokens", "cost", "bytes"] as const
 
 const isInside = (path: string, of: string): boolean => path === of || (path.startsWith(of) && (path[of.length] === "/" || path[of.length] === "["))

@@ -11,9 +11,9 @@ import type { Acknowledge, Change, Durability, Store } from "../store/store.ts"
 import { codecsOf } from "./codecs.ts"
 import { Floors } from "./floors.ts"
 import type { Listeners } from "./listeners.ts"
-import type { Stamp } from "./budgets.ts"
 import { notice } from "./notice.ts"
 import { dataOf, type Known, type Recorded, roles } from "./recorded.ts"
+import { Spending } from "./spending.ts"
 
 type Failure = StoreFailed | RunTakenOver
 
@@ -25,9 +25,6 @@ export interface Keeping {
   /** No other run goes on in this process. */
   readonly alone?: () => boolean
 }
-
-/** How many events back what was spent is looked for. */
-const lookBack = 64
 
 export class Journal {
   readonly #store: Store["Service"]
@@ -54,10 +51,7 @@ export class Journal {
   joins = 0
   /** The span in which it has begun, as a `traceparent`. */
   trace: string | undefined
-  /** What was spent of its budgets before this process drove it. */
-  spent: Stamp = {}
-  /** What is spent by now, where something is bounded: every event says it. */
-  stamp: (() => Stamp) | undefined
+  readonly spending = new Spending()
   /** It is written that the run has begun. */
   begun = false
   /** The run was migrated: nodes behind an unfinished one may be finished. */
@@ -130,12 +124,9 @@ export class Journal {
     return this.#write(kind, parent, "", data, this.#durability === "exit" ? "exit" : "async", undefined)
   }
 
-  /** Finds what was spent so far: the newest event that says it. */
+  /** Finds what was spent so far. */
   recallSpent(): Effect.Effect<void, StoreFailed> {
-    // what others write into a journal, to pause a run or to end it, says nothing of it
-    return Effect.map(this.#store.events.since(this.#run, Math.max(0, this.seq - lookBack)), (events) => {
-      this.spent = events.map((event) => dataOf(event).spent).findLast((spent) => spent !== undefined) ?? {}
-    })
+    return this.spending.recall(this.#store, this.#run, this.seq)
   }
 
   /** Writes one event; its number is `seq` right after the call. Done when it is as durable as the run asks for. */
@@ -152,15 +143,10 @@ export class Journal {
   }
 
   #write(kind: EventKind, parent: string, name: string, data: string, acknowledge: Acknowledge, change: Change | undefined): Effect.Effect<void, Failure> {
-    const event = { seq: ++this.seq, kind, parent, name, data: this.#stamped(data) }
+    const event = { seq: ++this.seq, kind, parent, name, data: this.spending.stamped(data) }
     const written = this.#store.events.append(this.#run, event, acknowledge, change)
     if (this.#listeners.none) return written
-    return Effect.tap(written, () => Effect.sync(() => this.#tell(kind, eventPath(event), event.seq, data)))
-  }
-
-  #stamped(data: string): string {
-    if (this.stamp === undefined) return data
-    return `${data.slice(0, -1)}${data === "{}" ? "" : ","}"spent":${JSON.stringify(this.stamp())}}`
+    return Effect.tap(written, () => Effect.sync(() => this.#tell(kind, eventPath(event), event.seq, event.data)))
   }
 
   /** Writes the event whose data `work` gives, in one transaction with what `work` does to the database; gives the event's number. */
@@ -174,7 +160,7 @@ export class Journal {
       let [seq, data] = [0, ""]
       // its number is taken inside the transaction, where no other fork can take one
       const event = () => ({ seq: seq = ++this.seq, kind, parent, name })
-      const written = this.#store.events.transact(this.#run, event, (transaction) => data = this.#stamped(work(transaction)))
+      const written = this.#store.events.transact(this.#run, event, (transaction) => data = this.spending.stamped(work(transaction)))
       return Effect.map(written, () => {
         if (!this.#listeners.none) this.#tell(kind, eventPath({ parent, name }), seq, data)
         return seq

@@ -21,10 +21,13 @@ export class Listeners {
   tell(notice: Notice): void {
     for (const listener of this.#listeners) {
       try {
-        listener(notice)
+        const told: unknown = listener(notice)
+        if (told instanceof Promise) told.catch(complain)
       } catch (error) {
-        queueMicrotask(() => console.error("a Heddle listener threw", error))
+        complain(error)
       }
     }
   }
 }
+
+const complain = (error: unknown): void => queueMicrotask(() => console.error("a Heddle listener threw", error))

@@ -1,5 +1,5 @@
 /** Who may go on now: permits that keys share in turns, and rates. One pool for each limit value of this process. */
-import { type Clock } from "effect/Clock"
+import type { Clock } from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Limit, Permits, Rate } from "../../dsl/ir/limit.ts"
@@ -23,7 +23,7 @@ export const within = <A, E, R>(claims: ReadonlyArray<Claim>, work: Effect.Effec
 interface Ticket {
   readonly key: string
   readonly priority: number
-  state: "waits" | "holds" | "gone"
+  holds: boolean
   /** Tells it that it holds one now. */
   go: (() => void) | undefined
 }
@@ -34,7 +34,7 @@ export class Pool {
   #running = 0
   readonly #byKey = new Map<string, number>()
   /** Those that wait, by priority and key; the key that comes first in its map is the one whose turn it is. */
-  readonly #queues = new Map<number, Map<string, Array<Ticket>>>()
+  readonly #queues = new Map<number, Map<string, Set<Ticket>>>()
 
   constructor(limit: Permits) {
     this.#limit = limit
@@ -54,19 +54,19 @@ export class Pool {
 
   /** Waits for its turn. */
   queue(ticket: Ticket): void {
-    const keys = this.#queues.get(ticket.priority) ?? new Map<string, Array<Ticket>>()
+    const keys = this.#queues.get(ticket.priority) ?? new Map<string, Set<Ticket>>()
     this.#queues.set(ticket.priority, keys)
-    const own = keys.get(ticket.key)
-    if (own === undefined) keys.set(ticket.key, [ticket])
-    else own.push(ticket)
+    keys.set(ticket.key, (keys.get(ticket.key) ?? new Set()).add(ticket))
     this.#next()
   }
 
   /** Gives the permit back, or waits no longer. */
   leave(ticket: Ticket): void {
-    const { state } = ticket
-    ticket.state = "gone"
-    if (state !== "holds") return
+    if (!ticket.holds) {
+      this.#dequeue(ticket)
+      return
+    }
+    ticket.holds = false
     this.#running--
     const left = this.#of(ticket.key) - 1
     if (left === 0) this.#byKey.delete(ticket.key)
@@ -74,12 +74,20 @@ export class Pool {
     this.#next()
   }
 
+  #dequeue(ticket: Ticket): void {
+    const keys = this.#queues.get(ticket.priority)
+    const own = keys?.get(ticket.key)
+    own?.delete(ticket)
+    if (own?.size === 0) keys?.delete(ticket.key)
+    if (keys?.size === 0) this.#queues.delete(ticket.priority)
+  }
+
   #of(key: string): number {
     return this.#byKey.get(key) ?? 0
   }
 
   #hold(ticket: Ticket): void {
-    ticket.state = "holds"
+    ticket.holds = true
     this.#running++
     this.#byKey.set(ticket.key, this.#of(ticket.key) + 1)
   }
@@ -89,19 +97,16 @@ export class Pool {
     for (const priority of [...this.#queues.keys()].sort((a, b) => a - b)) {
       const keys = this.#queues.get(priority)!
       for (const [key, own] of keys) {
-        while (own[0]?.state === "gone") own.shift()
-        if (own.length === 0) {
-          keys.delete(key)
-          continue
-        }
         if (this.#running >= this.#limit.permits) return
         if (this.#of(key) >= this.#limit.perKey) continue
-        const ticket = own.shift()!
+        const ticket = own.values().next().value!
+        own.delete(ticket)
         // it is the others' turn before this key comes again
         keys.delete(key)
-        if (own.length > 0) keys.set(key, own)
+        if (own.size > 0) keys.set(key, own)
         this.#hold(ticket)
-        ticket.go!()
+        // not from in here: what it does at once may end, and come back to these queues
+        queueMicrotask(ticket.go!)
       }
       if (keys.size === 0) this.#queues.delete(priority)
     }
@@ -125,7 +130,7 @@ const held = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) => {
     const pool = poolOf(limit)
-    const ticket: Ticket = { key, priority, state: "waits", go: undefined }
+    const ticket: Ticket = { key, priority, holds: false, go: undefined }
     const use = Effect.ensuring(restore(work), Effect.sync(() => pool.leave(ticket)))
     if (pool.enter(ticket)) return use
     waits(limit)
@@ -136,25 +141,33 @@ const held = <A, E, R>(
     return Effect.flatMap(Effect.onInterrupt(restore(waiting), () => Effect.sync(() => pool.leave(ticket))), () => use)
   })
 
-/** When the next one of each key is expected, in milliseconds. */
-const paces = new WeakMap<Rate, Recent<string, { next: number }>>()
+/** When the next one of each key is expected, in milliseconds of a clock. */
+type Paces = Recent<string, { next: number }>
+const paces = new WeakMap<Rate, WeakMap<Clock, Paces>>()
 /** Keys of one rate that are remembered; one that was not heard of for longest has its whole burst again. */
 const remembered = 10_000
+const pacesOf = (limit: Rate, clock: Clock): Paces => {
+  const byClock = paces.get(limit) ?? new WeakMap<Clock, Paces>()
+  const keys = byClock.get(clock) ?? new Recent<string, { next: number }>(remembered)
+  paces.set(limit, byClock.set(clock, keys))
+  return keys
+}
 
 const paced = <A, E, R>(limit: Rate, key: string, work: Effect.Effect<A, E, R>, waits: (limit: Limit) => void): Effect.Effect<A, E, R> =>
-  Effect.clockWith((clock: Clock) => {
-    const now = clock.currentTimeMillisUnsafe()
-    const keys = paces.get(limit) ?? new Recent<string, { next: number }>(remembered)
-    paces.set(limit, keys)
+  Effect.clockWith((clock) => {
+    // a clock that is set must not stop anybody
+    const now = Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+    const keys = pacesOf(limit, clock)
     const pace = keys.get(key) ?? { next: 0 }
     keys.set(key, pace)
     const gap = Duration.toMillis(limit.per) / limit.limit
     // the generic cell rate algorithm: each one moves the time at which the next is expected, a burst may be ahead of it
     const expected = Math.max(pace.next, now)
     const wait = expected - gap * (limit.burst - 1) - now
-    pace.next = expected + gap
+    const next = pace.next = expected + gap
     if (wait <= 0) return work
     waits(limit)
-    const giveBack = Effect.sync(() => (pace.next -= gap))
+    // only the last place can be given back: those behind it have theirs already
+    const giveBack = Effect.sync(() => void (pace.next === next && (pace.next -= gap)))
     return Effect.andThen(Effect.onInterrupt(Effect.sleep(wait), () => giveBack), work)
   })

@@ -41,6 +41,10 @@ it("writes events as lines without values", async () => {
   ])
   expect(lines.at(-1)).toMatchObject({ id: "r/4", correlation: "c", error: expect.stringContaining("No") })
   expect(JSON.stringify(lines)).not.toContain("canary")
+  // a hook that failed says why in words
+  const hooked: Array<any> = []
+  jsonLines((line) => hooked.push(JSON.parse(line)))({ ...lines[0], kind: "hook.failed", at: 0, data: "{\"reason\":\"slow\"}" })
+  expect(hooked[0].error).toBe("slow")
   const write = vi.spyOn(process.stderr, "write").mockReturnValue(true)
   jsonLines()({ ...lines[0], at: 0, data: undefined })
   expect(write.mock.calls[0]![0]).toContain("\"at\":\"1970-01-01T00:00:00.000Z\"")

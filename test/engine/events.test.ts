@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Fiber, Stream } from "effect"
 import { decide, type EventDataOf, eventSchema, hook, nest, type Notice, openHeddle, type RunEvent, seq, serverSentEvent } from "heddle"
 import { testFlow } from "heddle/testing"
-import { expect, it } from "vitest"
+import { expect, it, vi } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { misfit } from "../../src/model/event-data.ts"
@@ -189,4 +189,56 @@ it("schemas and types of what events say", () => {
   // @ts-expect-error and nothing of another kind
   const other: EventDataOf<"when.decided"> = { chosen: "yes", count: 1 }
   expect([misfit("when.decided", data), misfit("when.decided", lacking), misfit("when.decided", other)]).toEqual([undefined, "chosen", "count"])
+})
+
+it("a client that closes ends what is read from it; two on one file let their process end", async () => {
+  const path = file()
+  const [a, b] = [(await openHeddle({ store: path }))._unsafeUnwrap(), (await openHeddle({ store: path }))._unsafeUnwrap()]
+  await a.start(flow, undefined, { id: "r" })
+  const read = async (stream: AsyncIterable<Notice>) => {
+    for await (const _ of stream) void _
+  }
+  const refused = { _tag: "StoreFailed", reason: expect.stringContaining("closed") }
+  const reading = [read(a.follow("r")), read(b.follow("r")), read(a.subscribe())].map((one) => expect(one).rejects.toMatchObject(refused))
+  await sleep(50)
+  await a.close()
+  await b.close()
+  await Promise.all(reading)
+  await expect(read(a.subscribe())).rejects.toMatchObject(refused)
+  await sleep(300)
+  // nothing is left that would keep the process alive
+  expect(process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length).toBeLessThan(3)
+})
+
+it("a follower of a run that was deleted does not go on with another one of its id", async () => {
+  const store = memoryStore()
+  const heddle = makeHeddle(store)
+  const short = seq("f").step("a", () => 1)
+  await go(heddle.start(short, undefined, { id: "r" }))
+  const following = out(Stream.runDrain(heddle.follow("r")))
+  await sleep(20)
+  await go(store.runs.remove(["r"]))
+  await sleep(5)
+  await go(heddle.run(short, undefined, { id: "r" }))
+  expect(await following).toMatchObject({ _tag: "RunNotFound", run: "r" })
+})
+
+it("a fork is told, an imported run keeps what it belongs to, and a listener that fails later harms nobody", async () => {
+  const heddle = makeHeddle(memoryStore())
+  const kinds: Array<string> = []
+  const complained = vi.spyOn(console, "error").mockReturnValue(undefined)
+  heddle.listen(({ kind }) => void kinds.push(kind))
+  // oxlint-disable-next-line typescript/no-misused-promises -- it compiles, so somebody will
+  heddle.listen(async () => {
+    throw new Error("later")
+  })
+  await go(heddle.run(seq("f").step("a", () => 1), undefined, { id: "r", correlation: "c" }))
+  await go(heddle.fork(seq("f").step("a", () => 1), "r", "a", { as: "g" }))
+  await sleep(5)
+  expect([kinds.at(-1), complained.mock.calls.length > 0]).toEqual(["run.forked", true])
+  complained.mockRestore()
+  const other = makeHeddle(memoryStore())
+  const bundle = await go(heddle.export("r"))
+  await go(other.import(bundle))
+  expect((await go(other.list({ correlation: "c" }))).map(({ id }) => id)).toEqual(["r"])
 })

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import fc from "fast-check"
 import { check, decide, hook, nest, permits, rate, seq, step, transaction } from "heddle"
 import { crashEverywhere, testFlow } from "heddle/testing"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import type { Permits } from "../../dsl/ir/limit.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { poolOf, within } from "../../src/services/permits.ts"
@@ -221,7 +221,7 @@ describe("budgets", () => {
     await go(makeHeddle(store).signal(flow(100), "r", "go", undefined))
     await out(makeHeddle(failing(store, "events.append", { where: (_run, { name }) => name === "c" })).resume(flow(100), "r"))
     expect(await out(makeHeddle(store).resume(flow(100), "r"))).toMatchObject({ _tag: "LimitExceeded", used: 120, allowed: 100 })
-    expect(await out(makeHeddle(store).resume(flow(90), "r"))).toMatchObject({ used: 160 })
+    expect(await out(makeHeddle(store).resume(flow(90), "r"))).toMatchObject({ used: 120, allowed: 90 })
     expect(await out(makeHeddle(store).resume(flow(1000), "r"))).toMatchObject({ _tag: "LimitExceeded", of: "'p'" })
     expect(await status(makeHeddle(store), "r")).toBe("failed")
   })
@@ -279,7 +279,7 @@ describe("budgets", () => {
     const notices: Array<string> = []
     heddle.listen(({ kind, path }) => void (kind.startsWith("limit.") && notices.push(`${kind} ${path}`)))
     expect(await out(heddle.run(flow, undefined))).toMatchObject({ _tag: "LimitExceeded", limit: "cost", used: 11 })
-    expect(told).toEqual(["50% of cost at a", "50% of steps at b", "75% of cost at b", "90% of cost at b", "75% of steps at c"])
+    expect(told).toEqual(["50% of cost at a", "50% of steps at b", "75% of cost at b", "90% of cost at b", "75% of steps at c", "11 of 10"])
     expect(notices).toEqual(["limit.warned a", "limit.warned b", "limit.warned b", "limit.warned b", "limit.warned c", "limit.exceeded c"])
     const ends = makeHeddle(memoryStore(), { hooks: [hook("limit.exceeded", () => decide.cancel("enough"))] })
     const many = seq("f", { budget: { steps: 1 } }).step("a", () => 1).step("b", () => 1)
@@ -326,6 +326,133 @@ describe("budgets", () => {
       }), { concurrency: "unbounded" })
     await go(makeHeddle(memoryStore()).run(flow, undefined))
     expect(most).toBe(1000)
+  })
+})
+
+describe("what a reading found", () => {
+  const charged = (tokens: number) => (_scope: unknown, { charge }: { readonly charge: (s: { tokens: number }) => void }) => (charge({ tokens }), 1)
+
+  it("many that do nothing but hold a permit for a moment neither break each other nor lose their turn", async () => {
+    const limit = permits("p", 1, { priority: ({ input }: { input: number }) => input % 3 })
+    const heddle = makeHeddle(memoryStore())
+    const slow = seq<number>("slow").step("s", () => Effect.as(Effect.sleep(20), 1), { limits: [limit] })
+    const quick = seq<number>("quick").step("s", () => 1, { limits: [limit] }).each("e", () => [1, 2, 3], (b) => b.step("z", () => 1, { limits: [limit] }))
+    const runs = [go(heddle.run(slow, 0)), ...Array.from({ length: 1500 }, (_, i) => go(heddle.run(quick, i)))]
+    expect(await Promise.race([Promise.all(runs).then((all) => all.length), sleep(20_000, "hung")])).toBe(1501)
+    expect(poolOf(limit).running).toBe(0)
+  }, 30_000)
+
+  it("the same limit twice is one", async () => {
+    const limit = permits("p", 1)
+    expect(await go(makeHeddle(memoryStore()).run(seq("f").step("a", () => 1, { limits: [limit, limit] }), undefined))).toEqual({ a: 1 })
+  })
+
+  it("nothing begins any more where a budget is used up", async () => {
+    let spent = 0
+    const spends = (_s: unknown, { charge }: { readonly charge: (s: { tokens: number }) => void }) => {
+      spent += 50
+      charge({ tokens: 50 })
+    }
+    const engine = makeHeddle(memoryStore(), { budget: { tokens: 100 } })
+    for (let i = 0; i < 10; i++) await out(engine.run(seq("one").step("s", spends), undefined))
+    expect(spent).toBe(150)
+    spent = 0
+    const guarded = seq("k", { budget: { tokens: 100 } }).loop(
+      { times: 20 },
+      (b) => b.protect("p", (c) => c.step("s", spends), { budget: { tokens: 60 }, catch: { LimitExceeded: () => 0 } }),
+    )
+    await out(makeHeddle(memoryStore()).run(guarded, undefined))
+    expect(spent).toBe(150)
+  })
+
+  it("a pass in which a run goes on is counted once; a refused step that runs at most once has not begun", async () => {
+    const heddle = makeHeddle(memoryStore())
+    const waits = seq("f", { budget: { iterations: 3 } }).loop("l", { times: 3 }, (b) => b.step("a", () => 1).wait("w"))
+    await out(heddle.run(waits, undefined, { id: "r", onSuspend: "return" }))
+    for (let i = 0; i < 3; i++) {
+      await go(heddle.signal(waits, "r", "w", undefined))
+      await out(heddle.resume(waits, "r", { onSuspend: "return" }))
+    }
+    expect(await status(heddle, "r")).toBe("completed")
+    const once = (steps: number) => seq("o", { budget: { steps } }).step("a", () => 1).step("b", () => 2, { delivery: "atMostOnce" })
+    expect(await out(heddle.run(once(1), undefined, { id: "o" }))).toMatchObject({ _tag: "LimitExceeded" })
+    expect(await out(heddle.resume(once(9), "o"))).toEqual({ a: 1, b: 2 })
+  })
+
+  it("what a child spends counts where it is a step, wherever it was driven", async () => {
+    const kid = seq("kid").step("a", charged(30)).wait("w").step("b", charged(30))
+    const dad = (tokens: number) => seq("dad", { budget: { tokens } }).step("k", nest(kid, () => undefined, { as: "run" }))
+    for (const how of ["here", "elsewhere"]) {
+      const store = memoryStore()
+      await out(makeHeddle(store).run(dad(50), undefined, { id: "r", onSuspend: "return" }))
+      const heddle = makeHeddle(store)
+      const [child] = await go(heddle.list({ parent: "r" }))
+      await go(heddle.signal(kid, child!.id, "w", undefined))
+      if (how === "elsewhere") await out(makeHeddle(store).resume(kid, child!.id))
+      expect(await out(heddle.resume(dad(50), "r")), how).toMatchObject({ _tag: "LimitExceeded", of: "run 'r'", used: 60 })
+    }
+    const looped = seq("dad").loop(
+      "l",
+      { times: 5, budget: { tokens: 50 } },
+      (b) => b.step("k", nest(seq("k30").step("s", charged(30)), () => undefined, { as: "run" })),
+    )
+    expect(await out(makeHeddle(memoryStore()).run(looped, undefined))).toMatchObject({ _tag: "LimitExceeded", of: "'l'", used: 60 })
+  })
+
+  it("what was too much has failed, whatever the step makes of it", async () => {
+    const heddle = makeHeddle(memoryStore())
+    const swallows = seq("f", { budget: { tokens: 5 } }).step("a", (_s, { charge }) => {
+      try {
+        charge({ tokens: 50 })
+      } catch {
+        return "never mind"
+      }
+      return "fine"
+    })
+    const renames = seq("f", { budget: { tokens: 5 } }).step("a", (_s, { charge }) => Effect.tryPromise(async () => charge({ tokens: 50 })))
+    for (const flow of [swallows, renames]) expect(await out(heddle.run(flow as never, undefined as never))).toMatchObject({ _tag: "LimitExceeded" })
+  })
+
+  it("what is spent is found however far back it was said, and told as it is kept", async () => {
+    const heddle = makeHeddle(memoryStore())
+    const flow = seq("f", { budget: { tokens: 50 } }).step("a", charged(30)).step("b", charged(30))
+    const told: Array<string> = []
+    heddle.listen(({ kind, data }) => void (kind === "step.completed" && told.push(data!)))
+    await out(heddle.run(flow, undefined, { id: "r" }))
+    expect(told).toEqual([(await go(heddle.events("r")))[1]!.data])
+    for (let i = 0; i < 40; i++) {
+      await go(heddle.rewind(flow, "r", "b"))
+      await go(heddle.pause("r"))
+    }
+    expect(await out(heddle.resume(flow, "r"))).toMatchObject({ _tag: "LimitExceeded" })
+    expect((await go(heddle.events("r"))).at(-1)!.data).toContain("\"tokens\":60")
+  })
+
+  it("a time of a nested flow is refused; one of a run is told to hooks", async () => {
+    const inner = seq("i", { budget: { time: 20 } }).step("a", () => 1)
+    expect(check(seq("f").step("n", nest(inner, () => undefined)).ir).map(({ rule }) => rule)).toEqual(["budget"])
+    const told: Array<string> = []
+    const tested = await testFlow(seq("f", { budget: { time: 20 } }).step("a", () => Effect.sleep(50)), undefined, {
+      hooks: [hook("limit.exceeded", ({ limit, allowed }) => void told.push(`${limit} ${allowed}`))],
+    })
+    expect([tested.result.ok, told]).toEqual([false, ["time 20"]])
+  })
+
+  it("a rate gives back only the last place, and outlives a clock that is set back", async () => {
+    const limit = rate("r", { limit: 20, per: 1000, burst: 1 })
+    const times: Array<number> = []
+    const use = within([{ limit, key: "", priority: 0 }], Effect.sync(() => times.push(Date.now())), () => undefined)
+    const fibers = Array.from({ length: 4 }, () => Effect.runFork(use))
+    fibers[1]!.interruptUnsafe()
+    fibers.push(Effect.runFork(use))
+    await Promise.all(fibers.map((fiber) => new Promise<void>((resolve) => fiber.addObserver(() => resolve()))))
+    const gaps = times.slice(1).map((at, i) => at - times[i]!)
+    expect(Math.min(...gaps)).toBeGreaterThan(30)
+    const now = Date.now()
+    const clock = vi.spyOn(Date, "now").mockReturnValue(now - 3_600_000)
+    const early = Effect.runPromise(use)
+    clock.mockRestore()
+    expect(await Promise.race([early.then(() => "soon"), sleep(2000, "hung")])).toBe("soon")
   })
 })
 

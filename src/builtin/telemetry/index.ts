@@ -5,7 +5,7 @@ import { writtenPath } from "../../../dsl/ir/path.ts"
 import { messageOf } from "../../model/error.ts"
 import type { Listener } from "../../services/listeners.ts"
 import type { Notice } from "../../services/notice.ts"
-import { errorOf } from "../../services/recorded.ts"
+import { dataOf, errorOf } from "../../services/recorded.ts"
 import { Recent } from "../../store/recent.ts"
 
 /** Runs and steps under way whose beginning is remembered. */
@@ -63,7 +63,9 @@ export interface EventLine extends Omit<Notice, "at" | "data"> {
  * heddle.listen(jsonLines())
  */
 export const jsonLines = (write: (line: string) => void = (line) => void process.stderr.write(`${line}\n`)): Listener => ({ at, data, ...notice }) => {
-  const error = notice.kind.endsWith(".failed") && data !== undefined ? { error: messageOf(errorOf({ data })).slice(0, longest / 2) } : {}
+  const failed = notice.kind.endsWith(".failed") && data !== undefined
+  const said = failed ? dataOf({ data }) : {}
+  const error = failed ? { error: (said.reason ?? messageOf(errorOf({ data }))).slice(0, longest / 2) } : {}
   const line: EventLine = { at: new Date(at).toISOString(), ...notice, ...error }
   write(JSON.stringify(line))
 }

@@ -15,7 +15,7 @@ import { span, Writer } from "./writer.ts"
 
 const listing = (which: string): string =>
   `SELECT * FROM runs WHERE ${which} AND (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR updated_at < ?3)
-   AND (?4 IS NULL OR session = ?4) ORDER BY nr DESC LIMIT ?5`
+   AND (?4 IS NULL OR session = ?4) AND (?5 IS NULL OR coalesce(correlation, id) = ?5) ORDER BY nr DESC LIMIT ?6`
 const statements = (sql: (text: string) => Statement) => ({
   create: sql(
     `INSERT INTO runs (id, flow, version, fingerprint, status, input, source, owner, fence, due, parent, origin, correlation, session, trace, created_at, updated_at)
@@ -24,9 +24,9 @@ const statements = (sql: (text: string) => Statement) => ({
   get: sql("SELECT * FROM runs WHERE id = ?"),
   // one statement for each index: SQLite chooses it when it prepares
   list: sql(listing("1")),
-  listOfParent: sql(listing("parent = ?6")),
-  listOfSession: sql(listing("session = ?6")),
-  listOfCorrelation: sql(listing("nr IN (SELECT nr FROM runs WHERE correlation = ?6 UNION SELECT nr FROM runs WHERE id = ?6)")),
+  listOfParent: sql(listing("parent = ?7")),
+  listOfSession: sql(listing("session = ?7")),
+  listOfCorrelation: sql(listing("nr IN (SELECT nr FROM runs WHERE correlation = ?7 UNION SELECT nr FROM runs WHERE id = ?7 AND correlation IS NULL)")),
   claim: sql(
     `UPDATE runs SET owner = ?1, fence = fence + 1, due = CASE WHEN ?3 IN ('running', 'compensating') THEN ?2 ELSE due END, status = ?3, waits = '[]',
      crashes = coalesce(?4, crashes), crashed_at = coalesce(?5, crashed_at), updated_at = ?6 WHERE id = ?7 AND fence = ?8 AND status = ?9 RETURNING *`,
@@ -133,7 +133,7 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
         get: (id) => known("get", id),
         list: ({ flow, status, parent, correlation, session, before, limit = 50 }) =>
           attempt("list", () => {
-            const common = [flow ?? null, status ?? null, before ?? null, session ?? null, limit]
+            const common = [flow ?? null, status ?? null, before ?? null, session ?? null, correlation ?? null, limit]
             const rows = parent !== undefined ?
               sql.listOfParent.all(...common, parent) :
               correlation !== undefined ?

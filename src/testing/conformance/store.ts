@@ -65,6 +65,8 @@ export const storeConformance: Readonly<Record<string, StoreCheck>> = {
     yield* same([correlation, session, trace], ["list-a", undefined, undefined])
     const own = yield* runs.create(newRun("tied-3", { correlation: "tied-3", trace: "00-1-2-01" }))
     yield* same([own.run.correlation, (yield* runs.get("tied-3")).trace, yield* ids({ correlation: "tied-3" })], ["tied-3", "00-1-2-01", ["tied-3"]])
+    yield* runs.create(newRun("tied-4", { correlation: "elsewhere", parent: "list-a" }))
+    yield* same([yield* ids({ correlation: "tied-4" }), yield* ids({ parent: "list-a", correlation: "elsewhere" })], [[], ["tied-4"]])
   }),
   "events come back in order, whole and by block": Effect.gen(function*() {
     const { runs, events } = yield* Store
