@@ -64,7 +64,7 @@ const settled = ({ keeping: { store } }: Conductor, { budgets }: Live, id: strin
     const run = yield* store.runs.get(id)
     const journal = new Journal(run, undefined, { store, listeners: new Listeners(), durability: "sync" }, yield* store.events.head(run))
     yield* journal.recallSpent()
-    return budgets.settle(id, journal.spending.spent[""] ?? {})
+    return budgets.settle(id, journal.spending.spent)
   })
 
 /** The same child for the same step, whoever asks. */

@@ -121,7 +121,7 @@ export class Budgets {
 
   /** The run `id` is the step at `path`: what it spends is spent there. */
   adopt(id: string, path: string): void {
-    if (!this.#children.has(id)) this.#children.set(id, { path, counted: { ...this.#recorded[child(id)] } })
+    this.#children.set(id, { path, counted: { ...this.#recorded[child(id)] } })
   }
   /** Counts what such a run spends while both are driven here. */
   of(id: string): Counting | undefined {
@@ -134,12 +134,12 @@ export class Budgets {
     }
   }
   /** Such a run has stopped, and its journal says that it has spent this: what was spent elsewhere counts now. */
-  settle(id: string, total: Spent): LimitExceeded | undefined {
+  settle(id: string, said: Stamp): LimitExceeded | undefined {
     const { path, counted } = this.#children.get(id)!
     this.#children.delete(id)
     let exceeded: LimitExceeded | undefined
     for (const item of budgetItems) {
-      const elsewhere = (total[item] ?? 0) - (counted[item] ?? 0)
+      const elsewhere = (said[""]?.[item] ?? 0) - (counted[item] ?? 0)
       if (elsewhere > 0) exceeded = this.spend(path, item, elsewhere) ?? exceeded
     }
     return exceeded

@@ -7,6 +7,7 @@ import { crashEverywhere, testFlow } from "heddle/testing"
 import { describe, expect, it, vi } from "vitest"
 import type { Permits } from "../../dsl/ir/limit.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
+import { Budgets } from "../../src/services/budgets.ts"
 import { poolOf, within } from "../../src/services/permits.ts"
 import { memoryStore } from "../../src/store/memory.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
@@ -397,6 +398,31 @@ describe("what a reading found", () => {
       (b) => b.step("k", nest(seq("k30").step("s", charged(30)), () => undefined, { as: "run" })),
     )
     expect(await out(makeHeddle(memoryStore()).run(looped, undefined))).toMatchObject({ _tag: "LimitExceeded", of: "'l'", used: 60 })
+  })
+
+  it("a child that says nothing has spent nothing; a part that is over begins anew in another try; a step may charge often", async () => {
+    const budgets = new Budgets("r", { tokens: 5 }, { outer: [], recorded: {}, now: Date.now, tell: () => undefined })
+    budgets.adopt("old", "k")
+    expect(budgets.settle("old", {})).toBeUndefined()
+    let fails = true
+    const inner = seq("i").protect("q", (b) => b.step("s", charged(30)).wait("w"), { budget: { tokens: 50 } }).step("x", () => {
+      if (!fails) return Effect.succeed(1)
+      fails = false
+      return no()
+    })
+    const flow = seq("f").step("n", nest(inner, () => undefined), { retry: { times: 1, backoff: 1 } })
+    const heddle = makeHeddle(memoryStore())
+    await out(heddle.run(flow, undefined, { id: "r", onSuspend: "return" }))
+    for (const id of ["1", "2"]) await go(heddle.signal(flow, "r", "w", undefined, { id }))
+    expect(await out(heddle.resume(flow, "r"))).toMatchObject({ n: { x: 1 } })
+    const told: Array<number> = []
+    const hooks = [hook("limit.warned", ({ percent }) => void told.push(percent))]
+    const often = seq("o", { budget: { cost: 10 } }).step("a", (_s, { charge }) => {
+      charge({ cost: 6 })
+      charge({ cost: 3 })
+    })
+    await testFlow(often, undefined, { hooks })
+    expect(told).toEqual([50, 75, 90])
   })
 
   it("what was too much has failed, whatever the step makes of it", async () => {

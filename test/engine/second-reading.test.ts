@@ -757,12 +757,22 @@ describe("bundles", () => {
       }
       const whole = Object.fromEntries([...says, ...may].map((part) => [part, parts[part]]))
       expect(await imported({ ...whole, spent }), kind).toMatchObject({ status: "completed" })
+      const other = { ...("jump" in whole ? { jump: "continue" } : {}), ...("from" in whole ? { from: "run-1" } : {}) }
+      expect(await imported({ ...whole, ...other }), kind).toMatchObject({ status: "completed" })
       for (const wrong of [5, [], null, { "": 1 }]) {
         expect((await imported({ ...whole, spent: wrong })).message).toContain("data.spent: not what an event says there")
       }
       const foreign = Object.keys(parts).find((part) => !(part in whole))!
       expect((await imported({ ...whole, [foreign]: 1 })).message, kind).toContain(`data.${foreign}: not what ${kind} says`)
       if (says.length > 0) expect((await imported({})).message, kind).toContain(`not what ${kind} says`)
+    }
+  })
+  it("what a run belongs to comes with it, if it is an id; older bundles have none", async () => {
+    for (const [correlation, wanted] of [["c", { correlation: "c" }], [undefined, { correlation: "r" }], ["not one", { at: "run.correlation" }]] as const) {
+      const changed = await bundle()
+      Object.assign(changed.run, { correlation })
+      const imported = await out(makeHeddle(memoryStore()).import(signed(changed), "x"))
+      expect(imported).toMatchObject(wanted)
     }
   })
   it("an import is whole or nothing, keeps received signals, and never replaces a structure of ours", async () => {
