@@ -24,6 +24,8 @@ interface Ticket {
   readonly key: string
   readonly priority: number
   holds: boolean
+  /** Where it waits. */
+  queue: Set<Ticket>
   /** Tells it that it holds one now. */
   go: (() => void) | undefined
 }
@@ -56,14 +58,15 @@ export class Pool {
   queue(ticket: Ticket): void {
     const keys = this.#queues.get(ticket.priority) ?? new Map<string, Set<Ticket>>()
     this.#queues.set(ticket.priority, keys)
-    keys.set(ticket.key, (keys.get(ticket.key) ?? new Set()).add(ticket))
+    ticket.queue = (keys.get(ticket.key) ?? new Set<Ticket>()).add(ticket)
+    keys.set(ticket.key, ticket.queue)
     this.#next()
   }
 
   /** Gives the permit back, or waits no longer. */
   leave(ticket: Ticket): void {
     if (!ticket.holds) {
-      this.#dequeue(ticket)
+      ticket.queue.delete(ticket)
       return
     }
     ticket.holds = false
@@ -72,14 +75,6 @@ export class Pool {
     if (left === 0) this.#byKey.delete(ticket.key)
     else this.#byKey.set(ticket.key, left)
     this.#next()
-  }
-
-  #dequeue(ticket: Ticket): void {
-    const keys = this.#queues.get(ticket.priority)
-    const own = keys?.get(ticket.key)
-    own?.delete(ticket)
-    if (own?.size === 0) keys?.delete(ticket.key)
-    if (keys?.size === 0) this.#queues.delete(ticket.priority)
   }
 
   #of(key: string): number {
@@ -97,6 +92,10 @@ export class Pool {
     for (const priority of [...this.#queues.keys()].sort((a, b) => a - b)) {
       const keys = this.#queues.get(priority)!
       for (const [key, own] of keys) {
+        if (own.size === 0) {
+          keys.delete(key)
+          continue
+        }
         if (this.#running >= this.#limit.permits) return
         if (this.#of(key) >= this.#limit.perKey) continue
         const ticket = own.values().next().value!
@@ -112,6 +111,9 @@ export class Pool {
     }
   }
 }
+
+/** Where nobody waits. */
+const nowhere = new Set<Ticket>()
 
 const pools = new WeakMap<Permits, Pool>()
 /** The pool of a limit: the same for everybody in this process who is given the value. */
@@ -130,7 +132,7 @@ const held = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) => {
     const pool = poolOf(limit)
-    const ticket: Ticket = { key, priority, holds: false, go: undefined }
+    const ticket: Ticket = { key, priority, holds: false, queue: nowhere, go: undefined }
     const use = Effect.ensuring(restore(work), Effect.sync(() => pool.leave(ticket)))
     if (pool.enter(ticket)) return use
     waits(limit)
