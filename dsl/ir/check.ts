@@ -1,6 +1,6 @@
 /** What the compiler cannot see, or a caller without types got wrong. */
 import { fromInput, type Input as Duration } from "effect/Duration"
-import type { Limit, RunBudget } from "./limit.ts"
+import { type Limit, type RunBudget, spendingItems } from "./limit.ts"
 import type { Block, EachNode, FlowIR, Node, ParallelNode } from "./node.ts"
 import { nameProblem } from "./path.ts"
 import { childPrefix, inner, updatedNames, visit, walkBlock } from "./walk.ts"
@@ -43,7 +43,7 @@ function* flowProblems(flow: FlowIR): Generator<Problem> {
 /** Callers without types may give anything. */
 function* budgetProblems(path: string, budget: RunBudget | undefined): Generator<Problem> {
   for (const [item, allowed] of Object.entries(budget ?? {})) {
-    if (!budgetItems.has(item)) yield error(path, "budget", `'${item}' is nothing a budget bounds: ${[...budgetItems].join(", ")}`)
+    if (!bounded.has(item)) yield error(path, "budget", `'${item}' is nothing a budget bounds: ${[...bounded].join(", ")}`)
     else if (item === "time" ? fromInput(allowed as Duration)._tag === "None" : !(typeof allowed === "number" && allowed >= 0)) {
       yield error(path, "budget", `the budget of ${item} is ${String(allowed)}: give ${item === "time" ? "a duration" : "a number from 0"}`)
     }
@@ -58,7 +58,8 @@ function* limitProblems(path: string, limit: Limit): Generator<Problem> {
     for (const problem of timeProblems(path, "limits", limit.per)) yield { ...problem, message: `limit '${limit.name}': ${problem.message}` }
   }
 }
-const budgetItems: ReadonlySet<string> = new Set(["steps", "iterations", "time", "tokens", "cost", "bytes"])
+/** In the order in which people are told. */
+const bounded: ReadonlySet<string> = new Set(["steps", "iterations", "time", ...spendingItems])
 
 const maxDepth = 32
 

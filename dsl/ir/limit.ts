@@ -43,6 +43,9 @@ export interface Budget extends Spending {
   readonly iterations?: number
 }
 export type BudgetItem = keyof Budget
+/** What steps say that they have spent, and all that a budget counts. */
+export const spendingItems = ["tokens", "cost", "bytes"] as const satisfies ReadonlyArray<keyof Spending>
+export const budgetItems = ["steps", "iterations", ...spendingItems] as const satisfies ReadonlyArray<BudgetItem>
 /** A budget of whole runs. */
 export interface RunBudget extends Budget {
   /** Time in which the run is driven; what it waits does not count. */

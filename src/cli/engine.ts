@@ -49,8 +49,12 @@ export async function withStopping<A>(store: string, use: (heddle: Heddle["Servi
   throw Cause.squash(exit.cause)
 }
 
-/** The same for commands that only look: a missing file is not created. */
-export const withExisting = <A>(store: string, use: (heddle: Heddle["Service"]) => Effect.Effect<A, unknown>): Promise<A> => {
+/** For commands that only look: a missing file is not created. */
+export const mustExist = (store: string): void => {
   if (!existsSync(store)) throw new CliError(exitCode.store, `there is no store ${store}`, "give it with --store, or HEDDLE_STORE")
+}
+/** Runs `use` on a store that is there already. */
+export const withExisting = <A>(store: string, use: (heddle: Heddle["Service"]) => Effect.Effect<A, unknown>): Promise<A> => {
+  mustExist(store)
   return withEngine(store, use)
 }

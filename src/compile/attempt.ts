@@ -2,7 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type { Spending } from "../../dsl/ir/limit.ts"
+import { type Spending, spendingItems } from "../../dsl/ir/limit.ts"
 import type { RetryPolicy, StepContext, StepNode } from "../../dsl/ir/node.ts"
 import { isStoreError, LimitExceeded, StepTimedOut } from "../model/error.ts"
 import type { Budgets } from "../services/budgets.ts"
@@ -40,7 +40,7 @@ export class Context implements StepContext {
     return (spending) => this.#charge(spending)
   }
   #charge(spending: Spending): void {
-    for (const item of ["tokens", "cost", "bytes"] as const) {
+    for (const item of spendingItems) {
       const amount = spending[item]
       if (amount === undefined || amount === 0) continue
       if (!(amount > 0)) throw new RangeError(`charge: ${item} is ${String(amount)}, and must be a number from 0`)

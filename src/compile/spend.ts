@@ -1,9 +1,10 @@
 /** Counting what nodes spend: hooks are told of the shares that were passed, and too much is an error. */
 import * as Effect from "effect/Effect"
 import type { Budget, BudgetItem } from "../../dsl/ir/limit.ts"
+import type { Values } from "../../dsl/ir/node.ts"
 import type { LimitExceeded } from "../model/error.ts"
 import type { Context } from "./attempt.ts"
-import type { Frame } from "./frame.ts"
+import type { Frame, RunContext } from "./frame.ts"
 import { hooksAt } from "./hooks-at.ts"
 import type { Outcome, Run } from "./program.ts"
 
@@ -24,8 +25,13 @@ const heard = (frame: Frame, path: string, exceeded: LimitExceeded | undefined):
     fine :
     Effect.forEach(warned, (warning) => hooksAt(frame.run, "limit.warned", path, () => ({ scope, ...warning })), { discard: true })
   if (exceeded === undefined) return told
-  const { limit, of, used, allowed } = exceeded
-  return Effect.andThen(told, Effect.andThen(hooksAt(frame.run, "limit.exceeded", path, () => ({ scope, limit, of, used, allowed })), Effect.fail(exceeded)))
+  return Effect.andThen(told, tooMuch(frame.run, path, scope, exceeded))
+}
+
+/** Fails with what is too much, after hooks were asked: they may end the run instead. */
+export const tooMuch = (run: RunContext, path: string, scope: Values, error: LimitExceeded): Run<never> => {
+  const { limit, of, used, allowed } = error
+  return Effect.andThen(hooksAt(run, "limit.exceeded", path, () => ({ scope, limit, of, used, allowed })), Effect.fail(error))
 }
 
 /** `attempt`, whose step may charge something itself: if that was too much, it has failed, however it has ended. */

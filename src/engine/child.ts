@@ -6,8 +6,7 @@ import * as Exit from "effect/Exit"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { type LimitExceeded, type RunNotFound, RunOwned, RunPaused, RunSuspended, RunTakenOver, type StoreFailed } from "../model/error.ts"
 import { isRunId } from "../model/run.ts"
-import { Journal } from "../services/journal.ts"
-import { Listeners } from "../services/listeners.ts"
+import { Spending } from "../services/spending.ts"
 import type { Conductor } from "./conduct.ts"
 import { create } from "./create.ts"
 import type { Live } from "./live.ts"
@@ -62,9 +61,9 @@ export function runChild(
 const settled = ({ keeping: { store } }: Conductor, { budgets }: Live, id: string): Effect.Effect<LimitExceeded | undefined, StoreFailed | RunNotFound> =>
   budgets === undefined ? Effect.succeed(undefined) : Effect.gen(function*() {
     const run = yield* store.runs.get(id)
-    const journal = new Journal(run, undefined, { store, listeners: new Listeners(), durability: "sync" }, yield* store.events.head(run))
-    yield* journal.recallSpent()
-    return budgets.settle(id, journal.spending.spent)
+    const spending = new Spending()
+    yield* spending.recall(store, run, yield* store.events.head(run))
+    return budgets.settle(id, spending.spent)
   })
 
 /** The same child for the same step, whoever asks. */

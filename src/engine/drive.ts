@@ -10,6 +10,7 @@ import { hooksAt } from "../compile/hooks-at.ts"
 import type { Outcome, Run } from "../compile/program.ts"
 import { encodeError, encodeOutcome, stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
+import { tooMuch } from "../compile/spend.ts"
 import { CompensationFailed, InputInvalid, isStoreError, OutputInvalid, RunCancelled, StoreFailed } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
@@ -99,7 +100,9 @@ const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, f
   /** How what is done here ends the run. */
   const ending = (whole: Run<Outcome>): Run<Driven> => {
     const duration = budgets?.left
-    const body = duration === undefined ? whole : Effect.timeoutOrElse(whole, { duration, orElse: () => outOfTime(context, budgets!) })
+    const body = duration === undefined ?
+      whole :
+      Effect.timeoutOrElse(whole, { duration, orElse: () => tooMuch(context, "", { input: journal.input }, budgets!.outOfTime()) })
     return Effect.matchCauseEffect(cancelled === undefined ? body : Effect.raceFirst(body, cancelled), {
       onSuccess: (outcome) => Effect.map(complete(flow, context, outcome), (output): Driven => ({ output })),
       // what never began is refused, and says so
@@ -114,12 +117,6 @@ const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, f
     const { cancelled: stopped, reason = "" } = dataOf(journal.compensating)
     return undoAll(context, stopped === true ? new RunCancelled({ run: run.id, reason }) : errorOf(journal.compensating))
   })
-}
-
-const outOfTime = (run: RunContext, budgets: Budgets): Run<never> => {
-  const error = budgets.outOfTime()
-  const { limit, of, used, allowed } = error
-  return Effect.andThen(hooksAt(run, "limit.exceeded", "", () => ({ scope: { input: run.journal.input }, limit, of, used, allowed })), Effect.fail(error))
 }
 
 /** The input of a new run, as hooks let it through. */

@@ -1,6 +1,6 @@
 /** What a run may spend in all, counted down from the engine over the run to its nodes. */
 import * as Duration from "effect/Duration"
-import type { Budget, BudgetItem, RunBudget } from "../../dsl/ir/limit.ts"
+import { type Budget, type BudgetItem, budgetItems, type RunBudget } from "../../dsl/ir/limit.ts"
 import { LimitExceeded } from "../model/error.ts"
 
 /** How much was spent of each. */
@@ -180,6 +180,5 @@ export class Budgets {
 
 /** Under which name a stamp says what is counted of a run of its own: no path begins so. */
 const child = (id: string): string => `>${id}`
-const budgetItems = ["steps", "iterations", "tokens", "cost", "bytes"] as const
 
 const isInside = (path: string, of: string): boolean => path === of || (path.startsWith(of) && (path[of.length] === "/" || path[of.length] === "["))

@@ -1,7 +1,6 @@
 /** What happens, as it is told: an event of a run with everything that ties it to others. */
-import type { EventKind, LiveKind, RunEvent } from "../model/event.ts"
+import { type EventKind, eventPath, type LiveKind, type RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
-import { eventPath } from "../model/event.ts"
 import { dataOf } from "./recorded.ts"
 
 /** One thing that happened. */

@@ -10,8 +10,8 @@ import { Recent } from "../../store/recent.ts"
 
 /** Runs and steps under way whose beginning is remembered. */
 const underWay = 100_000
-/** Longest log line, in characters. */
-const longest = 8192
+/** Longest text of an error in a line. */
+const most = 4096
 
 const boundaries = Metric.exponentialBoundaries({ start: 1, factor: 2, count: 24 })
 
@@ -65,7 +65,7 @@ export interface EventLine extends Omit<Notice, "at" | "data"> {
 export const jsonLines = (write: (line: string) => void = (line) => void process.stderr.write(`${line}\n`)): Listener => ({ at, data, ...notice }) => {
   const failed = notice.kind.endsWith(".failed") && data !== undefined
   const said = failed ? dataOf({ data }) : {}
-  const error = failed ? { error: (said.reason ?? messageOf(errorOf({ data }))).slice(0, longest / 2) } : {}
+  const error = failed ? { error: (said.reason ?? messageOf(errorOf({ data }))).slice(0, most) } : {}
   const line: EventLine = { at: new Date(at).toISOString(), ...notice, ...error }
   write(JSON.stringify(line))
 }

@@ -2,10 +2,9 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { existsSync } from "node:fs"
 import { type EventKind, eventKinds, type EventPattern, isOneOf } from "../../model/event.ts"
 import type { Notice } from "../../services/notice.ts"
-import { withStopping } from "../engine.ts"
+import { mustExist, withStopping } from "../engine.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
 import { clean, print, printJson, short, type Shown, style } from "../output.ts"
 
@@ -18,7 +17,7 @@ interface EventFlags extends Shown {
 }
 
 export async function eventsCommand(id: string, { store, after, follow = false, children, kind, json }: EventFlags): Promise<ExitCode> {
-  if (!existsSync(store)) throw new CliError(exitCode.store, `there is no store ${store}`, "give it with --store, or HEDDLE_STORE")
+  mustExist(store)
   const kinds = kind?.map(patternOf)
   await withStopping(store, (heddle, stopped) => {
     const told = Stream.runForEach(
