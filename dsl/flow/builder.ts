@@ -10,7 +10,7 @@ import type { Chain } from "./flow.ts"
 import { inOrder } from "./limit.ts"
 import { strayIn } from "./stray.ts"
 import { type ChainGuard, type Migrated, type Migrations, migrationsOf, type VersionIn } from "./lock.ts"
-import type { Declared, Start } from "./scope.ts"
+import type { Bound, Declared, Start } from "./scope.ts"
 
 export interface FlowOptions<Name = string> {
   /** Starts at 1; raise it, and add a migration, when runs of the old shape cannot simply go on. */
@@ -25,6 +25,8 @@ export interface FlowOptions<Name = string> {
   readonly input?: StandardSchemaV1
   /** What a run gives back; any Standard Schema. */
   readonly output?: StandardSchemaV1
+  /** What a run reads of its session's context, as `session` in every scope of the flow; any Standard Schema. A run without a session is refused. */
+  readonly session?: StandardSchemaV1
   /** What one run may spend in all, its children included; beyond it it fails with `LimitExceeded`. Nested, it bounds the step that it is. */
   readonly budget?: RunBudget
   /** One sentence for diagrams and docs. */
@@ -33,6 +35,7 @@ export interface FlowOptions<Name = string> {
   readonly hooks?: ReadonlyArray<Hook>
 }
 type InputSchema<O> = O extends { readonly input: infer S extends StandardSchemaV1 } ? S : StandardSchemaV1<void>
+type SessionIn<O> = O extends { readonly session: infer S extends StandardSchemaV1 } ? Bound<"session", StandardSchemaV1.InferOutput<S>> : never
 type OutputIn<O> = O extends { readonly output: infer S extends StandardSchemaV1 } ? StandardSchemaV1.InferInput<S> : unknown
 type BudgetFailure<O> = O extends { readonly budget: unknown } ? LimitExceeded : never
 type DeclaredBy<O> = Declared<OutputIn<O>, VersionIn<O>, Migrated<O>>
@@ -50,12 +53,14 @@ export function seq<const Name extends string, const Options extends FlowOptions
   options: Options,
 ): Chain<
   StandardSchemaV1.InferInput<InputSchema<Options>>,
-  Start<Name, StandardSchemaV1.InferOutput<InputSchema<Options>>, DeclaredBy<Options>>,
+  Start<Name, Bound<"input", StandardSchemaV1.InferOutput<InputSchema<Options>>> | SessionIn<Options>, DeclaredBy<Options>>,
   BudgetFailure<Options>,
   never
 >
 /** Without schemas: `seq("name")` takes no input, `seq<Input>("name")` takes what the type says, unchecked. */
-export function seq<Input = void, const Name extends string = string>(name?: Name): Chain<Input, Start<Name, Input, Declared<unknown, 1, never>>, never, never>
+export function seq<Input = void, const Name extends string = string>(
+  name?: Name,
+): Chain<Input, Start<Name, Bound<"input", Input>, Declared<unknown, 1, never>>, never, never>
 export function seq(given?: unknown, options: FlowOptions = {}): unknown {
   const name = typeof given === "string" ? given : "flow"
   return new Recorder({
@@ -65,6 +70,7 @@ export function seq(given?: unknown, options: FlowOptions = {}): unknown {
       description: options.description,
       input: options.input,
       output: options.output,
+      session: options.session,
       migrations: migrationsOf(options.migrations),
       hooks: options.hooks ?? none,
       budget: options.budget,

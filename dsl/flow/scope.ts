@@ -142,11 +142,11 @@ type Shadow<Outer extends AnyBound, Inside extends AnyBound, Names extends strin
   Exclude<Outer, { readonly name: Inside["name"] }> | Inside
 
 /** The scope of a new flow. */
-export type Start<FlowName extends string, Input, D extends AnyDeclared> = Scope<
-  "input",
+export type Start<FlowName extends string, Given extends AnyBound, D extends AnyDeclared> = Scope<
+  Given["name"],
   never,
-  Bound<"input", Input>,
-  "input",
+  Given,
+  Given["name"],
   never,
   [],
   never,

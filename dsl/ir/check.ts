@@ -20,11 +20,14 @@ const checked = new WeakMap<FlowIR, ReadonlyArray<Problem>>()
 export function check(flow: FlowIR): ReadonlyArray<Problem> {
   let problems = checked.get(flow)
   if (problems === undefined) {
-    problems = [...flowProblems(flow), ...blockProblems(flow.body, "", new Set(["input"]), 0)]
+    problems = [...flowProblems(flow), ...blockProblems(flow.body, "", given(flow), 0)]
     checked.set(flow, problems)
   }
   return problems
 }
+
+/** What a flow's nodes find bound already. */
+const given = ({ session }: FlowIR): ReadonlySet<string> => new Set(session === undefined ? ["input"] : ["input", "session"])
 
 const error = (path: string, rule: string, message: string): Problem => ({ level: "error", path, rule, message })
 const warning = (path: string, rule: string, message: string): Problem => ({ level: "warning", path, rule, message })
@@ -90,11 +93,10 @@ function* blockProblems(block: Block, prefix: string, outer: ReadonlySet<string>
     }
     yield* nodeProblems(node, path, bound)
     seen.add(node.name)
-    const isFlow = node.kind === "step"
     for (const { label, block: child } of inner(node)) {
       const labelProblem = label === undefined ? undefined : nameProblem(label)
       if (labelProblem !== undefined) yield error(path, "label", labelProblem)
-      yield* blockProblems(child, childPrefix(path, label), isFlow ? new Set(["input"]) : bound, depth + 1)
+      yield* blockProblems(child, childPrefix(path, label), node.kind === "step" && node.work.from === "flow" ? given(node.work.flow) : bound, depth + 1)
     }
     if (node.binds) bound.add(node.name)
   }

@@ -1,8 +1,10 @@
 /** The whole language on one page: what a flow consists of, as frozen data. */
 import type { Input as Duration } from "effect/Duration"
 import type { StandardSchemaV1 } from "@standard-schema/spec"
+import type { ArtifactAccess } from "./artifact.ts"
 import type { Hook } from "./hook.ts"
 import type { Budget, Limit, RunBudget, Spending } from "./limit.ts"
+import type { StateAccess } from "./state.ts"
 
 /** The values a node reads: `input`, and each bound name. */
 export type Values = Readonly<Record<string, unknown>>
@@ -73,6 +75,10 @@ export interface StepContext {
   readonly signal: AbortSignal
   /** Counts what the step has spent in every budget it belongs to. Throws `LimitExceeded` where it is too much: let it through. */
   readonly charge: (spending: Spending) => void
+  /** Values that outlive the run; what the step changes of them is kept together with its record, or not at all. */
+  readonly state: StateAccess
+  /** Outputs that are kept outside of state: files, pages, model outputs. */
+  readonly artifacts: ArtifactAccess
 }
 export type Call = (scope: Values, step: StepContext) => unknown
 
@@ -214,6 +220,8 @@ export interface FlowIR {
   readonly description: string | undefined
   readonly input: StandardSchemaV1 | undefined
   readonly output: StandardSchemaV1 | undefined
+  /** What it reads of its session's context. */
+  readonly session: StandardSchemaV1 | undefined
   /** From a version to the next: the names bound so far, as the next version has them. */
   readonly migrations: Readonly<Record<number, Migration>>
   /** Asked at every node, and where a run begins and ends. */

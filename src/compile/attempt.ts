@@ -3,26 +3,39 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { type Spending, spendingItems } from "../../dsl/ir/limit.ts"
-import type { RetryPolicy, StepContext, StepNode } from "../../dsl/ir/node.ts"
+import type { RetryPolicy, StepNode } from "../../dsl/ir/node.ts"
+import type { ArtifactAccess } from "../../dsl/ir/artifact.ts"
+import type { StateAccess } from "../../dsl/ir/state.ts"
 import { isStoreError, LimitExceeded, StepTimedOut } from "../model/error.ts"
-import type { Budgets } from "../services/budgets.ts"
-import { CurrentStep } from "../services/current-step.ts"
+import type { ArtifactView } from "../services/artifacts.ts"
+import { artifactAccess } from "../services/artifact-access.ts"
+import { artifactView, CurrentStep, stateView, type Viewing } from "../services/current-step.ts"
 import { isDone } from "../services/done.ts"
+import { stateAccess } from "../services/state-access.ts"
+import type { StateView } from "../services/state.ts"
+import { Changes } from "../services/state-changes.ts"
 import type { RunContext } from "./frame.ts"
 import type { Run } from "./program.ts"
 
+/** What it knows of its run. */
+export type Running = Pick<RunContext, "id" | "budgets" | "offers">
+
 /** What one call is told. */
-export class Context implements StepContext {
+export class Context implements Viewing {
   readonly run: string
   readonly path: string
   readonly attempt: number
   readonly #of: string
-  readonly #budgets: Budgets | undefined
+  readonly #running: Running
   #abort: AbortController | undefined
+  #changes: Changes | undefined
+  #view: StateView | undefined
+  #state: StateAccess | undefined
+  #artifacts: ArtifactView | undefined
 
-  constructor({ id, budgets }: Pick<RunContext, "id" | "budgets">, path: string, tries: number, of = "") {
-    this.run = id
-    this.#budgets = budgets
+  constructor(running: Running, path: string, tries: number, of = "") {
+    this.run = running.id
+    this.#running = running
     this.path = path
     this.attempt = tries
     this.#of = of
@@ -34,6 +47,23 @@ export class Context implements StepContext {
     this.#abort ??= new AbortController()
     return this.#abort.signal
   }
+  get [stateView](): StateView {
+    return this.#view ??= this.#running.offers.state(this.#changes = new Changes())
+  }
+  get state(): StateAccess {
+    return this.#state ??= stateAccess(this[stateView])
+  }
+  get [artifactView](): ArtifactView {
+    return this.#artifacts ??= this.#running.offers.artifacts(this)
+  }
+  get artifacts(): ArtifactAccess {
+    return artifactAccess(this[artifactView])
+  }
+  /** What it has changed of State, now that it is over. */
+  get changes(): Changes | undefined {
+    this.#changes?.close()
+    return this.#changes?.none === false ? this.#changes : undefined
+  }
   /** What it has charged is too much: whatever it makes of it, it has failed. */
   exceeded: LimitExceeded | undefined
   get charge(): (spending: Spending) => void {
@@ -44,7 +74,7 @@ export class Context implements StepContext {
       const amount = spending[item]
       if (amount === undefined || amount === 0) continue
       if (!(amount > 0)) throw new RangeError(`charge: ${item} is ${String(amount)}, and must be a number from 0`)
-      this.exceeded ??= this.#budgets?.spend(this.path, item, amount)
+      this.exceeded ??= this.#running.budgets?.spend(this.path, item, amount)
     }
     if (this.exceeded !== undefined) throw this.exceeded
   }

@@ -1,11 +1,14 @@
 /** Undoing what finished steps did: last-first, one by one, each recorded, so that a crash in between repeats none that is done. */
+import { currentTimeMillis } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Block, Compensation, Node, StepNode } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { childOf, compensationOf, walkBlock } from "../../dsl/ir/walk.ts"
 import { isStoreError } from "../model/error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
+import type { ChangedState, StateWrite } from "../model/state-entry.ts"
 import { dataOf } from "../services/recorded.ts"
+import { Changes, undoing } from "../services/state-changes.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
 import type { RunContext } from "./frame.ts"
 import { hooksAt } from "./hooks-at.ts"
@@ -47,7 +50,11 @@ export function pending(events: ReadonlyArray<RunEvent>, prefix: string): Readon
   return events.filter((event) => event.kind === "step.completed" && isUndoing(event) && isInside(prefix, eventPath(event)) && !done.has(event.seq))
     .toReversed()
 }
-const isUndoing = (event: RunEvent): boolean => event.data.includes("\"undo\"") && dataOf(event).undo !== undefined
+const isUndoing = (event: RunEvent): boolean => {
+  if (!event.data.includes("\"undo\"") && !event.data.includes("\"state\"")) return false
+  const { undo, state } = dataOf(event)
+  return undo !== undefined || state !== undefined
+}
 const isInside = (prefix: string, path: string): boolean => prefix === "" || path.startsWith(`${prefix}/`)
 
 /** Undoes them; gives what could not be undone. */
@@ -58,15 +65,17 @@ export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<U
       const path = eventPath(event)
       const node = run.node(writtenPath(path))
       const policy = compensationOf(node)
-      const { child } = dataOf(event)
+      const { child, state = [], undo: read } = dataOf(event)
       const flow = childOf(node)
       const work = child !== undefined && flow !== undefined ?
-        run.undoChild(flow, child) :
+        Effect.as(run.undoChild(flow, child), undefined) :
+        read === undefined ?
+        Effect.undefined :
         policy === undefined ?
         Effect.fail(new Error("the flow no longer says how to undo this step")) :
         Effect.catchDefect(undo(run, event, path, node as StepNode, policy), (defect) => Effect.fail(defect))
       const failure = yield* Effect.matchEffect(hookedUndo(run, path, event, work), {
-        onSuccess: () => Effect.as(run.journal.appendSync("compensation.completed", event.parent, event.name, `{"of":${event.seq}}`), undefined),
+        onSuccess: (changes) => Effect.as(recordUndone(run, event, state, changes), undefined),
         onFailure: (error) =>
           isStoreError(error) ?
             Effect.fail(error) :
@@ -83,20 +92,35 @@ export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<U
   })
 }
 
+/** It is undone: what the step has changed of State is as it was before, together with what its compensation has changed. */
+const recordUndone = (run: RunContext, { parent, name, seq }: RunEvent, state: ReadonlyArray<ChangedState>, changes: Changes | undefined): Run<unknown> => {
+  const { journal, offers } = run
+  const data = `{"of":${seq}}`
+  if (state.length === 0 && changes === undefined) return journal.appendSync("compensation.completed", parent, name, data)
+  return Effect.flatMap(currentTimeMillis, (now) => {
+    const own = changes?.writes(now) ?? []
+    const isOwn = (undone: StateWrite): boolean => own.some((write) => write.scope === undone.scope && write.name === undone.name)
+    const writes = [...undoing(state).filter((undone) => !isOwn(undone)), ...own]
+    const written = journal.commit("compensation.completed", parent, name, data, writes, (all) => (changes ?? new Changes()).said(all))
+    return Effect.tap(written, () => Effect.sync(offers.stateChanged))
+  })
+}
+
 /** Hooks may leave a compensation out; then it counts as done. */
-const hookedUndo = (run: RunContext, path: string, event: RunEvent, work: Run<unknown>): Run<unknown> => {
+const hookedUndo = (run: RunContext, path: string, event: RunEvent, work: Run<Changes | undefined>): Run<Changes | undefined> => {
   if (run.hooks === undefined) return work
   return Effect.gen(function*() {
     const output = yield* run.journal.output(event)
     const told = () => ({ scope: {}, output })
     const before = yield* hooksAt(run, "compensation.before", path, told)
     if (before?.decided?.decision.does === "skip") return undefined
-    yield* Effect.tapError(work, (error) => hooksAt(run, "compensation.error", path, () => ({ ...told(), error })))
-    return yield* hooksAt(run, "compensation.after", path, told)
+    const changes = yield* Effect.tapError(work, (error) => hooksAt(run, "compensation.error", path, () => ({ ...told(), error })))
+    yield* hooksAt(run, "compensation.after", path, told)
+    return changes
   })
 }
 
-const undo = (run: RunContext, event: RunEvent, path: string, { work }: StepNode, policy: Compensation): Run<unknown> =>
+const undo = (run: RunContext, event: RunEvent, path: string, { work }: StepNode, policy: Compensation): Run<Changes | undefined> =>
   Effect.gen(function*() {
     const { undo: read = {} } = dataOf(event)
     // a migrated flow undoes what its own version knows
@@ -106,8 +130,9 @@ const undo = (run: RunContext, event: RunEvent, path: string, { work }: StepNode
     const given = yield* givenTo(run.flow, path, work, scope as Record<string, unknown>)
     const call = policy.undo as unknown as (output: unknown, given: unknown, context: Context) => unknown
     // nothing that is spent keeps a step from being undone
-    const unbounded = { id: run.id, budgets: undefined }
-    return yield* repeated(path, policy, (tries) =>
-      attempt(new Context(unbounded, path, tries, "/compensate"), (context) =>
-        settle(path, () => call(output, given, context))))
+    const unbounded = { id: run.id, budgets: undefined, offers: run.offers }
+    return yield* repeated(path, policy, (tries) => {
+      const context = new Context(unbounded, path, tries, "/compensate")
+      return Effect.map(attempt(context, () => settle(path, () => call(output, given, context))), () => context.changes)
+    })
   })

@@ -1,10 +1,13 @@
 /** One block of one run while it is going: what it can read, what it changed, what is recorded of it. */
-import type { FlowIR, Node } from "../../dsl/ir/node.ts"
+import type { FlowIR, Node, StepContext } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
+import type { ArtifactView } from "../services/artifacts.ts"
 import type { Budgets } from "../services/budgets.ts"
 import type { RunHooks } from "../services/hooks.ts"
 import type { Journal } from "../services/journal.ts"
 import type { Recorded } from "../services/recorded.ts"
+import type { StateView } from "../services/state.ts"
+import type { Changes } from "../services/state-changes.ts"
 import type { Waiting } from "../services/waiting.ts"
 import type { Run } from "./program.ts"
 import { inlineRef } from "./record.ts"
@@ -16,6 +19,15 @@ export interface Slot {
 }
 /** New values of outer names. */
 export type Updates = ReadonlyMap<string, Slot>
+
+/** What running steps may ask for. */
+export interface Offers {
+  /** State as the run sees it; what is changed is collected. */
+  readonly state: (changes: Changes) => StateView
+  readonly artifacts: (step: Pick<StepContext, "path" | "charge">) => ArtifactView
+  /** Told when State was changed. */
+  readonly stateChanged: () => void
+}
 
 /** What the nodes of one run share. */
 export interface RunContext {
@@ -32,6 +44,8 @@ export interface RunContext {
   readonly traced: boolean
   /** What it may spend; `undefined` where nothing is bounded. */
   readonly budgets: Budgets | undefined
+  /** What its steps may ask for. */
+  readonly offers: Offers
   /** Ends the run as cancelled, from inside. */
   readonly cancel: (reason: string) => Run<never>
   /** Has another flow started as a run of its own, once for each `key`. */
@@ -116,7 +130,7 @@ export class Frame {
     if (own !== undefined) return own
     const outer = this.#outer
     // everything else there is bound by a node
-    if (outer === undefined) return 0
+    if (outer === undefined) return name === "session" ? inlineRef(this.scope[name]) : 0
     // what the node binds inside (item, index, matched, a nested flow's input) is recorded nowhere else
     return name in outer.scope && Object.is(outer.scope[name], this.scope[name]) ? outer.#refOf(name) : inlineRef(this.scope[name])
   }

@@ -7,6 +7,7 @@ import { dataOf, type Known } from "../services/recorded.ts"
 import { inNodeSpan } from "../services/tracing.ts"
 import { ask } from "./ask.ts"
 import { canUndo } from "./compensate.ts"
+import { committed } from "./commit.ts"
 import type { Frame } from "./frame.ts"
 import { after, type Body, type Jump, type Outcome, type Program, type Run } from "./program.ts"
 import { encodeOutcome, readUpdates, storable, stored } from "./record.ts"
@@ -39,11 +40,15 @@ export function instrument(node: Node, body: Body): Program {
     return read === "" ? data : `${data.slice(0, -1)},"undo":${read}}`
   }
 
-  const record = (frame: Frame, path: string, outcome: Outcome, read: string): Run<Jump> => {
+  const record = (frame: Frame, path: string, outcome: Outcome, read: string, nr: number): Run<Jump> => {
     if (outcome.seq !== undefined) return jumped(bind(frame, outcome, outcome.seq))
     const data = storable(path, () => encode(outcome, read))
     if (typeof data !== "string") return data
     frame.run.budgets?.close(path)
+    const { changes } = outcome
+    if (changes !== undefined && node.kind === "step") {
+      return committed(frame, path, node, { data, changes, nr }, (seq) => bind(frame, outcome, seq), () => performed(frame, path, nothing, nr + 1))
+    }
     const { journal } = frame.run
     const written = journal.append(kind, frame.path, node.name, data, outcome.takes === undefined ? undefined : { takes: outcome.takes })
     const { seq } = journal
@@ -53,10 +58,13 @@ export function instrument(node: Node, body: Body): Program {
   const perform = (frame: Frame, path: string, past: Known | undefined): Run<Jump> =>
     frame.run.traced ? inNodeSpan(node.kind, node.name, path, () => performed(frame, path, past)) : performed(frame, path, past)
 
-  const performed = (frame: Frame, path: string, past: Known | undefined): Run<Jump> => {
-    if (!undoable) return after(body(frame, path, past), (outcome) => record(frame, path, outcome, ""))
+  const performed = (frame: Frame, path: string, past: Known | undefined, nr = 1): Run<Jump> => {
+    if (!undoable) return after(body(frame, path, past), (outcome) => record(frame, path, outcome, "", nr))
     // what the step reads, for whoever has to undo it: if that cannot be kept, nothing must be done
-    return after(stored(path, () => JSON.stringify(frame.refs())), (read) => after(body(frame, path, past), (outcome) => record(frame, path, outcome, read)))
+    return after(
+      stored(path, () => JSON.stringify(frame.refs())),
+      (read) => after(body(frame, path, past), (outcome) => record(frame, path, outcome, read, nr)),
+    )
   }
 
   const skip = (frame: Frame): Jump => {

@@ -121,7 +121,7 @@ class Runner {
 
   #failed(event: RunEvent): unknown {
     const error = errorOf(event)
-    if (dataOf(event).undone === true) this.#frame.run.journal.markUndone(error)
+    if (dataOf(event).undone === true) this.#frame.run.journal.undone.mark(error)
     return error
   }
 
@@ -133,7 +133,7 @@ class Runner {
     if (this.#known?.failed !== undefined) return Effect.succeed(lost)
     const { journal } = this.#frame.run
     this.#frame.run.budgets?.close(eventPath({ parent: this.#path, name: this.#fork.label }))
-    const undone = journal.wasUndone(error) ? ",\"undone\":true" : ""
+    const undone = journal.undone.has(error) ? ",\"undone\":true" : ""
     return Effect.as(journal.append("fork.failed", this.#path, this.#fork.label, `{"error":${encodeError(error)}${undone}}`), lost)
   }
 }

@@ -4,6 +4,7 @@ import type { Block, Node } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
 import { isDone } from "../services/done.ts"
 import type { Known } from "../services/recorded.ts"
+import type { Changes } from "../services/state-changes.ts"
 import type { Frame, Updates } from "./frame.ts"
 
 /** A node asks the loop around it to go on with the next pass, or to end. */
@@ -22,6 +23,8 @@ export interface Outcome {
   readonly child?: string
   /** Id of the signal it received. */
   readonly takes?: string
+  /** What it has changed of State, to be written with it. */
+  readonly changes?: Changes | undefined
   /** Number of the event that records it already. */
   readonly seq?: number
 }

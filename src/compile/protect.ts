@@ -23,7 +23,7 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
   return (frame, path, past) => {
     const { run } = frame
     const undo = (error: unknown): Run<void> =>
-      undoable ?
+      undoable || (node.rollback && run.journal.stateful) ?
         Effect.flatMap(
           compensate(run, path),
           (failures) => failures.length === 0 ? Effect.void : Effect.fail(new CompensationFailed({ run: run.id, error, failures })),
@@ -34,7 +34,7 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
     const failOn = (error: unknown): Run<never> =>
       Effect.flatMap(undo(error), () => {
         // the run cannot be resumed inside: what it did there is undone
-        run.journal.markUndone(error)
+        run.journal.undone.mark(error)
         return Effect.fail(error)
       })
 

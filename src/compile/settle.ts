@@ -1,6 +1,7 @@
 /** Whatever a step returned — value, Promise, neverthrow Result, Effect, generator — as one Effect. */
 import * as Effect from "effect/Effect"
 import { LimitExceeded, StepThrew } from "../model/error.ts"
+import { isServiceError, type ServiceError } from "../model/service-error.ts"
 
 interface ResultLike {
   readonly isOk: () => boolean
@@ -17,8 +18,9 @@ const unwrap = (value: unknown): Effect.Effect<unknown, unknown> =>
     (value as unknown as ResultLike).match<Effect.Effect<unknown, unknown>>(Effect.succeed, Effect.fail) :
     Effect.succeed(value)
 
-/** What was thrown; a limit that was exceeded is told as it is. */
-export const threw = (path: string, cause: unknown): StepThrew | LimitExceeded => (cause instanceof LimitExceeded ? cause : new StepThrew({ path, cause }))
+/** What was thrown; a limit that was exceeded, or a service that refused, is told as it is. */
+export const threw = (path: string, cause: unknown): StepThrew | LimitExceeded | ServiceError =>
+  cause instanceof LimitExceeded || isServiceError(cause) ? cause : new StepThrew({ path, cause })
 
 /** Calls `work` at `path`; a thrown error or rejected promise becomes `StepThrew`. */
 export function settle(path: string, work: () => unknown): Effect.Effect<unknown, unknown, unknown> {

@@ -3,17 +3,19 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { FlowIR, StepNode, Values, Work } from "../../dsl/ir/node.ts"
 import { InputInvalid, OutputInvalid, StepTimedOut, StepUncertain } from "../model/error.ts"
+import { StateRefused } from "../model/service-error.ts"
 import { within } from "../services/permits.ts"
 import type { Known } from "../services/recorded.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
 import { limited } from "./deadline.ts"
 import { enter } from "./enter.ts"
-import type { Frame } from "./frame.ts"
+import type { Frame, Offers } from "./frame.ts"
 import { ask } from "./ask.ts"
 import { isDone } from "../services/done.ts"
 import { after, type BlockProgram, type Body, type CompileBlock, type CompileNode, type Outcome, type Run } from "./program.ts"
 import { encodeError, encodeOutcome, storable } from "./record.ts"
 import { validate } from "./schema.ts"
+import { startScope } from "./session-scope.ts"
 import { settle, threw } from "./settle.ts"
 import { bounded, charging, spend } from "./spend.ts"
 
@@ -50,9 +52,11 @@ type Attempt = (frame: Frame, path: string, past: Parameters<Body>[2], tries: nu
 /** One call without any policy around it. */
 const simply = (node: StepNode, call: CallWork): Body => (frame, path) => {
   frame.run.journal.notice("step.started", path)
-  const ran = attempt(new Context(frame.run, path, 1), (context) => call(frame, path, context))
-  return isDone(ran) ? Effect.succeed({ value: ran.value }) : noted(frame, node, () => 1, Effect.map(ran, (value): Outcome => ({ value })))
+  const context = new Context(frame.run, path, 1)
+  const ran = attempt(context, () => call(frame, path, context))
+  return isDone(ran) ? Effect.succeed(outcomeOf(ran.value, context)) : noted(frame, node, () => 1, Effect.map(ran, (value) => outcomeOf(value, context)))
 }
+const outcomeOf = (value: unknown, { changes }: Context): Outcome => (changes === undefined ? { value } : { value, changes })
 
 /** Retry and timeout around every attempt. */
 const policies = (node: StepNode, once: Attempt, tells: boolean): Body => (frame, path, past) =>
@@ -91,7 +95,7 @@ const noted = (frame: Frame, { name }: { readonly name: string }, tries: () => n
 /** What the work does to the database and its record are one transaction. */
 const transacted = (node: StepNode, { call }: Extract<Work, { from: "transaction" }>): Body => (frame, path) => {
   const keepsOutput = node.binds || node.updates !== undefined
-  const context = new Context(frame.run, path, 1)
+  const context = new Context({ id: frame.run.id, budgets: frame.run.budgets, offers: nothingOffered(node.name) }, path, 1)
   const run = Effect.suspend(() => {
     let value: unknown
     let failure: Effect.Effect<never, unknown> | undefined
@@ -113,6 +117,14 @@ const transacted = (node: StepNode, { call }: Extract<Work, { from: "transaction
   return noted(frame, node, () => 1, charging(frame, path, context, Effect.andThen(spend(frame, path, "steps", 1), run)))
 }
 
+/** The database is locked for what the step itself does there. */
+const nothingOffered = (name: string): Offers => {
+  const refuse = (): never => {
+    throw new StateRefused({ name, reason: "a transaction step changes the database itself: use another step for state and artifacts" })
+  }
+  return { state: refuse, artifacts: refuse, stateChanged: refuse }
+}
+
 type CallWork = (frame: Frame, path: string, context: Context) => Run<unknown>
 type OwnWork = Extract<Work, { from: "function" | "definition" }>
 
@@ -131,7 +143,7 @@ const called = (work: OwnWork, delivery: StepNode["delivery"]): Attempt => {
     after(delivery === "atMostOnce" ? Effect.void : spend(frame, path, "steps", 1), () => {
       const context = new Context(frame.run, path, tries)
       const ran = attempt(context, () => call(frame, path, context))
-      return charging(frame, path, context, Effect.map(ran, (value): Outcome => ({ value })))
+      return charging(frame, path, context, Effect.map(ran, (value) => outcomeOf(value, context)))
     })
 }
 
@@ -174,10 +186,14 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
   const block: BlockProgram = compileBlock(flow.body)
   return (frame, path, past, tries) => {
     const entered = (input: unknown): Run<Outcome> =>
-      after(bounded(frame, path, flow.budget, enter(frame, path, { input }, block, past)), ({ outcome }) =>
-        flow.output === undefined ?
-          Effect.succeed({ value: outcome.value, ref: outcome.ref }) :
-          Effect.map(checkOutput(flow.name, path, flow.output, outcome.value), (value) => ({ value })))
+      after(
+        startScope(flow, frame.run.journal, input),
+        (scope) =>
+          after(bounded(frame, path, flow.budget, enter(frame, path, scope, block, past)), ({ outcome }) =>
+            flow.output === undefined ?
+              Effect.succeed({ value: outcome.value, ref: outcome.ref }) :
+              Effect.map(checkOutput(flow.name, path, flow.output, outcome.value), (value) => ({ value }))),
+      )
     return Effect.flatMap(
       anew(frame, path, past, tries),
       () => after(given(frame, path), (value) => after(checkInput(flow.name, path, flow.input, value), entered)),

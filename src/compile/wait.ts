@@ -60,11 +60,11 @@ function untilOf(on: WaitFor, limit: number | undefined, frame: Frame, path: str
 /** The next signal that fits. One that does not is left to the other waits for it; where there are none it is recorded as refused. */
 function receive({ signal, schema }: Extract<WaitFor, { by: "signal" }>, name: string, frame: Frame, misfits: Set<string>): Run<Outcome | undefined> {
   const { journal, waiting } = frame.run
-  return Effect.flatMap(journal.pick(signal, misfits), (found: SignalRecord | undefined) => {
+  return Effect.flatMap(journal.signals.pick(signal, misfits), (found: SignalRecord | undefined) => {
     if (found === undefined) return Effect.succeed(undefined)
     const next = Effect.suspend(() => receive({ by: "signal", signal, schema }, name, frame, misfits))
     const putBack = Effect.sync(() => {
-      journal.putBack(found.id)
+      journal.signals.putBack(found.id)
       waiting!.ring()
     })
     return Effect.matchEffect(Effect.onInterrupt(validate(schema, schema === undefined ? undefined : decodeValue(found.data)), () => putBack), {

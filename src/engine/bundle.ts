@@ -1,5 +1,4 @@
 /** A run as one JSON document, to be kept elsewhere or looked at on another machine. What comes in is not trusted. */
-import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import { hashOf } from "../../dsl/ir/fingerprint.ts"
 import { BundleInvalid, RunConflict, type RunNotFound, type StoreFailed } from "../model/error.ts"
@@ -7,8 +6,8 @@ import { type EventData, type EventKind, eventKinds, type RunEvent } from "../mo
 import { misfit } from "../model/event-data.ts"
 import { hasEnded, isRunId, type RunRecord, runStatuses } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
-import { limits, revive, Unstorable } from "../model/value.ts"
 import type { Store } from "../store/store.ts"
+import { digest, encoded, list, record, string, untrusted, whole, Wrong } from "./untrusted.ts"
 
 const format = "heddle-run/1"
 
@@ -26,7 +25,6 @@ export function exportRun(store: Store["Service"], id: string): Effect.Effect<st
     return JSON.stringify({ format, sha256: digest(content), ...content })
   })
 }
-const digest = (content: object): string => createHash("sha256").update(JSON.stringify(content)).digest("hex")
 
 interface Bundle {
   readonly run: Omit<RunRecord, "owner" | "fence" | "due">
@@ -34,8 +32,7 @@ interface Bundle {
   readonly events: ReadonlyArray<RunEvent>
   readonly signals: ReadonlyArray<SignalRecord>
 }
-/** Most events and signals of a bundle. */
-const bounds = { events: 1_000_000, seq: 10_000_000 } as const
+const bounds = { seq: 10_000_000 } as const
 
 /**
  * Brings a run in, under its own id or another; gives its record. A run that had not ended is paused: nothing runs until it is resumed.
@@ -44,6 +41,7 @@ export function importRun(
   store: Store["Service"],
   text: string,
   as: string | undefined,
+  session?: string,
 ): Effect.Effect<RunRecord, StoreFailed | BundleInvalid | RunConflict | RunNotFound> {
   return Effect.gen(function*() {
     const bundle = yield* parse(text)
@@ -65,6 +63,7 @@ export function importRun(
         parent: undefined,
         origin: given,
         correlation,
+        session,
       },
       { events: bundle.events, signals: bundle.signals },
     )
@@ -76,73 +75,8 @@ export function importRun(
   })
 }
 
-function parse(text: string): Effect.Effect<Bundle, BundleInvalid> {
-  const invalid = (at: string, reason: string) => Effect.fail(new BundleInvalid({ at, reason }))
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(text)
-  } catch {
-    return invalid("", "not JSON")
-  }
-  try {
-    const whole = record(parsed, "")
-    if (whole["format"] !== format) return invalid("format", `not ${format}: it was not made by heddle export, or by a newer one`)
-    const { format: _format, sha256, ...content } = whole
-    if (sha256 !== digest(content)) return invalid("sha256", "the content is not what was exported")
-    return Effect.succeed(checked(content))
-  } catch (cause) {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- whatever is read is checked first, and says what is wrong
-    const { at, message } = cause as Wrong
-    return invalid(at, message)
-  }
-}
+const parse = (text: string): Effect.Effect<Bundle, BundleInvalid> => untrusted(text, format, checked)
 
-class Wrong extends Error {
-  readonly at: string
-  constructor(at: string, reason: string) {
-    super(reason)
-    this.at = at
-  }
-}
-const record = (value: unknown, at: string): Readonly<Record<string, unknown>> => {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Wrong(at, "not an object")
-  return value as Readonly<Record<string, unknown>>
-}
-const string = (value: unknown, at: string): string => {
-  if (typeof value !== "string") throw new Wrong(at, "not a string")
-  return value
-}
-const whole = (value: unknown, at: string): number => {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw new Wrong(at, "not a whole number")
-  return value
-}
-const list = (value: unknown, at: string): ReadonlyArray<unknown> => {
-  if (!Array.isArray(value)) throw new Wrong(at, "not a list")
-  if (value.length > bounds.events) throw new Wrong(at, `more than ${bounds.events}`)
-  return value
-}
-/** JSON that our codec reads: depth, size, markers it knows, no keys that attack prototypes. */
-const encoded = (value: unknown, at: string): string => {
-  const text = string(value, at)
-  if (text.length > limits.bytes) throw new Wrong(at, "too large")
-  try {
-    const json: unknown = JSON.parse(text)
-    harmless(json, at, 0)
-    revive(json)
-  } catch (cause) {
-    if (cause instanceof Wrong) throw cause
-    throw new Wrong(at, cause instanceof Unstorable ? cause.reason : "not an encoded value")
-  }
-  return text
-}
-const harmless = (value: unknown, at: string, depth: number): void => {
-  if (depth > limits.depth * 2) throw new Wrong(at, "nested too deep")
-  if (typeof value !== "object" || value === null) return
-  for (const [key, inner] of Object.entries(value)) {
-    if (key === "__proto__") throw new Wrong(at, "a key that attacks prototypes")
-    harmless(inner, at, depth + 1)
-  }
-}
 /** What an event may say: each part of the kind it must be, and references only to what was before. */
 const told = (text: string, kind: EventKind, seq: number, at: string): string => {
   const data = record(JSON.parse(text), at)
@@ -152,7 +86,8 @@ const told = (text: string, kind: EventKind, seq: number, at: string): string =>
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a kind says nothing else
     if (!parts[key as keyof EventData](value, seq)) throw new Wrong(`${at}.${key}`, "not what an event says there")
   }
-  return text
+  // values of State stay where they are: what is said of them is not true here
+  return "state" in data ? JSON.stringify({ ...data, state: undefined }) : text
 }
 const isRef = (value: unknown, seq: number): boolean => {
   if (value === null) return true
@@ -184,12 +119,14 @@ const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, se
   until: isNumber,
   received: isText,
   undo: isRefs,
+  state: (value) => Array.isArray(value),
   of: (value, seq) => typeof value === "number" && value < seq,
   forget: (value) => Array.isArray(value) && value.every(isPlace),
   bound: (value, seq) => Array.isArray(value) && value.every((one) => typeof one === "number" && one < seq),
   child: isText,
   cancelled: isFlag,
   undone: isFlag,
+  session: () => true,
   trace: isText,
   spent: (value) => isRecordOf(value, (meter) => isRecordOf(meter, isNumber)),
   from: (value) => isNumber(value) || isText(value),

@@ -14,10 +14,13 @@ import type { RunRecord, RunStatus } from "../model/run.ts"
 import type { Hook } from "../../dsl/ir/hook.ts"
 import type { Listener } from "../services/listeners.ts"
 import type { Notice } from "../services/notice.ts"
-import { memoryStore } from "../store/memory.ts"
+import type { Place } from "../services/state-scope.ts"
+import { memoryStore } from "../store/memory/store.ts"
 import type { SqliteOptions } from "../store/sqlite/database.ts"
 import { openSqlite } from "../store/sqlite/store.ts"
 import type { RunFilter } from "../store/store.ts"
+import { ClientArtifacts, ClientSessions } from "./client-sessions.ts"
+import { ClientState, type Doing } from "./client-state.ts"
 import type { CommandOptions } from "./control.ts"
 import { type Heddle, makeHeddle, type SignalOptions } from "./heddle.ts"
 import type { FollowOptions, SubscribeOptions, Told } from "./follow.ts"
@@ -65,6 +68,10 @@ export class Client<Services> {
   /** As long as the client is open; then it fails with `StoreFailed`. */
   #read<A, E>(stream: Stream.Stream<A, E>): AsyncIterable<A> {
     return Stream.toAsyncIterable(Stream.interruptWhen(stream, Deferred.await(this.#closed)))
+  }
+
+  get #doing(): Doing {
+    return { do: (effect) => this.#do(effect), read: (stream) => this.#read(stream) }
   }
 
   #isClosed(): StoreFailed {
@@ -153,13 +160,25 @@ export class Client<Services> {
   prune(options?: PruneOptions): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
     return this.#do(this.#heddle.prune(options))
   }
-  /** Asks `hook` in the runs that are driven here from now on; gives the function that ends it. */
-  hook(hook: Hook): () => void {
-    return this.#heddle.hook(hook)
+  /** Asks `hook` in the runs that are driven here from now on, or in those of one session; gives the function that ends it. */
+  hook(hook: Hook, of?: { readonly session?: string }): () => void {
+    return this.#heddle.hook(hook, of)
+  }
+  /** What several runs share: who they are for, what they know, what they may spend. */
+  get sessions(): ClientSessions {
+    return new ClientSessions(this.#heddle.sessions, this.#doing)
+  }
+  /** Named, versioned outputs of all sessions; `session` says whose, default those that belong to none. */
+  get artifacts(): ClientArtifacts {
+    return new ClientArtifacts(this.#heddle.artifacts, this.#doing)
   }
   /** Tells `listener` everything that happens in this process; gives the function that ends it. */
   listen(listener: Listener): () => void {
     return this.#heddle.listen(listener)
+  }
+  /** State as it is seen at a place: of a session, a user, a flow, a run. What is changed is written at once. */
+  state(place?: Place): ClientState {
+    return new ClientState(this.#heddle.state(place), this.#doing)
   }
   /** Drives what is due of these flows, until it is stopped or the client closes. */
   worker(flows: ReadonlyArray<AnyFlow>, options?: WorkerOptions): ResultAsync<RunningWorker, FlowInvalid | StoreFailed> {

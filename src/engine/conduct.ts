@@ -17,6 +17,7 @@ import { hasStopped, isDriven, type RunRecord } from "../model/run.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import { Meter } from "../services/budgets.ts"
 import type { Hooks } from "../services/hooks.ts"
+import { StateNews } from "../services/state-watch.ts"
 import { isTraced } from "../services/tracing.ts"
 import { childId } from "./child.ts"
 import { create } from "./create.ts"
@@ -25,6 +26,7 @@ import type { Live, LiveRuns } from "./live.ts"
 import { adopt } from "./migrate.ts"
 import { nextOf, type Settling } from "./next.ts"
 import { owner } from "./owner.ts"
+import { mayGoOn, SessionMeters } from "./session-meter.ts"
 import { Tenure } from "./tenure.ts"
 import { tied } from "./ties.ts"
 
@@ -34,8 +36,11 @@ export class Conductor {
   readonly keeping: Omit<Keeping, "durability">
   readonly live: LiveRuns
   readonly hooks: Hooks
+  readonly stateNews = new StateNews()
   /** The budget of all runs that are driven here together. */
   readonly meters: ReadonlyArray<Meter>
+  /** What sessions have left. */
+  readonly sessionMeters: SessionMeters
   readonly #poisoned: number
   readonly #saved = new Set<string>()
   /** Another list whenever it changes. */
@@ -47,6 +52,7 @@ export class Conductor {
     this.live = live
     this.hooks = hooks
     this.#poisoned = poisoned
+    this.sessionMeters = new SessionMeters(keeping.store, live)
   }
 
   get #store() {
@@ -91,7 +97,12 @@ export class Conductor {
       const tenure = Effect.withFiber<Driven, unknown, any>((fiber) => {
         here.fiber = fiber as Fiber.Fiber<Driven, unknown>
         driving.traced = isTraced(fiber)
-        return this.#tenure(flow, run, fresh, driving)
+        const { session } = run
+        if (session === undefined) return this.#tenure(flow, run, fresh, driving)
+        return Effect.flatMap(this.sessionMeters.of(session), (bounds) => {
+          driving.bounded = bounds
+          return this.#tenure(flow, run, fresh, driving)
+        })
       })
       return Effect.flatMap(Effect.forkChild(tenure, { startImmediately: true }), (fiber) =>
         Effect.onExit(
@@ -211,6 +222,7 @@ export class Conductor {
   claim(flow: FlowIR, run: RunRecord): Any<RunRecord> {
     return Effect.gen({ self: this }, function*() {
       const { store } = this.keeping
+      if (run.session !== undefined && run.status !== "compensating") yield* mayGoOn(store, run.session)
       const adoption = yield* adopt(flow, run, this.keeping)
       const died = isDriven(run.status) && run.owner !== "" && run.owner !== owner
       const retried = run.status === "quarantined" ? { crashes: 0 } : {}

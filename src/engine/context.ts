@@ -13,6 +13,7 @@ import type { RunHooks } from "../services/hooks.ts"
 import type { Journal } from "../services/journal.ts"
 import type { Waiting } from "../services/waiting.ts"
 import type { Driving } from "./drive.ts"
+import { RunOffers } from "./offers.ts"
 
 /** One per run that goes on; its methods cost a run nothing where they are not called. */
 export class Context implements RunContext {
@@ -25,19 +26,26 @@ export class Context implements RunContext {
   readonly budgets: Budgets | undefined
   readonly #ir: FlowIR
   readonly #driving: Driving
+  readonly #run: RunRecord
+  #offers: RunOffers | undefined
   readonly #stop: Deferred.Deferred<never, RunCancelled> | undefined
 
   constructor(ir: FlowIR, run: RunRecord, journal: Journal, waiting: Waiting | undefined, budgets: Budgets | undefined, driving: Driving) {
     this.id = run.id
+    this.#run = run
     this.flow = ir.name
     this.journal = journal
     this.waiting = waiting
-    this.hooks = driving.hooks.of(ir, (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)))
+    this.hooks = driving.hooks.of(ir, run.session, (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)))
     this.traced = driving.traced
     this.budgets = budgets
     this.#ir = ir
     this.#driving = driving
     this.#stop = this.hooks === undefined ? undefined : Deferred.makeUnsafe()
+  }
+
+  get offers(): RunOffers {
+    return this.#offers ??= new RunOffers(this.#driving.store, this.#run, this.#ir, this.journal, this.#driving.stateNews)
   }
 
   /** Fails when a hook cancels the run. */

@@ -13,6 +13,7 @@ import type { Conductor } from "./conduct.ts"
 import { recordedInput } from "./drive.ts"
 import { owner } from "./owner.ts"
 import { type Plan, planOf, reaches } from "./plan.ts"
+import { forkState, takenBack, takeStateBack } from "./rewind-state.ts"
 import { served } from "./served.ts"
 import { tied } from "./ties.ts"
 
@@ -178,7 +179,12 @@ export class Control {
       const plan = yield* this.plan(flow, id, path, "rewind")
       const { reason = "" } = options
       yield* this.#take(id, "rewind", options, new RunPaused({ run: id, reason }), (_run, journal) =>
-        journal.append("run.rewound", "", "", JSON.stringify({ reason: path, forget: plan.forget }), { status: "pending", due: Date.now() }))
+        Effect.andThen(
+          takeStateBack(journal, plan),
+          Effect.suspend(() =>
+            journal.append("run.rewound", "", "", JSON.stringify({ reason: path, forget: plan.forget }), { status: "pending", due: Date.now() })
+          ),
+        ))
       return plan
     })
 
@@ -203,6 +209,7 @@ export class Control {
       const given = { ...ties, flow: name, version, fingerprint: print, input, owner: "", due: now }
       const { created, run } = yield* store.runs.adopt({ ...given, id: as, status: "pending" }, { events: [...events, forked], signals: [] })
       if (!created) return yield* new RunConflict({ run: as, differs: "exists" })
+      yield* forkState(store, { from: id, to: as, takenBack: takenBack(events, plan) })
       this.#keeping.listeners.tell(noticeOf(run, forked))
       return plan
     }) as Command<Plan>

@@ -1,16 +1,33 @@
 /** Creating runs. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { after } from "../compile/program.ts"
 import { stored } from "../compile/record.ts"
-import { RunConflict } from "../model/error.ts"
+import { RunConflict, type StoreFailed } from "../model/error.ts"
+import type { SessionRefused } from "../model/service-error.ts"
 import type { RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
 import { traceparent } from "../services/tracing.ts"
+import type { Store } from "../store/store.ts"
 import type { Conductor } from "./conduct.ts"
 import { parseInput } from "./drive.ts"
 import { owner } from "./owner.ts"
+import { admit } from "./session-meter.ts"
 import type { Ties } from "./ties.ts"
+
+/** A new run is let into its session, which begins with the first that names it; whoever only asks for a run that is there is not counted. */
+const enterSession = (store: Store["Service"], session: string, run: string): Effect.Effect<void, StoreFailed | SessionRefused> =>
+  Effect.flatMap(Effect.exit(store.runs.get(run)), (found) => {
+    if (Exit.isSuccess(found)) return Effect.void
+    return Effect.flatMap(
+      store.sessions.create({ id: session, name: undefined, user: undefined, parent: undefined, context: "{}", policy: "{}", tags: [] }),
+      ({ session: record }) => {
+        const now = Date.now()
+        return Effect.andThen(admit(store, record, now), store.sessions.touch(session, now))
+      },
+    )
+  })
 
 /** Creates the run, or finds the one that has its id, and says which. */
 export function create(
@@ -45,7 +62,9 @@ export function create(
               trace: span === undefined ? trace : traceparent(span),
             })
           })
-          return Effect.flatMap(creating, ({ created, run }) => {
+          const { store } = conductor.keeping
+          const admitted = session === undefined || parent !== undefined ? creating : Effect.andThen(enterSession(store, session, id), creating)
+          return Effect.flatMap(admitted, ({ created, run }) => {
             if (!created && run.flow !== name) return Effect.fail(new RunConflict({ run: run.id, differs: "flow" }))
             if (!created && run.input !== encoded) return Effect.fail(new RunConflict({ run: run.id, differs: "input" }))
             return Effect.succeed({ created, run, parsed })

@@ -7,17 +7,19 @@ import { compensate, isUndoable, standing } from "../compile/compensate.ts"
 import { compile } from "../compile/compile.ts"
 import { Frame, type RunContext } from "../compile/frame.ts"
 import { hooksAt } from "../compile/hooks-at.ts"
-import type { Outcome, Run } from "../compile/program.ts"
+import { after, type Outcome, type Run } from "../compile/program.ts"
 import { encodeError, encodeOutcome, stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
+import { readsSession, startScope } from "../compile/session-scope.ts"
 import { tooMuch } from "../compile/spend.ts"
 import { CompensationFailed, InputInvalid, isStoreError, OutputInvalid, RunCancelled, StoreFailed } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import { dataOf, errorOf, type Recorded } from "../services/recorded.ts"
-import { Budgets, type Counting, type Stamp } from "../services/budgets.ts"
+import { Budgets, type Counting, type Deadline, type Stamp } from "../services/budgets.ts"
 import type { Hooks } from "../services/hooks.ts"
+import type { StateNews } from "../services/state-watch.ts"
 import { inRunSpan } from "../services/tracing.ts"
 import { type Suspension, Waiting } from "../services/waiting.ts"
 import type { Store } from "../store/store.ts"
@@ -33,6 +35,9 @@ export interface Driving extends Keeping {
   readonly spawn: RunContext["spawn"]
   /** Budgets that all its spending counts in: the engine's, and those of the runs that started it. */
   readonly outer: ReadonlyArray<Counting>
+  readonly stateNews: StateNews
+  /** When it has to be over. */
+  readonly deadline: Deadline | undefined
   /** What is spent by now. */
   readonly stamp: (() => Stamp) | undefined
   /** Told what it may spend. */
@@ -55,6 +60,14 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
 
 /** To where it ends, or to where every part of it waits. */
 const onward = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknown, fresh: boolean, driving: Driving): Run<Driven> =>
+  run.session === undefined || journal.session !== undefined || !readsSession(flow) ?
+    traced(flow, run, journal, given, fresh, driving) :
+    Effect.flatMap(driving.store.sessions.get(run.session), ({ context }) => {
+      journal.session = { value: decodeValue(context) }
+      return traced(flow, run, journal, given, fresh, driving)
+    })
+
+const traced = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknown, fresh: boolean, driving: Driving): Run<Driven> =>
   driving.traced ?
     inRunSpan(run, journal.trace, (trace) => {
       journal.trace ??= trace
@@ -77,11 +90,13 @@ const untilStop = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknow
 }
 
 /** What a run of its own spends, the run that started it has to know, wherever either is driven. */
-const isCounted = (flow: FlowIR, run: RunRecord, driving: Driving): boolean => isBounded(flow) || driving.outer.length > 0 || run.parent !== undefined
+const isCounted = (flow: FlowIR, run: RunRecord, driving: Driving): boolean =>
+  isBounded(flow) || driving.outer.length > 0 || driving.deadline !== undefined || run.parent !== undefined
 
 const budgetsOf = (flow: FlowIR, run: RunRecord, journal: Journal, driving: Driving, clock: Clock): Budgets => {
   const budgets = new Budgets(run.id, flow.budget ?? {}, {
     outer: driving.outer,
+    deadline: driving.deadline,
     recorded: journal.spending.spent,
     now: () => clock.currentTimeMillisUnsafe(),
     tell: (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)),
@@ -95,7 +110,7 @@ const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, f
   const { journal, hooks, cancelled, budgets } = context
   const begin = (input: unknown) => {
     journal.input = input
-    return journal.begun ? journal.begin("run.resumed", "{}") : journal.begin("run.started", startedData(run, input, journal.trace))
+    return journal.begun ? journal.begin("run.resumed", "{}") : journal.begin("run.started", startedData(run, input, journal))
   }
   /** How what is done here ends the run. */
   const ending = (whole: Run<Outcome>): Run<Driven> => {
@@ -138,13 +153,20 @@ export interface Fresh {
 }
 
 /** A schema may parse differently each time (a default of now, a new id): what it made of the input is recorded, where it can be and differs. */
-const startedData = (run: RunRecord, input: unknown, trace: string | undefined): string => {
-  const traced = trace === undefined ? "" : `"trace":${JSON.stringify(trace)}`
+const startedData = (run: RunRecord, input: unknown, { trace, session }: Journal): string => {
+  const parts = [
+    ...changedInput(run, input),
+    ...(session === undefined ? [] : [`"session":${encodeValue(session.value)}`]),
+    ...(trace === undefined ? [] : [`"trace":${JSON.stringify(trace)}`]),
+  ]
+  return `{${parts.join(",")}}`
+}
+const changedInput = (run: RunRecord, input: unknown): ReadonlyArray<string> => {
   try {
     const encoded = encodeValue(input)
-    return encoded === run.input ? `{${traced}}` : `{"output":${encoded}${traced === "" ? "" : `,${traced}`}}`
+    return encoded === run.input ? [] : [`"output":${encoded}`]
   } catch {
-    return `{${traced}}`
+    return []
   }
 }
 /** The input of a run as it is recorded: what the flow's schema has made of it, or, where that cannot be recorded, what was given. */
@@ -159,8 +181,10 @@ const parsedInput = (flow: FlowIR, run: RunRecord, store: Store["Service"]): Run
 const program = (flow: FlowIR, run: RunContext, input: unknown, fresh: boolean): Run<Outcome> => {
   const block = compile(flow.body)
   const from = (recorded: Recorded | undefined): Run<Outcome> => {
-    const frame = new Frame(run, "", { input }, block.own, recorded)
-    return Effect.flatMap(block.run(frame), () => block.output(frame))
+    return after(startScope(flow, run.journal, input), (scope) => {
+      const frame = new Frame(run, "", scope, block.own, recorded)
+      return Effect.flatMap(block.run(frame), () => block.output(frame))
+    })
   }
   return fresh ? from(undefined) : Effect.flatMap(run.journal.under(""), from)
 }
@@ -199,7 +223,7 @@ const fail = (flow: FlowIR, run: RunContext, cause: Cause.Cause<unknown>): Run<n
   if (isStoreError(error)) return Effect.failCause(cause)
   const stopped = error instanceof RunCancelled
   const ended = Effect.suspend(() => {
-    const end = journal.wasUndone(error) ? "compensated" : "failed"
+    const end = journal.undone.has(error) ? "compensated" : "failed"
     const written = stopped ? cancelled(journal, error) : journal.append(`run.${end}`, "", "", errorData(error), { status: end, due: undefined })
     return Effect.flatMap(written, () => Effect.failCause(cause))
   })

@@ -23,19 +23,24 @@ import type { RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
 import { decodeValue } from "../model/value.ts"
+import { ArtifactView } from "../services/artifacts.ts"
 import type { CurrentStep } from "../services/current-step.ts"
 import type { Listener } from "../services/listeners.ts"
 import type { Notice } from "../services/notice.ts"
-import { layerMemory as storeMemory } from "../store/memory.ts"
+import { PlacedState } from "../services/placed-state.ts"
+import type { Place } from "../services/state-scope.ts"
+import { layerMemory as storeMemory } from "../store/memory/store.ts"
 import type { SqliteOptions } from "../store/sqlite/database.ts"
 import { layerSqlite as storeSqlite } from "../store/sqlite/store.ts"
 import { type RunFilter, Store } from "../store/store.ts"
 import { exportRun, importRun } from "./bundle.ts"
 import { type Command, type CommandOptions, Control } from "./control.ts"
 import { follow, type FollowOptions, subscribe, type SubscribeOptions, type Told } from "./follow.ts"
+import { quotaIn } from "./offers.ts"
 import type { Plan } from "./plan.ts"
 import { compact, prune, type PruneOptions } from "./retention.ts"
 import { sendSignal } from "./send.ts"
+import { Sessions } from "./sessions.ts"
 import { admitted, type EnqueueOptions, type HeddleOptions, type ResumeOptions, Starter, type StartOptions } from "./start.ts"
 import { startWorker, type Worker, type WorkerOptions } from "./worker.ts"
 
@@ -128,8 +133,14 @@ interface Shape {
   readonly export: (id: string) => Effect.Effect<string, StoreFailed | RunNotFound>
   /** Brings in what `export` gave, under its own id or another. */
   readonly import: (bundle: string, as?: string) => Effect.Effect<RunRecord, StoreFailed | RunNotFound | RunConflict | BundleInvalid>
-  /** Asks `hook` in the runs that are driven here from now on; gives the function that ends it. */
-  readonly hook: (hook: Hook) => () => void
+  /** What several runs share: who they are for, what they know, what they may spend. */
+  readonly sessions: Sessions
+  /** Named, versioned outputs of all sessions; `session` says whose, default those that belong to none. */
+  readonly artifacts: ArtifactView
+  /** State as it is seen at a place: of a session, a user, a flow, a run. What is changed is written at once. */
+  readonly state: (place?: Place) => PlacedState
+  /** Asks `hook` in the runs that are driven here from now on, or in those of one session; gives the function that ends it. */
+  readonly hook: (hook: Hook, of?: { readonly session?: string | undefined }) => () => void
   /** Tells `listener` everything that happens in this process from now on; gives the function that ends it. */
   readonly listen: (listener: Listener) => () => void
 }
@@ -166,10 +177,12 @@ export class Heddle extends Service<Heddle, Shape>()("heddle/Heddle") {
 }
 
 /** The service on an open store. */
-export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Shape {
-  const starter = new Starter(store, options)
+export function makeHeddle(given: Store["Service"], options?: HeddleOptions): Shape {
+  const starter = new Starter(given, options)
   const { conductor, listeners } = starter
+  const { store } = conductor.keeping
   const control = new Control(conductor)
+  const artifacts = new ArtifactView(store, { session: undefined, by: undefined, quota: quotaIn(store), kept: () => undefined })
   const known = <A, E>(id: string, use: (run: RunRecord) => Effect.Effect<A, E>) => Effect.flatMap(store.runs.get(id), use)
 
   // oxlint-disable typescript/no-unsafe-type-assertion -- output, failure and needs are in the flow's type and erased in its program
@@ -214,7 +227,10 @@ export function makeHeddle(store: Store["Service"], options?: HeddleOptions): Sh
     compact: (id) => known(id, (record) => compact(conductor.keeping, record)),
     export: (id) => exportRun(store, id),
     import: (bundle, as) => importRun(store, bundle, as),
-    hook: (hook) => starter.hooks.add(hook),
+    hook: (hook, { session } = {}) => starter.hooks.add(hook, session),
+    sessions: new Sessions(conductor, control, artifacts),
+    artifacts,
+    state: (place = {}) => new PlacedState(store, conductor.stateNews, place),
     listen: (listener) => listeners.add(listener),
   })
   // oxlint-enable typescript/no-unsafe-type-assertion

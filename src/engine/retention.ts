@@ -20,9 +20,12 @@ export interface PruneOptions {
   readonly dryRun?: boolean | undefined
 }
 
+/** Content that nothing refers to may be on its way into an event or an artifact for so long, in milliseconds. */
+const unsettled = 3_600_000
+
 const prunable: ReadonlySet<RunStatus> = new Set(["completed", "cancelled", "compensated", "failed"])
 
-/** Deletes ended runs with all that belongs to them; gives their records. A child stays as long as its parent. */
+/** Deletes ended runs with all that belongs to them, values of State that are over, and content nothing refers to; gives the runs' records. A child stays as long as its parent. */
 export function prune(
   store: Store["Service"],
   { olderThan = 0, keep = 0, status, flow, dryRun = false }: PruneOptions,
@@ -35,7 +38,11 @@ export function prune(
     const gone = new Map(roots.map((run) => [run.id, run]))
     // a Map visits what is added on the way: children, and theirs
     for (const id of gone.keys()) for (const child of yield* store.runs.list({ parent: id, limit: Number.MAX_SAFE_INTEGER })) gone.set(child.id, child)
-    if (!dryRun) yield* store.runs.remove([...gone.keys()])
+    if (!dryRun) {
+      yield* store.runs.remove([...gone.keys()])
+      yield* store.states.expire(Date.now())
+      yield* store.blobs.sweep(Date.now() - unsettled)
+    }
     return [...gone.values()]
   })
 }
@@ -93,10 +100,11 @@ function superfluous(events: ReadonlyArray<RunEvent>): ReadonlyArray<number> {
   for (const event of events) if (event.kind === "loop.iterated" && !floors.covers(event)) newestPass.set(event.parent, event.seq)
   for (const event of events) {
     const path = eventPath(event)
-    const { ref, last, updates = {}, undo } = dataOf(event)
+    const { ref, last, updates = {}, undo, state } = dataOf(event)
     const past = event.kind === "loop.iterated" && ref === undefined && newestPass.get(event.parent) !== event.seq
     const behind = /\[\d+\]/.test(path) && isPast(path, newestPass, bySeq)
-    const stays = event.kind.startsWith("run.") || event.kind.startsWith("compensation.") || event.kind === "flow.retried" || undo !== undefined
+    const stays = event.kind.startsWith("run.") || event.kind.startsWith("compensation.") || event.kind === "flow.retried" || undo !== undefined ||
+      state !== undefined
     if (!stays && (isInside(path) || past || (behind && event.kind !== "loop.iterated"))) continue
     needed.add(event.seq)
     for (const one of [ref, last, ...Object.values(updates), ...Object.values(undo ?? {})]) need(one)

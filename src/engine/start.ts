@@ -11,6 +11,7 @@ import { isRunId, type RunRecord } from "../model/run.ts"
 import { Hooks } from "../services/hooks.ts"
 import { Listeners } from "../services/listeners.ts"
 import type { Durability, Store } from "../store/store.ts"
+import { spilled } from "../store/spilled.ts"
 import { Conductor } from "./conduct.ts"
 import { create } from "./create.ts"
 import { LiveRuns } from "./live.ts"
@@ -55,7 +56,8 @@ export class Starter {
   readonly hooks: Hooks
   readonly conductor: Conductor
 
-  constructor(store: Store["Service"], { lease = 30_000, poisoned = 5, hooks, budget }: HeddleOptions = {}) {
+  constructor(given: Store["Service"], { lease = 30_000, poisoned = 5, hooks, budget }: HeddleOptions = {}) {
+    const store = spilled(given)
     this.hooks = new Hooks(hooks)
     this.conductor = new Conductor({ store, listeners: this.listeners }, new LiveRuns(store, Duration.toMillis(lease)), this.hooks, poisoned, budget)
   }

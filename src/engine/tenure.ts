@@ -7,6 +7,9 @@ import type { Conductor } from "./conduct.ts"
 import type { Driving } from "./drive.ts"
 import type { Live } from "./live.ts"
 import type { Settling } from "./next.ts"
+import type { Bounds } from "./session-meter.ts"
+
+const unbounded: Bounds = { meters: [], deadline: undefined }
 
 /** One per run that goes on; its methods cost a run nothing where they are not called. */
 export class Tenure implements Driving {
@@ -15,6 +18,8 @@ export class Tenure implements Driving {
   readonly hooks: Driving["hooks"]
   readonly durability: Durability
   traced = false
+  /** What its session bounds. */
+  bounded: Bounds = unbounded
   readonly #conductor: Conductor
   readonly #here: Live
   readonly #how: Settling
@@ -32,7 +37,15 @@ export class Tenure implements Driving {
   get outer(): Driving["outer"] {
     const { id, parent } = this.#here.run
     const started = parent === undefined ? undefined : this.#conductor.live.get(parent)?.budgets?.of(id)
-    return started === undefined ? this.#conductor.meters : [started]
+    return started === undefined ? [...this.bounded.meters, ...this.#conductor.meters] : [started]
+  }
+
+  get deadline(): Driving["deadline"] {
+    return this.bounded.deadline
+  }
+
+  get stateNews(): Driving["stateNews"] {
+    return this.#conductor.stateNews
   }
 
   get stamp(): Driving["stamp"] {

@@ -1,6 +1,7 @@
 /** Every error Heddle itself ends with. Each has a page in `docs/errors/`, named by its tag. */
 import { TaggedError } from "effect/Data"
 import type { Problem } from "../../dsl/ir/check.ts"
+import type { ServiceError } from "./service-error.ts"
 
 /** `StepTimedOut` → the page that explains it. */
 export const errorPage = (tag: string): string => `docs/errors/${tag.replaceAll(/(?<!^)([A-Z])/g, "-$1").toLowerCase()}.md`
@@ -293,4 +294,5 @@ export type RunError =
   | FlowChanged
   | HookFailed
   | LimitExceeded
+  | ServiceError
   | StoreFailed

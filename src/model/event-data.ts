@@ -11,12 +11,12 @@ interface Parts {
 const says = <const Says extends ReadonlyArray<Part>, const May extends ReadonlyArray<Part> = []>(always: Says, may?: May) =>
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- nothing was given
   ({ says: always, may: may ?? ([] as unknown as May) }) as const
-const ended = says([], ["output", "ref", "updates", "jump", "attempts", "child", "received", "undo"])
+const ended = says([], ["output", "ref", "updates", "jump", "attempts", "child", "received", "undo", "state"])
 const failed = says(["error"], ["attempts"])
 
 /** By kind. What is spent of budgets may stand in every event. */
 export const eventParts = {
-  "run.started": says([], ["output", "trace"]),
+  "run.started": says([], ["output", "session", "trace"]),
   "run.resumed": says([]),
   "run.suspended": says([], ["until"]),
   "run.paused": says([], ["reason"]),
@@ -54,7 +54,7 @@ export const eventParts = {
   "wait.started": says([], ["until", "reason"]),
   "wait.refused": says(["received", "reason"]),
   "wait.completed": ended,
-  "compensation.completed": says(["of"]),
+  "compensation.completed": says(["of"], ["state"]),
   "compensation.failed": says(["of", "error"]),
 } as const satisfies Readonly<Record<EventKind, Parts>>
 
@@ -92,12 +92,21 @@ const partSchemas: Readonly<Record<Part | "spent", Schema>> = {
   until: number,
   received: text,
   undo: { type: "object", additionalProperties: ref },
+  state: {
+    type: "array",
+    items: {
+      type: "object",
+      required: ["scope", "name", "before", "revision"],
+      properties: { scope: text, name: text, before: value, revision: number, by: number },
+    },
+  },
   of: number,
   forget: { type: "array", items: { type: "object", required: ["path"], properties: { path: text, pass: number, only: flag } } },
   bound: { type: "array", items: number },
   child: text,
   cancelled: flag,
   undone: flag,
+  session: value,
   trace: text,
   from: { type: ["number", "string"] },
   to: number,

@@ -1,4 +1,5 @@
 /** One fact about a run. The durable events of a run, in order, are its journal. */
+import type { ChangedState } from "./state-entry.ts"
 
 /** Every kind of event that is kept. */
 export const eventKinds = [
@@ -57,6 +58,12 @@ export const liveKinds = [
   "limit.waited",
   "limit.warned",
   "limit.exceeded",
+  "artifact.kept",
+  "session.active",
+  "session.suspended",
+  "session.completed",
+  "session.failed",
+  "session.archived",
 ] as const
 export type LiveKind = (typeof liveKinds)[number]
 
@@ -115,6 +122,8 @@ export interface EventData {
   readonly received?: string
   /** The step can be undone: where the names it read are recorded. */
   readonly undo?: Readonly<Record<string, Ref>>
+  /** What the step has changed of State. */
+  readonly state?: ReadonlyArray<ChangedState>
   /** Number of the event whose step was undone. */
   readonly of?: number
   /** What was recorded under these paths before this event does not count. */
@@ -127,6 +136,8 @@ export interface EventData {
   readonly cancelled?: boolean
   /** A part of the run has failed and was undone: it cannot be tried again. */
   readonly undone?: boolean
+  /** What the run knows of its session, as our codec writes it. */
+  readonly session?: unknown
   /** The span in which the run has begun, as a `traceparent`. */
   readonly trace?: string
   /** What is spent of the budgets so far, by the path of the node that has one; `""` is the run's. */

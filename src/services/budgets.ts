@@ -62,12 +62,23 @@ export class Meter implements Counting {
   }
 }
 
+/** When something has to be over, whatever it has spent. */
+export interface Deadline {
+  /** Milliseconds since 1970. */
+  readonly at: number
+  /** Whose it is. */
+  readonly of: string
+  /** How long it might last, in milliseconds. */
+  readonly allowed: number
+}
+
 /** What an event keeps of the budgets of its run: by the path of the node, `""` for the run. */
 export type Stamp = Readonly<Record<string, Spent>>
 
 /** The budgets of one run while it is driven. */
 export class Budgets {
   readonly #outer: ReadonlyArray<Counting>
+  readonly #deadline: Deadline | undefined
   readonly #meters = new Map<string, Meter>()
   readonly #recorded: Record<string, Spent>
   readonly #began: number
@@ -82,8 +93,9 @@ export class Budgets {
   constructor(
     run: string,
     { time, ...allowed }: RunBudget,
-    { outer, recorded, now, tell }: {
+    { outer, deadline, recorded, now, tell }: {
       readonly outer: ReadonlyArray<Counting>
+      readonly deadline: Deadline | undefined
       /** What was spent before this process drove the run. */
       readonly recorded: Stamp
       readonly now: () => number
@@ -91,6 +103,7 @@ export class Budgets {
     },
   ) {
     this.#outer = outer
+    this.#deadline = deadline
     this.#recorded = { ...recorded }
     this.#now = now
     this.#tell = tell
@@ -160,12 +173,21 @@ export class Budgets {
 
   /** How much time is left, in milliseconds; `undefined` if it is not bounded. */
   get left(): number | undefined {
-    return this.#time === undefined ? undefined : Math.max(0, this.#time - (this.#now() - this.#began))
+    const own = this.#time === undefined ? Number.POSITIVE_INFINITY : this.#time - (this.#now() - this.#began)
+    const left = Math.min(own, this.#until)
+    return left === Number.POSITIVE_INFINITY ? undefined : Math.max(0, left)
+  }
+  /** How long until the deadline. */
+  get #until(): number {
+    return this.#deadline === undefined ? Number.POSITIVE_INFINITY : this.#deadline.at - this.#now()
   }
 
   /** The run was driven for longer than it may. */
   outOfTime(): LimitExceeded {
-    const limit = { limit: "time", of: this.#meters.get("")!.of, used: this.#now() - this.#began, allowed: this.#time! } as const
+    const { of, allowed, used } = this.#deadline !== undefined && this.#until <= 0 ?
+      { ...this.#deadline, used: this.#now() - this.#deadline.at + this.#deadline.allowed } :
+      { of: this.#meters.get("")!.of, allowed: this.#time!, used: this.#now() - this.#began }
+    const limit = { limit: "time", of, used, allowed } as const
     this.#tell("limit.exceeded", "", limit)
     return new LimitExceeded({ path: "", ...limit })
   }

@@ -1,5 +1,16 @@
 import { Service } from "effect/Context"
 import type { StepContext } from "../../dsl/ir/node.ts"
+import type { ArtifactView } from "./artifacts.ts"
+import type { StateView } from "./state.ts"
+
+/** Where a step keeps its views of State and of artifacts, for steps that are Effects. */
+export const stateView: unique symbol = Symbol("state")
+export const artifactView: unique symbol = Symbol("artifacts")
+/** What the engine's own contexts have beside what is in their type. */
+export interface Viewing extends StepContext {
+  readonly [stateView]: StateView
+  readonly [artifactView]: ArtifactView
+}
 
 /**
  * The step that is running, for steps that are Effects: run, path, attempt and the idempotency key.

@@ -44,6 +44,9 @@ const cached = 1000
 export class Hooks {
   /** Another list whenever it changes: what is known of a list stays true. */
   #hooks: ReadonlyArray<Hook>
+  /** Hooks of single sessions, and the lists they make with the engine's. */
+  readonly #own = new Map<string, Set<Hook>>()
+  readonly #ofSession = new Map<string, ReadonlyArray<Hook>>()
   #breakers: WeakMap<Hook, Breaker> | undefined
   #kept: Recent<string, { readonly value: unknown; readonly until: number }> | undefined
 
@@ -51,15 +54,37 @@ export class Hooks {
     this.#hooks = hooks
   }
 
-  /** Adds a hook for the runs that are driven from now on; gives the function that removes it. */
-  add(hook: Hook): () => void {
-    this.#hooks = [...this.#hooks, hook]
-    return () => void (this.#hooks = this.#hooks.filter((one) => one !== hook))
+  /** Adds a hook for the runs that are driven from now on, or for those of one session; gives the function that removes it. */
+  add(hook: Hook, session?: string): () => void {
+    if (session === undefined) {
+      this.#hooks = [...this.#hooks, hook]
+      this.#ofSession.clear()
+      return () => {
+        this.#hooks = this.#hooks.filter((one) => one !== hook)
+        this.#ofSession.clear()
+      }
+    }
+    const own = this.#own.get(session) ?? new Set()
+    this.#own.set(session, own.add(hook))
+    this.#ofSession.delete(session)
+    return () => {
+      own.delete(hook)
+      this.#ofSession.delete(session)
+    }
+  }
+
+  /** Those of the engine, then those of the session. */
+  #in(session: string | undefined): ReadonlyArray<Hook> {
+    const own = session === undefined ? undefined : this.#own.get(session)
+    if (own === undefined || own.size === 0) return this.#hooks
+    const found = this.#ofSession.get(session!) ?? [...this.#hooks, ...own]
+    this.#ofSession.set(session!, found)
+    return found
   }
 
   /** The hooks of one run; `undefined` where nobody would ever be asked. */
-  of(flow: FlowIR, notice: HookNotice): RunHooks | undefined {
-    const standing = standingOf(this.#hooks, flow)
+  of(flow: FlowIR, session: string | undefined, notice: HookNotice): RunHooks | undefined {
+    const standing = standingOf(this.#in(session), flow)
     return standing === undefined ? undefined : new RunHooks(this, standing, notice)
   }
 

@@ -2,18 +2,21 @@
 import * as Effect from "effect/Effect"
 import type { FlowIR, Transaction, ValueCodec } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
-import { JoinFailed, type RunTakenOver, StoreFailed, type TransactionUnsupported } from "../model/error.ts"
+import type { RunTakenOver, StoreFailed, TransactionUnsupported } from "../model/error.ts"
 import { comings, type EventKind, eventPath, type LiveKind, type Ref, type RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
-import type { SignalRecord } from "../model/signal.ts"
 import { revive } from "../model/value.ts"
-import type { Acknowledge, Change, Durability, Store } from "../store/store.ts"
+import type { ChangedState, StateChange, StateWrite } from "../model/state-entry.ts"
+import type { StateConflict } from "../model/service-error.ts"
+import type { Acknowledge, Append, Change, Durability, Store } from "../store/store.ts"
 import { codecsOf } from "./codecs.ts"
 import { Floors } from "./floors.ts"
 import type { Listeners } from "./listeners.ts"
 import { notice } from "./notice.ts"
-import { dataOf, type Known, type Recorded, roles } from "./recorded.ts"
+import { Picks } from "./picks.ts"
+import { dataOf, type Known, missing, type Recorded, roles } from "./recorded.ts"
 import { Spending } from "./spending.ts"
+import { Undone } from "./undone.ts"
 
 type Failure = StoreFailed | RunTakenOver
 
@@ -42,9 +45,8 @@ export class Journal {
   /** Numbers of the events that carry migrated outputs, by path. */
   #migrated: Map<string, number> | undefined
   /** Errors of parts of the run that were undone. */
-  #undone: Set<unknown> | undefined
-  /** Signals that a wait has picked and not yet recorded. */
-  #picked: Set<string> | undefined
+  readonly undone = new Undone()
+  #picks: Picks | undefined
   /** Number of the newest event. */
   seq: number
   /** Joins that are going on in this run: their forks append side by side. */
@@ -52,12 +54,16 @@ export class Journal {
   /** The span in which it has begun, as a `traceparent`. */
   trace: string | undefined
   readonly spending = new Spending()
+  /** Some of its steps may have changed State. */
+  stateful = false
   /** It is written that the run has begun. */
   begun = false
   /** The run was migrated: nodes behind an unfinished one may be finished. */
   sparse = false
   /** The run's input, where references of its compensations lead. */
   input: unknown
+  /** What the run knows of its session, where its flow reads that. */
+  session: { readonly value: unknown } | undefined
   /** The run is being undone since this event. */
   compensating: RunEvent | undefined
 
@@ -81,13 +87,16 @@ export class Journal {
     const { events } = keeping.store
     return Effect.gen(function*() {
       const journal = new Journal(run, flow, keeping, yield* events.head(run))
+      journal.stateful = true
       const top = yield* events.under(run, "")
       for (const event of top) {
         if (event.name !== "") continue
         journal.#floors.lay(event, dataOf(event))
         if (event.kind === "run.started") {
           journal.begun = true
-          journal.trace = dataOf(event).trace
+          const { trace, session } = dataOf(event)
+          journal.trace = trace
+          journal.session = session === undefined ? undefined : { value: revive(session) }
         }
         if (event.kind === "run.failed") journal.#failed = event
         if (event.kind === "run.forked") journal.#forked = event.seq
@@ -100,16 +109,6 @@ export class Journal {
       }
       return journal
     })
-  }
-
-  /** A part of the run was undone and has failed with `error`. */
-  markUndone(error: unknown): void {
-    ;(this.#undone ??= new Set()).add(error)
-  }
-
-  /** The run that fails with `error` can only end: part of it was undone. */
-  wasUndone(error: unknown): boolean {
-    return this.#undone?.has(error) === true || (error instanceof JoinFailed && error.failures.some((one) => this.wasUndone(one.error)))
   }
 
   /** Where the output that a migration gave to the step at `path` is; `seq` if there is none. */
@@ -156,11 +155,44 @@ export class Journal {
     name: string,
     work: (transaction: Transaction) => string,
   ): Effect.Effect<number, Failure | TransactionUnsupported> {
+    return this.#within(kind, parent, name, (event, written) => this.#store.events.transact(this.#run, event, (transaction) => written(work(transaction))))
+  }
+
+  /** Writes one event together with changes of State, or nothing; gives the event's number. Durable before it is done. */
+  commit(
+    kind: EventKind,
+    parent: string,
+    name: string,
+    data: string,
+    writes: ReadonlyArray<StateWrite>,
+    said: (changes: ReadonlyArray<StateChange>) => ReadonlyArray<ChangedState>,
+  ): Effect.Effect<number, Failure | StateConflict> {
+    this.stateful = true
+    return this.#within(
+      kind,
+      parent,
+      name,
+      (event, written) =>
+        this.#store.events.commit(
+          this.#run,
+          event,
+          writes,
+          (changes) => written(`${data.slice(0, -1)},"state":${JSON.stringify(said(changes))}}`),
+        ),
+    )
+  }
+
+  /** Writes one event whose number and data are known once it is written. */
+  #within<E>(
+    kind: EventKind,
+    parent: string,
+    name: string,
+    write: (event: () => Omit<Append, "data">, written: (data: string) => string) => Effect.Effect<void, E>,
+  ): Effect.Effect<number, E> {
     return Effect.suspend(() => {
       let [seq, data] = [0, ""]
       // its number is taken inside the transaction, where no other fork can take one
-      const event = () => ({ seq: seq = ++this.seq, kind, parent, name })
-      const written = this.#store.events.transact(this.#run, event, (transaction) => data = this.spending.stamped(work(transaction)))
+      const written = write(() => ({ seq: seq = ++this.seq, kind, parent, name }), (told) => data = this.spending.stamped(told))
       return Effect.map(written, () => {
         if (!this.#listeners.none) this.#tell(kind, eventPath({ parent, name }), seq, data)
         return seq
@@ -168,18 +200,9 @@ export class Journal {
     })
   }
 
-  /** The oldest signal of this name that nobody has received; no other wait of this run is given it meanwhile. */
-  pick(name: string, misfits: ReadonlySet<string>): Effect.Effect<SignalRecord | undefined, StoreFailed> {
-    return Effect.map(this.#store.signals.waiting(this.#run, name), (signals) => {
-      const found = signals.find(({ id }) => this.#picked?.has(id) !== true && !misfits.has(id))
-      if (found !== undefined) (this.#picked ??= new Set()).add(found.id)
-      return found
-    })
-  }
-
-  /** Leaves a signal that was picked to other waits. */
-  putBack(id: string): void {
-    this.#picked?.delete(id)
+  /** Its signals. */
+  get signals(): Picks {
+    return this.#picks ??= new Picks(this.#store, this.#run)
   }
 
   /** Tells listeners of something that is not kept. */
@@ -258,16 +281,10 @@ export class Journal {
     if (ref === null) return Effect.succeed(undefined)
     if (ref === 0) return Effect.succeed(this.input)
     if (typeof ref !== "number") return "r" in ref ? this.#parts(ref.r) : Effect.succeed(revive(ref.v))
-    return Effect.flatMap(this.#store.events.at(this.#run, ref), (event) => (event === undefined ? Effect.fail(this.#missing(ref)) : this.output(event)))
-  }
-
-  #missing(seq: number): StoreFailed {
-    return new StoreFailed({
-      store: this.#store.name,
-      operation: "read",
-      reason: `event ${seq} of run '${this.#run.id}' is missing: the journal is damaged`,
-      cause: undefined,
-    })
+    return Effect.flatMap(
+      this.#store.events.at(this.#run, ref),
+      (event) => (event === undefined ? Effect.fail(missing(this.#store.name, this.#run.id, ref)) : this.output(event)),
+    )
   }
 
   #parts(refs: Readonly<Record<string, Ref>> | ReadonlyArray<Ref>): Effect.Effect<unknown, StoreFailed> {

@@ -1,12 +1,14 @@
 /** What happens, as it is told: an event of a run with everything that ties it to others. */
 import { type EventKind, eventPath, type LiveKind, type RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
+import type { SessionStatus } from "../model/session.ts"
 import { dataOf } from "./recorded.ts"
 
 /** One thing that happened. */
 export interface Notice {
   /** `run/number`, if it is kept: the same wherever and whenever it is told. */
   readonly id: string | undefined
+  /** `""`: it is about a session. */
   readonly run: string
   readonly flow: string
   readonly kind: EventKind | LiveKind
@@ -43,6 +45,22 @@ export const notice = (run: RunRecord, kind: Notice["kind"], path: string, at: n
   session: run.session,
   parent: run.parent,
   cause: causeOf(run, kind, data),
+})
+
+/** A session has another status. */
+export const sessionNotice = (session: string, status: SessionStatus, at: number, data: string): Notice => ({
+  id: undefined,
+  run: "",
+  flow: "",
+  kind: `session.${status}`,
+  path: "",
+  seq: undefined,
+  data,
+  at,
+  correlation: "",
+  session,
+  parent: undefined,
+  cause: undefined,
 })
 
 const causeOf = (run: RunRecord, kind: Notice["kind"], data = "{}"): string | undefined => {

@@ -1,4 +1,5 @@
 /** What events say of the nodes they are about. */
+import { StoreFailed } from "../model/error.ts"
 import type { EventData, EventKind, RunEvent } from "../model/event.ts"
 import { decodeValue } from "../model/value.ts"
 
@@ -43,5 +44,8 @@ export const roles: Readonly<Partial<Record<EventKind, keyof Known>>> = {
 /** What an event says. */
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `Outcome.encode` and its siblings only
 export const dataOf = (event: Pick<RunEvent, "data">): EventData => JSON.parse(event.data) as EventData
+/** A reference leads to an event that is not there. */
+export const missing = (store: string, run: string, seq: number): StoreFailed =>
+  new StoreFailed({ store, operation: "read", reason: `event ${seq} of run '${run}' is missing: the journal is damaged`, cause: undefined })
 /** The error that an event carries. */
 export const errorOf = (event: Pick<RunEvent, "data">): unknown => decodeValue(JSON.stringify(dataOf(event).error))

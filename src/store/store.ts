@@ -2,10 +2,14 @@
 import { Service } from "effect/Context"
 import type { Effect } from "effect/Effect"
 import type { Transaction } from "../../dsl/ir/node.ts"
+import type { ArtifactRecord, BlobRecord, Grant, NewArtifact } from "../model/artifact.ts"
 import type { RunNotFound, RunTakenOver, StoreFailed, TransactionUnsupported } from "../model/error.ts"
 import type { EventKind, RunEvent } from "../model/event.ts"
 import type { NewRun, RunRecord, RunStatus } from "../model/run.ts"
+import type { ArtifactRefused, SessionConflict, SessionNotFound, StateConflict } from "../model/service-error.ts"
+import type { NewSession, SessionRecord, SessionStatus } from "../model/session.ts"
 import type { Sending, Signal, SignalRecord } from "../model/signal.ts"
+import type { StateChange, StateEntry, StateWrite } from "../model/state-entry.ts"
 
 /** An event to be written; the store gives it its time. */
 export type Append = Omit<RunEvent, "at">
@@ -33,6 +37,10 @@ export interface RunFilter {
   readonly correlation?: string | undefined
   /** Only runs of this session. */
   readonly session?: string | undefined
+  /** Only runs that no other run has started. */
+  readonly roots?: boolean | undefined
+  /** Only those created at this time or later, in milliseconds since 1970. */
+  readonly since?: number | undefined
   /** Only those last changed before this time, in milliseconds since 1970. */
   readonly before?: number | undefined
   /** At most this many, default 50. */
@@ -110,6 +118,16 @@ export interface Events {
     event: () => Omit<Append, "data">,
     work: (transaction: Transaction) => string,
   ) => Effect<void, StoreFailed | RunTakenOver | TransactionUnsupported>
+  /**
+   * Writes the event whose data `data` gives, together with changes of state, in one transaction: where one is refused, nothing is written.
+   * `event` is asked once everything appended before is written.
+   */
+  readonly commit: (
+    run: RunRecord,
+    event: () => Omit<Append, "data">,
+    writes: ReadonlyArray<StateWrite>,
+    data: (changes: ReadonlyArray<StateChange>) => string,
+  ) => Effect<void, StoreFailed | RunTakenOver | StateConflict>
   /** The events that belong directly to a block, oldest first. */
   readonly under: (run: RunRecord, parent: string) => Effect<ReadonlyArray<RunEvent>, StoreFailed>
   /** The newest event of a kind that belongs directly to a block. */
@@ -139,6 +157,92 @@ export interface Flows {
   readonly get: (fingerprint: string) => Effect<string | undefined, StoreFailed>
 }
 
+/** Values of State. What is over (`until`) is for whoever reads to see. */
+export interface States {
+  readonly get: (scope: string, name: string) => Effect<StateEntry | undefined, StoreFailed>
+  /** The entries of a scope whose names begin so, by name. */
+  readonly list: (scope: string, prefix: string, limit?: number) => Effect<ReadonlyArray<StateEntry>, StoreFailed>
+  /** All of it or nothing; gives what has changed. */
+  readonly commit: (writes: ReadonlyArray<StateWrite>) => Effect<ReadonlyArray<StateChange>, StoreFailed | StateConflict>
+  /** The newest revision, 0 if there is none: it grows whenever anything changes, wherever that was. */
+  readonly revision: Effect<number, StoreFailed>
+  /** Deletes all entries of a scope. */
+  readonly clear: (scope: string) => Effect<void, StoreFailed>
+  /** Deletes what was over by `now`; gives how many. */
+  readonly expire: (now: number) => Effect<number, StoreFailed>
+}
+
+export interface SessionFilter {
+  readonly status?: SessionStatus | undefined
+  readonly user?: string | undefined
+  readonly parent?: string | undefined
+  readonly tag?: string | undefined
+  /** Only those that were last used before this time, in milliseconds since 1970. */
+  readonly unusedSince?: number | undefined
+  /** At most this many, default 50. */
+  readonly limit?: number | undefined
+}
+export interface Sessions {
+  /** Creates the session; if its id is taken, gives the one that has it. */
+  readonly create: (session: NewSession) => Effect<{ readonly created: boolean; readonly session: SessionRecord }, StoreFailed>
+  readonly get: (id: string) => Effect<SessionRecord, StoreFailed | SessionNotFound>
+  /** Newest first. */
+  readonly list: (filter: SessionFilter) => Effect<ReadonlyArray<SessionRecord>, StoreFailed>
+  /** Replaces what is there, unless its revision is another by now; gives it with its new revision. */
+  readonly save: (session: SessionRecord) => Effect<SessionRecord, StoreFailed | SessionNotFound | SessionConflict>
+  /** Something happens in it. */
+  readonly touch: (id: string, at: number) => Effect<void, StoreFailed>
+  readonly remove: (ids: ReadonlyArray<string>) => Effect<void, StoreFailed>
+}
+
+/** How much of something a session may have. */
+export interface Quota {
+  readonly count: number
+  readonly bytes: number
+}
+export interface ArtifactFilter {
+  readonly session?: string | undefined
+  /** Only those whose names contain this. */
+  readonly name?: string | undefined
+  readonly type?: string | undefined
+  readonly mime?: string | undefined
+  readonly tag?: string | undefined
+  readonly hash?: string | undefined
+  /** Only what this step made (`run/path`), or this run's steps (`run`). */
+  readonly by?: string | undefined
+  /** Only the newest version of each name. */
+  readonly newest?: boolean | undefined
+  /** Milliseconds since 1970. */
+  readonly after?: number | undefined
+  readonly before?: number | undefined
+  /** At most this many, default 50, those after artifact number `below` left out. */
+  readonly limit?: number | undefined
+  readonly below?: number | undefined
+}
+export interface Artifacts {
+  /** Keeps the next version of a name whose content is there already, if the session's quota lets it; the same content as the newest version is that version. */
+  readonly put: (artifact: NewArtifact, quota: Quota) => Effect<ArtifactRecord, StoreFailed | ArtifactRefused>
+  /** One version, or the newest. */
+  readonly get: (session: string, name: string, version?: number) => Effect<ArtifactRecord | undefined, StoreFailed>
+  /** Newest first. */
+  readonly list: (filter: ArtifactFilter) => Effect<ReadonlyArray<ArtifactRecord>, StoreFailed>
+  readonly usage: (session: string) => Effect<Quota, StoreFailed>
+  readonly change: (nr: number, change: { readonly tags?: ReadonlyArray<string>; readonly grants?: ReadonlyArray<Grant> }) => Effect<void, StoreFailed>
+  readonly remove: (nrs: ReadonlyArray<number>) => Effect<void, StoreFailed>
+}
+
+/** Content, found by its hash and kept once. It is written in chunks under a name of its own, and found once it is sealed. */
+export interface Blobs {
+  readonly write: (upload: string, n: number, bytes: Uint8Array) => Effect<void, StoreFailed>
+  /** The upload is complete and is this blob; if that is there already, the upload is dropped. */
+  readonly seal: (upload: string, blob: BlobRecord) => Effect<{ readonly existed: boolean }, StoreFailed>
+  readonly abandon: (upload: string) => Effect<void, StoreFailed>
+  readonly get: (hash: string) => Effect<BlobRecord | undefined, StoreFailed>
+  readonly read: (hash: string, n: number) => Effect<Uint8Array | undefined, StoreFailed>
+  /** Deletes content that no artifact and no event refers to, and uploads nobody sealed, older than this; gives the bytes. */
+  readonly sweep: (before: number) => Effect<number, StoreFailed>
+}
+
 /** Keeps runs and their events. */
 export class Store extends Service<Store, {
   /** For messages: `memory`, or the file. */
@@ -149,4 +253,8 @@ export class Store extends Service<Store, {
   readonly events: Events
   readonly signals: Signals
   readonly flows: Flows
+  readonly states: States
+  readonly sessions: Sessions
+  readonly artifacts: Artifacts
+  readonly blobs: Blobs
 }>()("heddle/Store") {}

@@ -11,20 +11,36 @@ import { makeHeddle } from "../engine/heddle.ts"
 import { eventPath } from "../model/event.ts"
 import { encodeError } from "../compile/record.ts"
 import { encodeValue } from "../model/value.ts"
-import { memoryStore } from "../store/memory.ts"
+import { memoryStore } from "../store/memory/store.ts"
 import type { Store } from "../store/store.ts"
 import { jumpingClock } from "./clock.ts"
 import { launch, type SignalOf } from "./harness.ts"
 import { mocked, type Mocks, watched } from "./mock.ts"
 
 /** What a run writes, and so where it can be killed: before the write, or after it and before anybody knows. */
-export const crashPoints = ["runs.create", "runs.claim", "events.append", "events.transact", "signals.send", "flows.save"] as const
+export const crashPoints = [
+  "runs.create",
+  "runs.claim",
+  "events.append",
+  "events.transact",
+  "events.commit",
+  "signals.send",
+  "flows.save",
+  "states.commit",
+  "sessions.create",
+  "sessions.touch",
+  "artifacts.put",
+  "blobs.write",
+  "blobs.seal",
+] as const
 export type CrashPoint = (typeof crashPoints)[number]
 
 export interface CrashOptions<F extends AnyFlow> {
   readonly mocks?: Mocks<F>
   readonly signals?: ReadonlyArray<SignalOf<F>>
   readonly layer?: Layer<ServicesOf<F>>
+  /** What the flow reads of its session: the run belongs to one with this context. */
+  readonly session?: unknown
   /** Kill the resumed run once more, at each of its own points; default 1. */
   readonly kills?: 1 | 2
   /** Makes the store of each run; default: in memory. */
@@ -66,13 +82,22 @@ export function mortalStore(
         const dying = Effect.andThen(die(point), Effect.never)
         return fate === "lost" ? dying : Effect.andThen(write(...args), dying)
       })
-  const { runs, events, signals, flows } = store
+  const { runs, events, signals, flows, states, sessions, artifacts, blobs } = store
   const mortal: Store["Service"] = {
     ...store,
     runs: { ...runs, create: deadly("runs.create", runs.create), claim: deadly("runs.claim", runs.claim), release: () => Effect.void },
-    events: { ...events, append: deadly("events.append", events.append), transact: deadly("events.transact", events.transact) },
+    events: {
+      ...events,
+      append: deadly("events.append", events.append),
+      transact: deadly("events.transact", events.transact),
+      commit: deadly("events.commit", events.commit),
+    },
     signals: { ...signals, send: deadly("signals.send", signals.send) },
     flows: { ...flows, save: deadly("flows.save", flows.save) },
+    states: { ...states, commit: deadly("states.commit", states.commit) },
+    sessions: { ...sessions, create: deadly("sessions.create", sessions.create), touch: deadly("sessions.touch", sessions.touch) },
+    artifacts: { ...artifacts, put: deadly("artifacts.put", artifacts.put) },
+    blobs: { ...blobs, write: deadly("blobs.write", blobs.write), seal: deadly("blobs.seal", blobs.seal) },
   }
   return { store: mortal, writes: () => writes }
 }
@@ -86,14 +111,14 @@ export function mortalStore(
  * expect(report).toMatchObject({ wrong: [], repeated: [] })
  */
 export async function crashEverywhere<F extends AnyFlow>(flow: F, input: InputOf<F>, options: CrashOptions<F> = {}): Promise<CrashReport> {
-  const { mocks, signals = [], layer, kills = 1, store: made = memoryStore, reset = () => undefined } = options
+  const { mocks, signals = [], layer, session, kills = 1, store: made = memoryStore, reset = () => undefined } = options
   let worked: Array<string> = []
   const prepared = watched(mocks === undefined ? flow : mocked(flow, mocks), ({ path }) => void worked.push(path))
 
   // a signal is sent again by whoever resumes, and is the same one
   const sent = signals.map((signal) => ({ id: signal.name, ...signal }))
   const attempt = (store: Store["Service"]): Effect.Effect<string, unknown> => {
-    const ran = launch(makeHeddle(store), prepared, input, "run", sent, layer)
+    const ran = launch(makeHeddle(store), prepared, input, { id: "run", signals: sent, layer, session })
     return Effect.map(Effect.exit(Effect.provideService(ran, Clock, jumpingClock(Date.now()))), endOf)
   }
   /** Kills at the n-th write; `undefined` if the run has fewer. */

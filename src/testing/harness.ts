@@ -16,7 +16,7 @@ import { eventPath, type RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
 import { Journal } from "../services/journal.ts"
 import { Listeners } from "../services/listeners.ts"
-import { memoryStore } from "../store/memory.ts"
+import { memoryStore } from "../store/memory/store.ts"
 import type { Store } from "../store/store.ts"
 import { jumpingClock } from "./clock.ts"
 import { mocked, type Mocks, watched } from "./mock.ts"
@@ -43,6 +43,8 @@ export interface TestOptions<F extends AnyFlow> {
   readonly clock?: Date | "real"
   /** Go on with runs of an earlier test. */
   readonly store?: Store["Service"]
+  /** What the flow reads of its session: the run belongs to one with this context. */
+  readonly session?: unknown
   /** Asked beside those of the flow. */
   readonly hooks?: ReadonlyArray<Hook>
 }
@@ -79,7 +81,7 @@ export interface Tested<Output, Failure> {
  * expect(tested.result).toEqual({ ok: true, value: "paid" })
  */
 export async function testFlow<F extends AnyFlow>(flow: F, input: InputOf<F>, options: TestOptions<F> = {}): Promise<Tested<OutputOf<F>, FailureOf<F>>> {
-  const { id = "test", mocks, signals = [], layer, clock = new Date(), store = memoryStore(), hooks } = options
+  const { id = "test", mocks, signals = [], layer, clock = new Date(), store = memoryStore(), hooks, session } = options
   const calls: Array<StepContext> = []
   const prepared = watched(mocks === undefined ? flow : mocked(flow, mocks), (step) => void calls.push(step))
   const heddle = makeHeddle(store, { hooks })
@@ -88,7 +90,12 @@ export async function testFlow<F extends AnyFlow>(flow: F, input: InputOf<F>, op
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the engine's own notices
     if (kind.startsWith("hook.")) effects.push({ path, ...JSON.parse(data!) as Omit<HookEffect, "path"> })
   })
-  const ran: Effect.Effect<OutputOf<F>, FailureOf<F> | RunError> = launch(heddle, prepared, input, id, signals, layer)
+  const ran: Effect.Effect<OutputOf<F>, FailureOf<F> | RunError> = launch(heddle, prepared, input, {
+    id,
+    signals,
+    layer,
+    session,
+  })
   const exit = await Effect.runPromiseExit(clock === "real" ? ran : Effect.provideService(ran, Clock, jumpingClock(clock.getTime())))
   const run = await Effect.runPromise(Effect.orElseSucceed(store.runs.get(id), () => undefined))
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a run that was not created has not succeeded
@@ -112,15 +119,21 @@ export function launch(
   heddle: Heddle["Service"],
   given: AnyFlow,
   input: unknown,
-  id: string,
-  signals: ReadonlyArray<SentSignal>,
-  layer: Layer<any> | undefined,
+  { id, signals, layer, session: context }: {
+    readonly id: string
+    readonly signals: ReadonlyArray<SentSignal>
+    readonly layer: Layer<any> | undefined
+    /** The context of the session it belongs to. */
+    readonly session: unknown
+  },
 ): Effect.Effect<any, any> {
   const flow = open(given)
+  const session = context === undefined ? undefined : "test"
   const ran = Effect.gen(function*() {
-    if (signals.length > 0) yield* heddle.start(flow, input, { id })
+    if (session !== undefined) yield* Effect.catchTag(heddle.sessions.create({ id: session, context }), "SessionRefused", () => Effect.void)
+    if (signals.length > 0) yield* heddle.start(flow, input, { id, session })
     for (const { name, payload, id: signal } of signals) yield* heddle.signal(flow, id, name as never, payload as never, { id: signal })
-    return yield* untilSignal(heddle, flow, id, heddle.run(flow, input, { id, onSuspend: "return" }))
+    return yield* untilSignal(heddle, flow, id, heddle.run(flow, input, { id, session, onSuspend: "return" }))
   })
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the flow needs is in the layer, as its type has asked for
   return (layer === undefined ? ran : Effect.provide(ran, layer)) as Effect.Effect<any, any>

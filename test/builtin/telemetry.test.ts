@@ -4,7 +4,7 @@ import { type Notice, openHeddle, seq } from "heddle"
 import { jsonLines, meter } from "heddle/telemetry"
 import { expect, it, vi } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { go, no, out } from "../support.ts"
 
 it("counts events and times runs and steps, where an exporter reads them", async () => {

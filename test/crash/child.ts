@@ -32,20 +32,26 @@ export interface Ended {
 interface Target {
   readonly flow: AnyFlow
   readonly input?: unknown
+  readonly session?: unknown
   readonly services?: Context.Context<never>
   readonly signals?: ReadonlyArray<SentSignal>
 }
 
 /** `undefined`: it has come to where it dies, and stays there. */
 async function work({ target, db, log, at, fate }: Job): Promise<Ended | undefined> {
-  const { flow, input, services, signals = [] } = (target.endsWith(".ts") ? await import(pathToFileURL(target).href) : flowOf(target)) as Target
+  const { flow, input, services, session, signals = [] } = (target.endsWith(".ts") ? await import(pathToFileURL(target).href) : flowOf(target)) as Target
   const dead = Deferred.makeUnsafe<void>()
   const scope = Scope.makeUnsafe()
   let writes = () => 0
   const program = Effect.flatMap(openSqlite(db, { synchronous: "normal" }), (store) => {
     const mortal = mortalStore(store, at, fate, () => Deferred.succeed(dead, undefined))
     writes = mortal.writes
-    return launch(makeHeddle(mortal.store), logged(flow, (path) => appendFileSync(log, `${path}\n`)), input, "run", signals, undefined)
+    return launch(makeHeddle(mortal.store), logged(flow, (path) => appendFileSync(log, `${path}\n`)), input, {
+      id: "run",
+      signals,
+      layer: undefined,
+      session,
+    })
   })
   const given = services === undefined ? program : Effect.provideContext(program, services)
   const fiber = Effect.runFork(Scope.provide(given, scope))

@@ -3,7 +3,7 @@ import { err } from "neverthrow"
 import { type Heddle, nest, run, seq, step } from "heddle"
 import { expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { failure } from "../support.ts"
 
 const kinds = (heddle: Heddle["Service"], id: string) =>

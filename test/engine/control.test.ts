@@ -4,7 +4,7 @@ import { nest, seq } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { failure, go, status } from "../support.ts"
 
 it("pause interrupts the steps of a run; resume runs them again and goes on", async () => {

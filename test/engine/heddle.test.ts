@@ -7,7 +7,7 @@ import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { isAlive, owner } from "../../src/engine/owner.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { file, newRun } from "../support.ts"
 
 const flip = <A, E>(effect: Effect.Effect<A, E>): Promise<any> => Effect.runPromise(Effect.flip(effect))

@@ -10,7 +10,7 @@ import { z } from "zod"
 import { hookDecisions } from "../../dsl/ir/hook.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { StoreFailed } from "../../src/model/error.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { go, no } from "../support.ts"
 
 const beside = seq<number>("beside").step("got", ({ input }) => input)

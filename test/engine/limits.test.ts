@@ -9,7 +9,7 @@ import type { Permits } from "../../dsl/ir/limit.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { Budgets } from "../../src/services/budgets.ts"
 import { poolOf, within } from "../../src/services/permits.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { failing, file, go, no, out, status } from "../support.ts"
 
@@ -401,7 +401,7 @@ describe("what a reading found", () => {
   })
 
   it("a child that says nothing has spent nothing; a part that is over begins anew in another try; a step may charge often", async () => {
-    const budgets = new Budgets("r", { tokens: 5 }, { outer: [], recorded: {}, now: Date.now, tell: () => undefined })
+    const budgets = new Budgets("r", { tokens: 5 }, { outer: [], deadline: undefined, recorded: {}, now: Date.now, tell: () => undefined })
     budgets.adopt("old", "k")
     expect(budgets.settle("old", {})).toBeUndefined()
     let fails = true

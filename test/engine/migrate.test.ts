@@ -3,7 +3,7 @@ import { changes, encode, type Heddle, nest, seq, verdict } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { failure, go, no } from "../support.ts"
 
 let worked: Array<string> = []

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { eventPath } from "../../src/model/event.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import type { Store } from "../../src/store/store.ts"
 import { logged } from "../crash/logged.ts"
 

@@ -5,7 +5,7 @@ import { err } from "neverthrow"
 import { Heddle, nest, run, seq, transaction } from "heddle"
 import { expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { failure, file, go } from "../support.ts"
 

@@ -12,7 +12,7 @@ import { isAlive, owner } from "../../src/engine/owner.ts"
 import { StoreFailed } from "../../src/model/error.ts"
 import { eventKinds } from "../../src/model/event.ts"
 import { eventParts } from "../../src/model/event-data.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { span } from "../../src/store/sqlite/writer.ts"
 import type { Store } from "../../src/store/store.ts"
@@ -738,12 +738,14 @@ describe("bundles", () => {
       until: 1,
       received: "s",
       undo: {},
+      state: [],
       of: 1,
       forget: [{ path: "a" }],
       bound: [1],
       child: "c",
       cancelled: true,
       undone: true,
+      session: {},
       trace: "00-1-2-01",
       from: 1,
       to: 2,

@@ -5,7 +5,7 @@ import { expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { trace, type TraceNode } from "../../src/engine/trace.ts"
 import type { RunEvent } from "../../src/model/event.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 
 const shape = (nodes: ReadonlyArray<TraceNode>): ReadonlyArray<string> =>
   nodes.flatMap((

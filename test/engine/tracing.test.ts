@@ -6,7 +6,7 @@ import { FetchHttpClient } from "effect/http"
 import { nest, run, seq } from "heddle"
 import { expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { no, out } from "../support.ts"
 
 const recorder = () => {

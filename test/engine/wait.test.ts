@@ -7,7 +7,7 @@ import { atLeast, Heddle, run, seq } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import type { Store } from "../../src/store/store.ts"
 import { failure } from "../support.ts"
 

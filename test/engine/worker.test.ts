@@ -7,7 +7,7 @@ import { type Heddle, nest, seq } from "heddle"
 import { expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { owner } from "../../src/engine/owner.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { failure, go } from "../support.ts"
 

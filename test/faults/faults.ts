@@ -12,7 +12,7 @@ import { chaotic, crashEverywhere, jumpingClock, testFlow, told } from "heddle/t
 import { Clock } from "effect/Clock"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 import { openDatabase, schemaVersion } from "../../src/store/sqlite/database.ts"
 import { crash } from "../crash/harness.ts"
 import { flowOf } from "../crash/patterns.ts"

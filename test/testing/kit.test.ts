@@ -24,7 +24,7 @@ import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
-import { memoryStore } from "../../src/store/memory.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
 
 class Db extends Context.Service<Db, { readonly n: number }>()("kit/Db") {}
 const child = seq<{ readonly n: number }>("child").step("c", ({ input }) => input.n)

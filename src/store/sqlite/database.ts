@@ -88,6 +88,67 @@ const migrations: ReadonlyArray<string> = [
    ALTER TABLE runs ADD COLUMN trace TEXT;
    CREATE INDEX runs_by_correlation ON runs (correlation) WHERE correlation IS NOT NULL;
    CREATE INDEX runs_by_session ON runs (session) WHERE session IS NOT NULL;`,
+  `CREATE TABLE counters (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+   INSERT INTO counters VALUES ('state', 0);
+   CREATE TABLE state (
+     scope TEXT NOT NULL,
+     name TEXT NOT NULL,
+     value TEXT NOT NULL,
+     version INTEGER NOT NULL,
+     revision INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     until INTEGER,
+     PRIMARY KEY (scope, name)
+   ) STRICT;
+   CREATE INDEX state_until ON state (until) WHERE until IS NOT NULL;
+   CREATE TABLE sessions (
+     nr INTEGER PRIMARY KEY,
+     id TEXT NOT NULL UNIQUE,
+     status TEXT NOT NULL,
+     name TEXT,
+     user TEXT,
+     parent TEXT,
+     context TEXT NOT NULL,
+     policy TEXT NOT NULL,
+     tags TEXT NOT NULL,
+     reason TEXT,
+     revision INTEGER NOT NULL,
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL,
+     used_at INTEGER NOT NULL,
+     ended_at INTEGER
+   ) STRICT;
+   CREATE INDEX sessions_by_user ON sessions (user) WHERE user IS NOT NULL;
+   CREATE INDEX sessions_by_parent ON sessions (parent) WHERE parent IS NOT NULL;
+   CREATE TABLE artifacts (
+     nr INTEGER PRIMARY KEY AUTOINCREMENT,
+     session TEXT NOT NULL,
+     name TEXT NOT NULL,
+     version INTEGER NOT NULL,
+     hash TEXT NOT NULL,
+     size INTEGER NOT NULL,
+     mime TEXT NOT NULL,
+     type TEXT NOT NULL,
+     tags TEXT NOT NULL,
+     about TEXT NOT NULL,
+     "by" TEXT,
+     "from" TEXT NOT NULL,
+     grants TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     UNIQUE (session, name, version)
+   ) STRICT;
+   CREATE INDEX artifacts_by_hash ON artifacts (hash);
+   CREATE TABLE blobs (
+     hash TEXT PRIMARY KEY,
+     upload TEXT NOT NULL UNIQUE,
+     size INTEGER NOT NULL,
+     stored INTEGER NOT NULL,
+     encoding TEXT NOT NULL,
+     chunks INTEGER NOT NULL,
+     at INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE chunks (upload TEXT NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (upload, n)) STRICT;
+   CREATE INDEX events_with_blob ON events (substr(data, 10, 64)) WHERE data LIKE '{"blob":"%';`,
 ]
 export const schemaVersion = migrations.length
 

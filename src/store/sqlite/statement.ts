@@ -1,5 +1,19 @@
 /** A statement that is prepared when it is first used: opening a file does not wait for what a run may never need. */
+import type * as Effect from "effect/Effect"
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementResultingChanges, StatementSync } from "node:sqlite"
+import type { StoreFailed } from "../../model/error.ts"
+import type { StateConflict } from "../../model/service-error.ts"
+
+/** How the parts of a store ask their database. */
+export interface Asking {
+  readonly sql: (text: string) => Statement
+  /** `run`, whose failures are the store's. */
+  readonly attempt: <A>(operation: string, run: () => A) => Effect.Effect<A, StoreFailed>
+  /** The same where a change of state may be refused. */
+  readonly refusable: <A>(operation: string, run: () => A) => Effect.Effect<A, StoreFailed | StateConflict>
+  /** All of it or nothing. */
+  readonly together: <A>(work: () => A) => A
+}
 
 export class Statement {
   readonly #db: DatabaseSync

@@ -6,16 +6,21 @@ import type { Scope } from "effect/Scope"
 import { RunNotFound, RunTakenOver, type StoreFailed } from "../../model/error.ts"
 import { hasEnded, newRecord, type NewRun, type RunRecord } from "../../model/run.ts"
 import { pendingSignals, type Sending } from "../../model/signal.ts"
+import { attempting } from "../attempt.ts"
 import { Recent } from "../recent.ts"
 import { type Append, Store } from "../store.ts"
+import { sqliteArtifacts, sqliteBlobs } from "./artifacts.ts"
 import { openDatabase, type SqliteOptions, storeFailure } from "./database.ts"
 import { type Row, toEvent, toRun, toSignal } from "./rows.ts"
-import { Statement } from "./statement.ts"
+import { sqliteSessions } from "./sessions.ts"
+import { sqliteStates } from "./states.ts"
+import { type Asking, Statement } from "./statement.ts"
 import { span, Writer } from "./writer.ts"
 
 const listing = (which: string): string =>
   `SELECT * FROM runs WHERE ${which} AND (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR updated_at < ?3)
-   AND (?4 IS NULL OR session = ?4) AND (?5 IS NULL OR coalesce(correlation, id) = ?5) ORDER BY nr DESC LIMIT ?6`
+   AND (?4 IS NULL OR session = ?4) AND (?5 IS NULL OR coalesce(correlation, id) = ?5) AND (?6 = 0 OR parent IS NULL) AND created_at >= ?7
+   ORDER BY nr DESC LIMIT ?8`
 const statements = (sql: (text: string) => Statement) => ({
   create: sql(
     `INSERT INTO runs (id, flow, version, fingerprint, status, input, source, owner, fence, due, parent, origin, correlation, session, trace, created_at, updated_at)
@@ -24,9 +29,9 @@ const statements = (sql: (text: string) => Statement) => ({
   get: sql("SELECT * FROM runs WHERE id = ?"),
   // one statement for each index: SQLite chooses it when it prepares
   list: sql(listing("1")),
-  listOfParent: sql(listing("parent = ?7")),
-  listOfSession: sql(listing("session = ?7")),
-  listOfCorrelation: sql(listing("nr IN (SELECT nr FROM runs WHERE correlation = ?7 UNION SELECT nr FROM runs WHERE id = ?7 AND correlation IS NULL)")),
+  listOfParent: sql(listing("parent = ?9")),
+  listOfSession: sql(listing("session = ?9")),
+  listOfCorrelation: sql(listing("nr IN (SELECT nr FROM runs WHERE correlation = ?9 UNION SELECT nr FROM runs WHERE id = ?9 AND correlation IS NULL)")),
   claim: sql(
     `UPDATE runs SET owner = ?1, fence = fence + 1, due = CASE WHEN ?3 IN ('running', 'compensating') THEN ?2 ELSE due END, status = ?3, waits = '[]',
      crashes = coalesce(?4, crashes), crashed_at = coalesce(?5, crashed_at), updated_at = ?6 WHERE id = ?7 AND fence = ?8 AND status = ?9 RETURNING *`,
@@ -47,6 +52,7 @@ const statements = (sql: (text: string) => Statement) => ({
   adoptSignal: sql("INSERT INTO signals (run, id, name, data, at, taken, late) VALUES (?, ?, ?, ?, ?, ?, ?)"),
   removeRun: sql("DELETE FROM runs WHERE nr = ?"),
   removeEvents: sql("DELETE FROM events WHERE id >= ? AND id < ?"),
+  removeState: sql("DELETE FROM state WHERE scope = ?"),
   removeSignals: sql("DELETE FROM signals WHERE run = ?"),
   removeEvent: sql("DELETE FROM events WHERE id = ?"),
   under: sql("SELECT * FROM events WHERE run = ? AND parent = ? ORDER BY id"),
@@ -70,15 +76,11 @@ const statements = (sql: (text: string) => Statement) => ({
 
 /** A store on an open database. */
 export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & { readonly flush: () => void } {
-  const sql = statements((text) => new Statement(db, text))
-  const attempt = <A>(operation: string, run: () => A): Effect.Effect<A, StoreFailed> =>
-    Effect.suspend(() => {
-      try {
-        return Effect.succeed(run())
-      } catch (cause) {
-        return Effect.fail(storeFailure(file, operation, cause))
-      }
-    })
+  const prepared = (text: string) => new Statement(db, text)
+  const sql = statements(prepared)
+  const refusable: Asking["refusable"] = (operation, run) => attempting(run, (cause) => storeFailure(file, operation, cause))
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- nothing but a change of state is refused
+  const attempt = refusable as Asking["attempt"]
   const together = <A>(work: () => A): A => {
     writer.flush()
     return writer.inTransaction(work)
@@ -104,6 +106,8 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
   const known = (operation: string, id: string) =>
     Effect.flatMap(attempt(operation, () => find(id)), (run) => run === undefined ? Effect.fail(new RunNotFound({ run: id })) : Effect.succeed(run))
   const writer = new Writer(db, file, numberOf)
+  const asking: Asking = { sql: prepared, attempt, refusable, together }
+  const { states, apply } = sqliteStates(asking)
   /** What has been appended is seen, however lazily it is written. */
   const read = <A>(run: RunRecord, looksFor: (event: Append) => boolean, look: (nr: number) => A): Effect.Effect<A, StoreFailed> =>
     attempt("read", () => {
@@ -131,9 +135,9 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       runs: {
         create: (given) => attempt("create", () => create(given)),
         get: (id) => known("get", id),
-        list: ({ flow, status, parent, correlation, session, before, limit = 50 }) =>
+        list: ({ flow, status, parent, correlation, session, roots = false, since = 0, before, limit = 50 }) =>
           attempt("list", () => {
-            const common = [flow ?? null, status ?? null, before ?? null, session ?? null, correlation ?? null, limit]
+            const common = [flow ?? null, status ?? null, before ?? null, session ?? null, correlation ?? null, roots ? 1 : 0, since, limit]
             const rows = parent !== undefined ?
               sql.listOfParent.all(...common, parent) :
               correlation !== undefined ?
@@ -190,12 +194,14 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
                 sql.removeSignals.run(nr)
                 sql.removeRun.run(nr)
                 numbers.delete(id)
+                sql.removeState.run(`run:${id}`)
               }
             })),
       },
       events: {
         append: (run, event, acknowledge, change) => writer.append(run, event, acknowledge, change),
         transact: (run, event, work) => Effect.flatten(attempt("transaction", () => writer.transact(run, event, work))),
+        commit: (run, event, writes, data) => Effect.flatten(refusable("state", () => writer.transact(run, event, () => data(apply(writes, Date.now()))))),
         under: (run, parent) => read(run, (event) => event.parent === parent, (nr) => sql.under.all(nr, parent).map(toEvent)),
         last: (run, parent, kind) =>
           read(run, (event) => event.parent === parent && event.kind === kind, (nr) => {
@@ -236,6 +242,10 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
         save: (fingerprint, encoded) => attempt("save", () => void sql.saveFlow.run(fingerprint, encoded)),
         get: (fingerprint) => attempt("read", () => sql.getFlow.get(fingerprint)?.["encoded"] as string | undefined),
       },
+      states,
+      sessions: sqliteSessions(asking),
+      artifacts: sqliteArtifacts(asking),
+      blobs: sqliteBlobs(asking),
     }),
     flush: () => writer.flush(),
   }

@@ -1,11 +1,16 @@
 /** Keeps everything in this process: for tests, first steps, and flows that need no journal. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { RunNotFound, RunTakenOver, TransactionUnsupported } from "../model/error.ts"
-import type { RunEvent } from "../model/event.ts"
-import { hasEnded, hasStopped, isDriven, newRecord, type NewRun, type RunRecord } from "../model/run.ts"
-import { pendingSignals, type SignalRecord } from "../model/signal.ts"
-import { type Change, Store } from "./store.ts"
+import { RunNotFound, RunTakenOver, TransactionUnsupported } from "../../model/error.ts"
+import type { RunEvent } from "../../model/event.ts"
+import { hasEnded, hasStopped, isDriven, newRecord, type NewRun, type RunRecord } from "../../model/run.ts"
+import { pendingSignals, type SignalRecord } from "../../model/signal.ts"
+import { attempting } from "../attempt.ts"
+import { blobIn } from "../spilled.ts"
+import { type Change, Store } from "../store.ts"
+import { memoryArtifacts } from "./artifacts.ts"
+import { memorySessions } from "./sessions.ts"
+import { memoryStates, stateFailure } from "./states.ts"
 
 interface Kept {
   run: RunRecord
@@ -65,19 +70,21 @@ export const memoryStore = (): Store["Service"] => {
     kept.set(given.id, { run, events: [], byParent: undefined, indexed: 0, signals: [] })
     return { created: true, run }
   }
+  const { states, apply } = memoryStates()
+  const referred = () => new Set([...kept.values()].flatMap(({ events }) => events.flatMap(({ data }) => blobIn(data) ?? [])))
   return Store.of({
     name: "memory",
     shared: false,
     runs: {
       create: (given) => Effect.sync(() => create(given)),
       get: (id) => Effect.map(known(id), ({ run }) => run),
-      list: ({ flow, status, parent, correlation, session, before, limit = 50 }) =>
+      list: ({ flow, status, parent, correlation, session, roots = false, since = 0, before, limit = 50 }) =>
         Effect.sync(() =>
           all().toReversed()
             .filter((run) =>
               (flow === undefined || run.flow === flow) && (status === undefined || run.status === status) && (parent === undefined || run.parent === parent) &&
               (before === undefined || run.updatedAt < before) && (correlation === undefined || run.correlation === correlation) &&
-              (session === undefined || run.session === session)
+              (session === undefined || run.session === session) && (!roots || run.parent === undefined) && run.createdAt >= since
             )
             .slice(0, limit)
         ),
@@ -120,7 +127,11 @@ export const memoryStore = (): Store["Service"] => {
           if (created) Object.assign(kept.get(run.id)!, { events: [...events], signals: [...signals] })
           return { created, run }
         }),
-      remove: (ids) => Effect.sync(() => ids.forEach((id) => kept.delete(id))),
+      remove: (ids) =>
+        Effect.forEach(ids, (id) => {
+          kept.delete(id)
+          return states.clear(`run:${id}`)
+        }, { discard: true }),
     },
     events: {
       append: ({ id, fence }, append, _durability, changed) => {
@@ -132,6 +143,15 @@ export const memoryStore = (): Store["Service"] => {
         return Effect.void
       },
       transact: () => Effect.fail(new TransactionUnsupported({ store: "memory" })),
+      commit: ({ id, fence }, event, writes, data) => {
+        const found = kept.get(id)
+        if (found === undefined || found.run.fence !== fence) return Effect.fail(new RunTakenOver({ run: id }))
+        return attempting(() => {
+          const at = Date.now()
+          const written = data(apply(writes, at))
+          found.events.push({ ...event(), data: written, at })
+        }, stateFailure)
+      },
       under: ({ id }, parent) => Effect.sync(() => under(kept.get(id), parent).slice()),
       last: ({ id }, parent, kind) => Effect.sync(() => under(kept.get(id), parent).findLast((event) => event.kind === kind)),
       at: ({ id }, seq) =>
@@ -168,6 +188,9 @@ export const memoryStore = (): Store["Service"] => {
       save: (fingerprint, encoded) => Effect.sync(() => void flows.set(fingerprint, encoded)),
       get: (fingerprint) => Effect.sync(() => flows.get(fingerprint)),
     },
+    states,
+    sessions: memorySessions(),
+    ...memoryArtifacts(referred),
   })
 }
 

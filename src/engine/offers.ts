@@ -1,0 +1,66 @@
+/** What the steps of one run may ask for. */
+import * as Effect from "effect/Effect"
+import type { FlowIR, StepContext } from "../../dsl/ir/node.ts"
+import type { Offers } from "../compile/frame.ts"
+import type { StoreFailed } from "../model/error.ts"
+import type { RunRecord } from "../model/run.ts"
+import { ArtifactView } from "../services/artifacts.ts"
+import type { Journal } from "../services/journal.ts"
+import type { StateNews } from "../services/state-watch.ts"
+import { StateView } from "../services/state.ts"
+import type { Changes } from "../services/state-changes.ts"
+import type { Quota, Store } from "../store/store.ts"
+import { policyOf } from "./session-meter.ts"
+
+/** What a session may keep where its policy does not say. */
+const defaults: Quota = { count: 1000, bytes: 10 * 2 ** 30 }
+const unlimited: Quota = { count: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER }
+
+/** How much a session may keep; what belongs to none is not bounded. */
+export const quotaIn = (store: Store["Service"]) => (session: string): Effect.Effect<Quota, StoreFailed> =>
+  session === "" ? Effect.succeed(unlimited) : Effect.map(
+    Effect.catchTag(store.sessions.get(session), "SessionNotFound", () => Effect.succeed({ policy: "{}" })),
+    (record) => {
+      const { artifacts = defaults.count, artifactBytes = defaults.bytes } = policyOf(record)
+      return { count: artifacts, bytes: artifactBytes }
+    },
+  )
+
+/** One per run whose steps ask for something. */
+export class RunOffers implements Offers {
+  readonly #store: Store["Service"]
+  readonly #run: RunRecord
+  readonly #flow: FlowIR
+  readonly #journal: Journal
+  readonly #news: StateNews
+
+  constructor(store: Store["Service"], run: RunRecord, flow: FlowIR, journal: Journal, news: StateNews) {
+    this.#store = store
+    this.#run = run
+    this.#flow = flow
+    this.#journal = journal
+    this.#news = news
+  }
+
+  state(changes: Changes): StateView {
+    const { id, session } = this.#run
+    return new StateView(this.#store, { run: id, flow: this.#flow.name, session }, changes, this.stateChanged)
+  }
+
+  artifacts({ path, charge }: Pick<StepContext, "path" | "charge">): ArtifactView {
+    const { id, session = "" } = this.#run
+    return new ArtifactView(this.#store, {
+      session,
+      by: `${id}/${path}`,
+      quota: quotaIn(this.#store),
+      kept: (artifact) => {
+        this.#journal.notice("artifact.kept", path, JSON.stringify({ artifact: artifact.id, size: artifact.size }))
+        charge({ bytes: artifact.size })
+      },
+    })
+  }
+
+  get stateChanged(): () => void {
+    return this.#news.tell
+  }
+}

@@ -1,0 +1,297 @@
+/** Sessions: what several runs share, from its beginning to its end. */
+import { randomUUID } from "node:crypto"
+import { currentTimeMillis } from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { stored } from "../compile/record.ts"
+import type { NotStorable, RunNotFound, StoreFailed } from "../model/error.ts"
+import { isRunId, type RunRecord } from "../model/run.ts"
+import type { Artifact } from "../../dsl/ir/artifact.ts"
+import { type ArtifactNotFound, type ArtifactRefused, SessionConflict, type SessionNotFound, SessionRefused } from "../model/service-error.ts"
+import { type NewSession, type SessionPolicy, type SessionRecord, type SessionStatus, sessionTransitions } from "../model/session.ts"
+import { decodeValue, encodeValue } from "../model/value.ts"
+import type { ArtifactView } from "../services/artifacts.ts"
+import { sessionNotice } from "../services/notice.ts"
+import { dataOf } from "../services/recorded.ts"
+import type { SessionFilter, Store } from "../store/store.ts"
+import type { Control } from "./control.ts"
+import { owner } from "./owner.ts"
+import { overtime, policyOf } from "./session-meter.ts"
+import type { Conductor } from "./conduct.ts"
+import { clearSession, exportSession, importSession } from "./session-archive.ts"
+import { failuresOf, type SessionFailure, type SessionUsage, usageOf } from "./session-look.ts"
+
+export interface SessionOptions {
+  /** 1 to 256 characters `A-Z a-z 0-9 . _ : -`; default: a new one. */
+  readonly id?: string | undefined
+  readonly name?: string | undefined
+  /** Whose it is: runs in it find this user's state. */
+  readonly user?: string | undefined
+  /** The session it is part of: what is spent here is spent there too. */
+  readonly parent?: string | undefined
+  /** What flows with a `session` schema read as `session`; plain data. */
+  readonly context?: unknown
+  /** What its runs may do and spend, all together. */
+  readonly policy?: SessionPolicy | undefined
+  readonly tags?: ReadonlyArray<string> | undefined
+}
+export interface SessionChange extends Omit<SessionOptions, "id" | "parent"> {}
+/** A session as programs see it. */
+export interface Session extends Omit<SessionRecord, "context" | "policy" | "revision"> {
+  readonly context: unknown
+  readonly policy: SessionPolicy
+}
+export interface RetireOptions {
+  /** Default 30 days. */
+  readonly olderThan?: number | undefined
+  /** Delete them instead of putting them away. */
+  readonly remove?: boolean | undefined
+}
+/** Ids of the sessions that ran out of time, and of those that are put away or deleted. */
+export interface Retired {
+  readonly ended: ReadonlyArray<string>
+  readonly retired: ReadonlyArray<string>
+}
+
+type Asked<A> = Effect.Effect<A, StoreFailed | SessionNotFound | SessionConflict | SessionRefused>
+type Listed = Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed>
+const toSession = ({ context, policy: _policy, revision: _revision, ...session }: SessionRecord, policy: SessionPolicy): Session => ({
+  ...session,
+  context: decodeValue(context),
+  policy,
+})
+const shown = (record: SessionRecord): Session => toSession(record, policyOf(record))
+/** How often a change is tried again when others change the session too. */
+const tries = 10
+
+export class Sessions {
+  readonly #conductor: Conductor
+  readonly #control: Control
+
+  readonly #artifacts: ArtifactView
+
+  constructor(conductor: Conductor, control: Control, artifacts: ArtifactView) {
+    this.#artifacts = artifacts
+    this.#conductor = conductor
+    this.#control = control
+  }
+
+  get #store(): Store["Service"] {
+    return this.#conductor.keeping.store
+  }
+
+  create(
+    { id = randomUUID(), name, user, parent, context = {}, policy = {}, tags = [] }: SessionOptions = {},
+  ): Effect.Effect<Session, StoreFailed | SessionNotFound | SessionRefused | NotStorable> {
+    return Effect.gen({ self: this }, function*() {
+      const refused = (reason: string) => new SessionRefused({ session: id.slice(0, 256), asked: "be created", reason })
+      if (!isRunId(id)) return yield* refused("an id is 1 to 256 characters of A-Z a-z 0-9 . _ : -")
+      if (parent !== undefined) yield* this.#store.sessions.get(parent)
+      const given: NewSession = { id, name, user, parent, context: yield* stored("context", () => encodeValue(context)), policy: JSON.stringify(policy), tags }
+      const { created, session } = yield* this.#store.sessions.create(given)
+      if (!created) return yield* refused("there is one with this id already")
+      this.#tell(session)
+      return shown(session)
+    })
+  }
+
+  get(id: string): Effect.Effect<Session, StoreFailed | SessionNotFound> {
+    return Effect.map(this.#store.sessions.get(id), shown)
+  }
+
+  /** Newest first. */
+  list(filter: SessionFilter = {}): Effect.Effect<ReadonlyArray<Session>, StoreFailed> {
+    return Effect.map(this.#store.sessions.list(filter), (found) => found.map(shown))
+  }
+
+  /** Changes what is given, as long as it has not ended; runs that go on keep the context they began with. */
+  change(
+    id: string,
+    change: SessionChange | ((session: Session) => SessionChange),
+  ): Effect.Effect<Session, StoreFailed | SessionNotFound | SessionConflict | SessionRefused | NotStorable> {
+    const changed = this.#changed(id, (record) =>
+      Effect.gen(function*() {
+        if (record.endedAt !== undefined) return yield* new SessionRefused({ session: id, asked: "be changed", reason: `it is ${record.status}` })
+        const { name = record.name, user = record.user, tags = record.tags, policy, context } = typeof change === "function" ? change(shown(record)) : change
+        const encoded = context === undefined ? record.context : yield* stored("context", () => encodeValue(context))
+        return { ...record, name, user, tags, context: encoded, policy: policy === undefined ? record.policy : JSON.stringify(policy) }
+      }))
+    return Effect.map(changed, shown)
+  }
+
+  /** Stops it until it is resumed: its runs are paused, and nothing can be started in it. */
+  suspend(id: string, reason = ""): Asked<Session> {
+    return Effect.flatMap(this.#move(id, "suspended", reason), (session) =>
+      Effect.as(
+        Effect.flatMap(
+          this.#open(id),
+          Effect.forEach(({ id: run }) => Effect.ignore(this.#control.pause(run, { reason: `session '${id}' was suspended` })), { discard: true }),
+        ),
+        session,
+      ))
+  }
+
+  /** Goes on with it; the runs that were paused with it are left to workers, or to `resume`. */
+  resume(id: string): Asked<Session> {
+    return Effect.gen({ self: this }, function*() {
+      const session = yield* this.#move(id, "active", undefined)
+      const { runs, events } = this.#store
+      for (const run of yield* runs.list({ session: id, status: "paused", limit: Number.MAX_SAFE_INTEGER })) {
+        const paused = yield* events.last(run, "", "run.paused")
+        if (paused === undefined || dataOf(paused).reason !== `session '${id}' was suspended`) continue
+        const freed = Effect.flatMap(
+          runs.claim(run, { owner, lease: this.#conductor.live.lease, status: "running" }),
+          (claimed) => runs.release(claimed, Date.now()),
+        )
+        // somebody else has gone on with it meanwhile
+        yield* Effect.catchIf(freed, (error) => error._tag !== "StoreFailed", () => Effect.void)
+        this.#conductor.news(run.id)
+      }
+      return session
+    })
+  }
+
+  /** Ends it. Runs that have not ended refuse that, unless they are to be cancelled. */
+  complete(id: string, { cancel = false }: { readonly cancel?: boolean } = {}): Asked<Session> {
+    return Effect.flatMap(this.#end(id, cancel, "complete"), () => this.#move(id, "completed", undefined))
+  }
+
+  /** Ends it as failed; its runs are cancelled. */
+  fail(id: string, reason: string): Asked<Session> {
+    return Effect.flatMap(this.#end(id, true, "fail"), () => this.#move(id, "failed", reason))
+  }
+
+  /** The runs in it, newest first. */
+  runs(id: string): Listed {
+    return this.#store.runs.list({ session: id, limit: Number.MAX_SAFE_INTEGER })
+  }
+
+  /** What it has used; what runs spend is known where its policy bounds it. */
+  usage(id: string): Effect.Effect<SessionUsage, StoreFailed> {
+    return usageOf(this.#store, id)
+  }
+
+  /** What went wrong in it, newest first. */
+  errors(id: string): Effect.Effect<ReadonlyArray<SessionFailure>, StoreFailed> {
+    return Effect.flatMap(this.runs(id), (runs) => failuresOf(this.#store, runs))
+  }
+
+  /** It with its state, runs and artifacts as one JSON document. */
+  export(id: string): Effect.Effect<string, StoreFailed | SessionNotFound | SessionRefused | RunNotFound | ArtifactNotFound | ArtifactRefused> {
+    return exportSession(this.#store, this.#artifacts, id)
+  }
+
+  /** Brings in what `export` gave, or an archive, under its own id or another. One that had not ended is suspended; nothing runs until it is resumed. */
+  import(text: string, as?: string): Effect.Effect<Session, Effect.Error<ReturnType<typeof importSession>>> {
+    return Effect.map(importSession(this.#store, this.#artifacts, text, as), shown)
+  }
+
+  /** Puts an ended session away: all of it becomes one artifact, `sessions/<id>.json`, which `import` brings back. */
+  archive(
+    id: string,
+  ): Effect.Effect<Artifact, StoreFailed | SessionNotFound | SessionConflict | SessionRefused | RunNotFound | ArtifactNotFound | ArtifactRefused> {
+    return Effect.gen({ self: this }, function*() {
+      const { status } = yield* this.#store.sessions.get(id)
+      if (!sessionTransitions[status].includes("archived")) {
+        return yield* new SessionRefused({ session: id, asked: "be archived", reason: `it is ${status}: it must have ended` })
+      }
+      const text = yield* this.export(id)
+      const artifact = yield* this.#artifacts.put(`sessions/${id}.json`, text, { mime: "application/json", type: "session", session: "" })
+      yield* this.#move(id, "archived", undefined)
+      yield* clearSession(this.#store, id)
+      return artifact
+    })
+  }
+
+  /** Ends sessions that lasted or were idle longer than they may, and puts away, or deletes, those that ended longer ago than `olderThan` milliseconds. */
+  retire(
+    { olderThan = 30 * 24 * 3_600_000, remove = false }: RetireOptions = {},
+  ): Effect.Effect<Retired, StoreFailed | SessionNotFound | SessionConflict | SessionRefused | RunNotFound | ArtifactNotFound | ArtifactRefused> {
+    return Effect.gen({ self: this }, function*() {
+      const now = yield* currentTimeMillis
+      const all = yield* this.#store.sessions.list({ limit: Number.MAX_SAFE_INTEGER })
+      const [ended, retired]: [Array<string>, Array<string>] = [[], []]
+      for (const session of all.filter(({ status }) => status === "active" || status === "suspended")) {
+        const over = overtime(session, now)
+        if (over === undefined) continue
+        yield* this.fail(session.id, over)
+        ended.push(session.id)
+      }
+      for (const { id, endedAt, status } of all) {
+        if (endedAt === undefined || status === "archived" || endedAt > now - olderThan) continue
+        if (remove) {
+          yield* clearSession(this.#store, id)
+          yield* this.#store.sessions.remove([id])
+        } else yield* this.archive(id)
+        retired.push(id)
+      }
+      return { ended, retired }
+    })
+  }
+
+  /** Moves it to another status, if that may follow. */
+  #move(id: string, to: SessionStatus, reason: string | undefined): Asked<Session> {
+    const moved = this.#changed(id, (record) =>
+      Effect.gen(function*() {
+        const { status } = record
+        if (!sessionTransitions[status].includes(to)) {
+          const next = sessionTransitions[status]
+          const reasons = `it is ${status}, ${next.length === 0 ? "and stays so" : `and can only become ${next.join(" or ")}`}`
+          return yield* new SessionRefused({ session: id, asked: `become ${to}`, reason: reasons })
+        }
+        const now = yield* currentTimeMillis
+        return { ...record, status: to, reason, usedAt: now, endedAt: to === "completed" || to === "failed" ? now : record.endedAt }
+      }))
+    return Effect.map(moved, (record) => {
+      this.#tell(record)
+      return shown(record)
+    })
+  }
+
+  /** Whoever listens is told that a session has changed its status. */
+  #tell({ id, status, reason, user }: SessionRecord): void {
+    const { listeners } = this.#conductor.keeping
+    if (!listeners.none) {
+      listeners.tell(
+        sessionNotice(id, status, Date.now(), JSON.stringify({ ...(reason === undefined ? {} : { reason }), ...(user === undefined ? {} : { user }) })),
+      )
+    }
+  }
+
+  /** Reads, changes and writes it; again if others have changed it meanwhile. */
+  #changed<E>(
+    id: string,
+    change: (record: SessionRecord) => Effect.Effect<SessionRecord, E>,
+    left = tries,
+  ): Effect.Effect<SessionRecord, E | StoreFailed | SessionNotFound | SessionConflict> {
+    const changed = Effect.flatMap(this.#store.sessions.get(id), (record) => Effect.flatMap(change(record), (next) => this.#store.sessions.save(next)))
+    return left === 1 ?
+      changed :
+      Effect.catchIf(changed, (error): error is SessionConflict & E => error instanceof SessionConflict, () => this.#changed(id, change, left - 1))
+  }
+
+  /** Runs that have not ended. */
+  #open(id: string): Listed {
+    return Effect.map(
+      Effect.forEach(
+        ["pending", "running", "suspended"] as const,
+        (status) => this.#store.runs.list({ session: id, status, roots: true, limit: Number.MAX_SAFE_INTEGER }),
+      ),
+      (found) => found.flat(),
+    )
+  }
+
+  #end(id: string, cancel: boolean, asked: string): Asked<void> {
+    return Effect.gen({ self: this }, function*() {
+      const open = yield* this.#open(id)
+      if (open.length > 0 && !cancel) {
+        const names = open.slice(0, 5).map(({ id: run }) => `'${run}'`).join(", ")
+        return yield* new SessionRefused({
+          session: id,
+          asked,
+          reason: `${open.length} of its runs have not ended (${names}): wait for them, or have them cancelled`,
+        })
+      }
+      for (const { id: run } of open) yield* Effect.ignore(this.#control.cancel(run, { reason: `session '${id}' has ended` }))
+    })
+  }
+}

@@ -1,0 +1,127 @@
+/** Changes of State that are collected, and written together or not at all. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { StateKey } from "../../dsl/ir/state.ts"
+import type { StoreFailed } from "../model/error.ts"
+import { StateRefused } from "../model/service-error.ts"
+import type { ChangedState, NextEntry, StateChange, StateEntry, StateWrite } from "../model/state-entry.ts"
+import { decodeValue } from "../model/value.ts"
+import type { StateError } from "./state-scope.ts"
+import { encodeState, readState } from "./state-value.ts"
+
+export type Change = (now: any) => unknown
+/** What a change leaves where it deletes. */
+export const gone = Symbol("gone")
+
+/** What was read of one entry, and what is to become of it. */
+export interface Pending {
+  readonly scope: string
+  readonly key: StateKey
+  /** What was there when it was first read. */
+  read: { readonly entry: StateEntry | undefined } | undefined
+  changes: Array<Change>
+  /** Its value follows from what was read: nobody may have changed it since. */
+  depends: boolean
+  /** It was only added to: how much. */
+  by: number | undefined
+  ttl: Duration.Input | undefined
+}
+
+/** Changes that are not written yet, and what they were made of. */
+export class Changes {
+  readonly #pending = new Map<string, Pending>()
+  #failure: unknown
+  #closed = false
+
+  get none(): boolean {
+    return ![...this.#pending.values()].some(({ changes }) => changes.length > 0)
+  }
+
+  /** What comes now comes too late. */
+  close(): void {
+    this.#closed = true
+  }
+
+  of(scope: string, key: StateKey): Pending {
+    if (this.#closed) throw new StateRefused({ name: key.name, reason: "the step has ended: wait for what it does with state before it returns" })
+    const id = `${scope} ${key.name}`
+    const found = this.#pending.get(id) ?? { scope, key, read: undefined, changes: [], depends: false, by: undefined, ttl: undefined }
+    this.#pending.set(id, found)
+    return found
+  }
+
+  /** Those of a scope that begin so. */
+  within(scope: string, prefix: string): ReadonlyArray<Pending> {
+    return [...this.#pending.values()].filter((pending) => pending.scope === scope && pending.key.name.startsWith(prefix) && pending.changes.length > 0)
+  }
+
+  /** What the store is to write at this time. */
+  writes(now: number): ReadonlyArray<StateWrite> {
+    return [...this.#pending.values()].filter(({ changes }) => changes.length > 0).map((pending) => this.#write(pending, now))
+  }
+
+  /** Why writing failed, if it was not the store's fault. */
+  get failure(): unknown {
+    return this.#failure
+  }
+
+  #write(pending: Pending, now: number): StateWrite {
+    const { scope, key, read, depends } = pending
+    const seen = read?.entry?.revision ?? 0
+    return {
+      scope,
+      name: key.name,
+      expected: depends && key.merge === undefined ? seen : undefined,
+      next: (entry) => {
+        try {
+          const next = nextOf(pending, depends && (entry?.revision ?? 0) !== seen ? read?.entry : entry, now)
+          return next === gone ? undefined : entryOf(pending, depends ? merged(pending, next, entry, now) : next, now)
+        } catch (cause) {
+          this.#failure = cause
+          throw cause
+        }
+      },
+    }
+  }
+
+  /** As events keep it, of what has become of the changes. */
+  said(changes: ReadonlyArray<StateChange>): ReadonlyArray<ChangedState> {
+    return changes.map(({ scope, name, before, after }) => {
+      const by = this.#pending.get(`${scope} ${name}`)?.by
+      const kept = { scope, name, before: before === undefined ? null : [before.value, before.version, before.until ?? null] as const }
+      return { ...kept, revision: after?.revision ?? 0, ...(by === undefined ? {} : { by }) }
+    })
+  }
+}
+
+export const nextOf = ({ key, changes }: Pending, entry: StateEntry | undefined, now: number): unknown =>
+  changes.reduce((value: unknown, change) => change(value === gone ? key.initial : value), readState(key, entry, now))
+/** What others have written meanwhile is combined with `next`. */
+const merged = ({ key, read }: Pending, next: unknown, entry: StateEntry | undefined, now: number): unknown =>
+  key.merge === undefined || entry === undefined || entry.revision === read?.entry?.revision ?
+    next :
+    key.merge([readState(key, entry, now), next], readState(key, read?.entry, now))
+const entryOf = ({ key, ttl }: Pending, value: unknown, now: number): NextEntry => {
+  const keeps = ttl ?? key.ttl
+  return { value: encodeState(key, value), version: key.version, until: keeps === undefined ? undefined : now + Duration.toMillis(keeps) }
+}
+
+/** Why changes could not be written: what their own functions have thrown, else the store's failure. */
+export const failedWith = (changes: Changes, error: StoreFailed): Effect.Effect<never, StateError> =>
+  changes.failure instanceof StateRefused ? Effect.fail(changes.failure) : changes.failure === undefined ? Effect.fail(error) : Effect.die(changes.failure)
+
+/** How changes that an event tells of are undone: what nobody has changed since is as it was before, what was only added to is taken away again. */
+export const undoing = (changed: ReadonlyArray<ChangedState>): ReadonlyArray<StateWrite> =>
+  changed.toReversed().map(({ scope, name, before, revision, by }) => ({
+    scope,
+    name,
+    expected: undefined,
+    next: (now) => {
+      if ((now?.revision ?? 0) === revision) {
+        return before === null ? undefined : { value: before[0], version: before[1], until: before[2] ?? undefined }
+      }
+      if (by === undefined || now === undefined) return now
+      const value = decodeValue(now.value)
+      return typeof value === "number" ? { ...now, value: String(value - by) } : now
+    },
+  }))

@@ -1,0 +1,166 @@
+/** State: typed keys at one place, read and changed. */
+import { currentTimeMillis } from "effect/Clock"
+import type { Input as Duration } from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { StateKey, StateMember, StateSetOptions } from "../../dsl/ir/state.ts"
+import type { StoreFailed } from "../model/error.ts"
+import { StateConflict, StateRefused } from "../model/service-error.ts"
+import type { Store } from "../store/store.ts"
+import { type Change, Changes, failedWith, gone, nextOf, type Pending } from "./state-changes.ts"
+import { type Asked, type Place, scopeOf, type StateError } from "./state-scope.ts"
+import { encodeState, isOver, readState } from "./state-value.ts"
+
+/** State at one place; changes are written at once, or collected for whoever writes them. */
+export class StateView {
+  readonly #store: Store["Service"]
+  readonly #place: Place
+  readonly #collected: Changes | undefined
+  /** Told when something was written. */
+  readonly #news: () => void
+
+  constructor(store: Store["Service"], place: Place, collected: Changes | undefined, news: () => void) {
+    this.#store = store
+    this.#place = place
+    this.#collected = collected
+    this.#news = news
+  }
+
+  get<Value, Empty>(key: StateKey<Value, Empty>): Asked<Value | Empty> {
+    return this.#in(key, "readers", (scope, changes, now) =>
+      Effect.map(this.#read(changes.of(scope, key)), (pending) => {
+        // what is written after this follows from it
+        const value = nextOf(pending, pending.read!.entry, now)
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the key's schema, or whoever wrote it, has checked it
+        return (value === gone ? key.initial : value) as Value | Empty
+      }))
+  }
+
+  set<Value>(key: StateKey<Value, any>, value: Value, { ttl }: StateSetOptions = {}): Asked<void> {
+    return this.#change(key, (pending) => {
+      encodeState(key, value)
+      this.#put(pending, () => value, ttl)
+      return Effect.void
+    })
+  }
+
+  delete(key: StateKey): Asked<void> {
+    return this.#change(key, (pending) => {
+      this.#put(pending, () => gone, undefined)
+      return Effect.void
+    })
+  }
+
+  update<Value, Empty>(key: StateKey<Value, Empty>, change: (value: Value | Empty) => Value): Asked<Value> {
+    return this.#change(key, (pending, now) =>
+      Effect.map(this.#read(pending), () => {
+        pending.changes.push(change)
+        pending.by = undefined
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `change` has given it
+        return nextOf(pending, pending.read!.entry, now) as Value
+      }))
+  }
+
+  increment(key: StateKey<number, any>, by = 1): Asked<number> {
+    return this.#change(key, (pending, now) =>
+      Effect.map(this.#read(pending), () => {
+        const added = pending.changes.length === 0 ? by : pending.by === undefined ? undefined : pending.by + by
+        pending.changes.push((value: number | undefined) => (value ?? 0) + by)
+        pending.by = added
+        return Number(nextOf(pending, pending.read!.entry, now))
+      }))
+  }
+
+  compareAndSet<Value, Empty>(key: StateKey<Value, Empty>, expected: Value | Empty, next: Value): Asked<boolean> {
+    return this.#change(key, (pending, now) =>
+      Effect.map(this.#read(pending), () => {
+        const value = nextOf(pending, pending.read!.entry, now)
+        const is = value === undefined || value === gone ?
+          expected === undefined :
+          expected !== undefined && encodeState(key, value) === encodeState(key, expected)
+        if (is) this.#put(pending, () => next, undefined)
+        return is
+      }))
+  }
+
+  list<Value>(key: StateKey<Value, any>, { limit = 1000 }: { readonly limit?: number } = {}): Asked<ReadonlyArray<StateMember<Value>>> {
+    const prefix = `${key.name}/`
+    return this.#in(key, "readers", (scope, changes, now) =>
+      Effect.map(this.#store.states.list(scope, prefix, limit), (entries) => {
+        const values = new Map(
+          entries.filter((entry) => !isOver(entry, now)).map((entry) => [entry.name, readState(key.at(entry.name.slice(prefix.length)), entry, now)]),
+        )
+        for (const pending of changes.within(scope, prefix)) {
+          const value = nextOf(pending, pending.read?.entry, now)
+          if (value === gone) values.delete(pending.key.name)
+          else values.set(pending.key.name, value)
+        }
+        const names = [...values.keys()].sort().slice(0, limit)
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the key's schema, or whoever wrote it, has checked it
+        return names.map((name) => ({ member: name.slice(prefix.length), value: values.get(name) as Value }))
+      }))
+  }
+
+  /** Several changes, all of them or none; if others change what it has read meanwhile, it is done again with what is there then, at most 10 times. */
+  transaction<A, E, R>(work: (state: StateView) => Effect.Effect<A, E, R>, tries = 10): Effect.Effect<A, E | StateError, R> {
+    return Effect.suspend(() => {
+      const changes = new Changes()
+      const done = Effect.flatMap(work(new StateView(this.#store, this.#place, changes, this.#news)), (value) => Effect.as(this.#write(changes), value))
+      return tries <= 1 ? done : Effect.catchIf(
+        done,
+        (error): error is StateConflict & E => error instanceof StateConflict,
+        () => this.transaction(work, tries - 1),
+      )
+    })
+  }
+
+  /** The scope of a key, for whoever watches or copies it. */
+  scope(key: Pick<StateKey, "name" | "scope" | "of">): Asked<string> {
+    return scopeOf(this.#store, this.#place, key)
+  }
+
+  #put(pending: Pending, change: Change, ttl: Duration | undefined): void {
+    // what is written without having been read overwrites whatever is there
+    pending.depends = pending.read !== undefined
+    pending.changes = [change]
+    pending.by = undefined
+    pending.ttl = ttl
+  }
+
+  #read(pending: Pending): Effect.Effect<Pending, StoreFailed> {
+    if (pending.read !== undefined) return Effect.succeed(pending)
+    return Effect.map(this.#store.states.get(pending.scope, pending.key.name), (entry) => {
+      pending.read ??= { entry }
+      return pending
+    })
+  }
+
+  #change<A>(key: StateKey, work: (pending: Pending, now: number) => Asked<A>): Asked<A> {
+    return this.#in(key, "writers", (scope, changes, now) => work(changes.of(scope, key), now))
+  }
+
+  #in<A>(key: StateKey, may: "readers" | "writers", work: (scope: string, changes: Changes, now: number) => Asked<A>): Asked<A> {
+    const { flow } = this.#place
+    if (flow !== undefined && key[may]?.includes(flow) === false) {
+      return Effect.fail(new StateRefused({ name: key.name, reason: `flow '${flow}' is not among its ${may}: ${key[may].join(", ")}` }))
+    }
+    return Effect.flatMap(this.scope(key), (scope) =>
+      Effect.flatMap(currentTimeMillis, (now) => {
+        const changes = this.#collected ?? new Changes()
+        const worked = refusable(() => work(scope, changes, now))
+        return this.#collected === undefined && may === "writers" ? Effect.tap(worked, () => this.#write(changes)) : worked
+      }))
+  }
+
+  #write(changes: Changes): Asked<void> {
+    return Effect.flatMap(currentTimeMillis, (now) => {
+      const written = Effect.map(this.#store.states.commit(changes.writes(now)), this.#news)
+      return Effect.catchTag(written, "StoreFailed", (error) => failedWith(changes, error))
+    })
+  }
+}
+
+/** `work`, which may refuse by throwing. */
+const refusable = <A>(work: () => Asked<A>): Asked<A> => {
+  const tried = Effect.suspend(work)
+  return Effect.catchDefect(tried, (defect) => (defect instanceof StateRefused ? Effect.fail(defect) : Effect.die(defect)))
+}
