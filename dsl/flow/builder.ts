@@ -31,6 +31,8 @@ export interface FlowOptions<Name = string> {
   readonly budget?: RunBudget
   /** One sentence for diagrams and docs. */
   readonly description?: string
+  /** The only capabilities that tools in it may need, as `noun.verb`, `noun.*` or `*`; default: any. */
+  readonly capabilities?: ReadonlyArray<string>
   /** Asked at every node of the flow, and where its runs begin and end. */
   readonly hooks?: ReadonlyArray<Hook>
 }
@@ -71,6 +73,7 @@ export function seq(given?: unknown, options: FlowOptions = {}): unknown {
       input: options.input,
       output: options.output,
       session: options.session,
+      capabilities: options.capabilities,
       migrations: migrationsOf(options.migrations),
       hooks: options.hooks ?? none,
       budget: options.budget,

@@ -3,6 +3,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec"
 import type { Input as Duration } from "effect/Duration"
 import type { Limit } from "../ir/limit.ts"
 import type { FlowIR, StepContext, Transaction, Work } from "../ir/node.ts"
+import type { ToolInfo } from "../ir/tool.ts"
 import { type Compensating, compensation, type GivenRetry, retryPolicy } from "./compensation.ts"
 import type { AnyDefinition, AnyFlow, FailureOf, InputOf, NeedsIn, OutputOf, ServicesOf, Types } from "./flow.ts"
 import type { AnyMark } from "./mark.ts"
@@ -17,12 +18,12 @@ export const workOf: unique symbol = Symbol.for("heddle/work")
 
 /** A step defined outside a flow: a function with a name, to be used as `.step(definition)` or called directly in tests. */
 export interface StepDefinition<Name extends string, in Input, out Result, out Marks extends AnyMark = never, out Failure = never> {
-  (input: Input): Result
+  (input: Input, step?: StepContext): Result
   readonly "~types": Types<Name, Input, ValueOf<Result>, ErrorOf<Result> | Failure, NeedsOf<Result> | Marks>
   readonly [workOf]: Work
 }
 
-interface DefinitionOptions<Name extends string, Input, Result, Effects, Undone, Timeout> {
+export interface DefinitionOptions<Name extends string, Input, Result, Effects, Undone, Timeout> {
   /** Checks and parses what the step is given; any Standard Schema. */
   readonly input?: StandardSchemaV1<any, Input>
   /** Checks what the step gives back; any Standard Schema. */
@@ -58,24 +59,33 @@ export function step<
   Timeout extends Duration = never,
 >(
   name: Name,
-  run: (input: Input) => Result,
+  run: (input: Input, step: StepContext) => Result,
   options: DefinitionOptions<Name, NoInfer<Input>, NoInfer<Result>, Effects, Undone, Timeout> = {},
 ): StepDefinition<Name, Input, Result, BareOf<Name, Effects, Undone>, TimeoutError<Timeout>> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `~types` exists for the compiler only
+  return defined(name, run, options) as never
+}
+
+/** What `step` and `tool` give: a function that carries its work. */
+export function defined(
+  name: string,
+  run: (input: never, step: StepContext) => unknown,
+  options: DefinitionOptions<any, any, any, any, any, any>,
+  tool?: ToolInfo,
+): (input: never, step: StepContext) => unknown {
   const { input, output, retry, timeout, limits, hooks, description } = options
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the recorder knows nothing of the author's types
-  const call = run as (given: unknown) => unknown
+  const call = run as (given: unknown, step: StepContext) => unknown
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same
   const own = { retry: retryPolicy(retry as GivenRetry | undefined), timeout, limits: inOrder(limits), hooks: hooks ?? [], description }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same
-  const work: Work = { from: "definition", call, input, output, own, ...compensation(options as Compensating) }
-  const definition = (input: Input): Result => run(input)
-  Object.defineProperties(definition, { name: { value: name }, [workOf]: { value: Object.freeze(work) } })
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `~types` exists for the compiler only
-  return definition as StepDefinition<Name, Input, Result, BareOf<Name, Effects, Undone>, TimeoutError<Timeout>>
+  const work: Work = { from: "definition", call, input, output, given: undefined, tool, own, ...compensation(options as Compensating) }
+  const definition = (input: never, context: StepContext) => run(input, context)
+  return Object.defineProperties(definition, { name: { value: name }, [workOf]: { value: Object.freeze(work) } })
 }
 
 /** What a nested flow gives its step, as the compiler sees it. */
-export type Nested<Scope, F extends AnyFlow> = (scope: Scope) => NestedResult<OutputOf<F>, FailureOf<F>, NeedsIn<F>>
+export type Nested<Scope, F extends AnyDefinition> = (scope: Scope) => NestedResult<OutputOf<F>, FailureOf<F>, NeedsIn<F>>
 /** A flow as a run of its own, to be used as a step under the flow's name. */
 export interface ChildFlow<F extends AnyFlow> extends AnyDefinition {
   readonly "~types": Types<F["~types"]["name"], InputOf<F>, OutputOf<F>, FailureOf<F>, ServicesOf<F>>
@@ -90,7 +100,7 @@ export interface NestOptions {
 }
 
 /**
- * A flow as the work of a named step, with its input made from the scope; or as a run of its own.
+ * A flow, a step, a tool or an agent as the work of a named step, with its input made from the scope; or a flow as a run of its own.
  *
  * @example
  * const child = seq<{ n: number }>("child").returns(({ input }) => input.n + 1)
@@ -100,8 +110,12 @@ export function nest<F extends AnyFlow>(flow: F, options: { readonly as: "run" }
 export function nest<Scope, F extends AnyFlow>(flow: F, input: (scope: Scope) => InputOf<F>, options: { readonly as: "run" }): (
   scope: Scope,
 ) => NestedResult<OutputOf<F>, FailureOf<F>, ServicesOf<F>>
-export function nest<Scope, F extends AnyFlow>(flow: F, input: (scope: Scope) => InputOf<F>, options?: NestOptions): Nested<Scope, F>
-export function nest(flow: { readonly ir: FlowIR }, second: unknown, third?: NestOptions): unknown {
+export function nest<Scope, F extends AnyDefinition>(definition: F, input: (scope: Scope) => InputOf<F>, options?: NestOptions): Nested<Scope, F>
+export function nest(flow: { readonly ir: FlowIR } | { readonly name: string; readonly [workOf]: Work }, second: unknown, third?: NestOptions): unknown {
+  if (workOf in flow) {
+    const work = flow[workOf]
+    return Object.freeze({ name: flow.name, [workOf]: Object.freeze({ ...work, [work.from === "flow" ? "input" : "given"]: second }) })
+  }
   const [input, options] = typeof second === "function" ? [second, third] : [undefined, second]
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the overloads have said what these are
   const work = { from: "flow", flow: flow.ir, input, as: (options as NestOptions | undefined)?.as ?? "inline" }

@@ -3,7 +3,8 @@ import { fromInput, type Input as Duration } from "effect/Duration"
 import { type Limit, type RunBudget, spendingItems } from "./limit.ts"
 import type { Block, EachNode, FlowIR, Node, ParallelNode } from "./node.ts"
 import { nameProblem } from "./path.ts"
-import { childPrefix, inner, updatedNames, visit, walkBlock } from "./walk.ts"
+import { notGranted } from "./tool.ts"
+import { childPrefix, inner, updatedNames, visit, walk, walkBlock } from "./walk.ts"
 
 /** One thing that is wrong (`error`: the flow is refused) or doubtful (`warning`). */
 export interface Problem {
@@ -38,8 +39,20 @@ function* flowProblems(flow: FlowIR): Generator<Problem> {
   if (!Number.isSafeInteger(flow.version) || flow.version < 1) yield error("", "version", `version ${flow.version} is not a whole number from 1`)
   yield* budgetProblems("", flow.budget)
   for (const name of flow.stray) yield error("", "option", `'${name}' is no option of a flow: is it misspelt?`)
+  if (flow.capabilities !== undefined) yield* capabilityProblems(flow, flow.capabilities)
   if (flow.body.nodes.length > 50) {
     yield warning("", "long-chain", `${flow.body.nodes.length} nodes in one chain: editors slow down beyond about 50, move parts into flows of their own`)
+  }
+}
+
+/** Tools that need what the flow does not grant, wherever in it they stand. */
+function* capabilityProblems(flow: FlowIR, granted: ReadonlyArray<string>): Generator<Problem> {
+  for (const { node, path } of walk(flow)) {
+    if (node.kind !== "step" || node.work.from !== "definition" || node.work.tool === undefined) continue
+    const missing = notGranted(node.work.tool, granted)
+    if (missing.length > 0) {
+      yield error(path, "capability", `tool '${node.work.tool.name}' needs ${missing.join(", ")}, and the flow grants ${granted.join(", ") || "nothing"}`)
+    }
   }
 }
 

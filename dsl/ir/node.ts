@@ -5,6 +5,7 @@ import type { ArtifactAccess } from "./artifact.ts"
 import type { Hook } from "./hook.ts"
 import type { Budget, Limit, RunBudget, Spending } from "./limit.ts"
 import type { StateAccess } from "./state.ts"
+import type { ToolInfo } from "./tool.ts"
 
 /** The values a node reads: `input`, and each bound name. */
 export type Values = Readonly<Record<string, unknown>>
@@ -56,6 +57,10 @@ export type Work =
     readonly call: Call
     readonly input: StandardSchemaV1 | undefined
     readonly output: StandardSchemaV1 | undefined
+    /** How its input is made from the scope; without it, its keys are read from there. */
+    readonly given: Ask | undefined
+    /** What is known of it, if it is a tool. */
+    readonly tool: ToolInfo | undefined
     /** What every step that uses it begins with. */
     readonly own: Pick<StepNode, "retry" | "timeout" | "limits" | "hooks" | "description">
     readonly effects?: string | undefined
@@ -75,6 +80,8 @@ export interface StepContext {
   readonly signal: AbortSignal
   /** Counts what the step has spent in every budget it belongs to. Throws `LimitExceeded` where it is too much: let it through. */
   readonly charge: (spending: Spending) => void
+  /** Tells whoever listens how it gets on, as `step.progressed`: live, and not kept. */
+  readonly progress: (news: unknown) => void
   /** Values that outlive the run; what the step changes of them is kept together with its record, or not at all. */
   readonly state: StateAccess
   /** Outputs that are kept outside of state: files, pages, model outputs. */
@@ -222,6 +229,8 @@ export interface FlowIR {
   readonly output: StandardSchemaV1 | undefined
   /** What it reads of its session's context. */
   readonly session: StandardSchemaV1 | undefined
+  /** The only capabilities that tools in it may need; `undefined`: any. */
+  readonly capabilities: ReadonlyArray<string> | undefined
   /** From a version to the next: the names bound so far, as the next version has them. */
   readonly migrations: Readonly<Record<number, Migration>>
   /** Asked at every node, and where a run begins and ends. */

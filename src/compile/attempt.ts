@@ -78,6 +78,9 @@ export class Context implements Viewing {
     }
     if (this.exceeded !== undefined) throw this.exceeded
   }
+  get progress(): (news: unknown) => void {
+    return (news) => this.#running.offers.progress(this.path, news)
+  }
   abort(): void {
     this.#abort?.abort()
   }

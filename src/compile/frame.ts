@@ -25,6 +25,8 @@ export interface Offers {
   /** State as the run sees it; what is changed is collected. */
   readonly state: (changes: Changes) => StateView
   readonly artifacts: (step: Pick<StepContext, "path" | "charge">) => ArtifactView
+  /** Tells whoever listens how a step gets on. */
+  readonly progress: (path: string, news: unknown) => void
   /** Told when State was changed. */
   readonly stateChanged: () => void
 }

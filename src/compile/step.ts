@@ -35,15 +35,17 @@ export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
 /** `body` once the step's limits let it. */
 const held = (node: StepNode, body: Body): Body =>
   node.limits.length === 0 ? body : (frame, path, past) => holding(node, frame, path, Effect.suspend(() => body(frame, path, past)))
-const holding = <A>({ limits, work: { from } }: StepNode, frame: Frame, path: string, work: Run<A>): Run<A> => {
+const holding = <A>({ limits, work: { from, ...work } }: StepNode, frame: Frame, path: string, held: Run<A>): Run<A> => {
   const { journal } = frame.run
-  const scope = from === "definition" ? wholeScope(frame.scope) : frame.scope
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the scope is checked where the limit is given to the step
-  const given = scope as never
-  const claims = () => limits.map((limit) => ({ limit, key: limit.key?.(given) ?? "", priority: limit.kind === "permits" ? limit.priority?.(given) ?? 0 : 0 }))
+  const claims = () => {
+    const own = "given" in work ? work.given?.(frame.scope) : undefined
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the scope is checked where the limit is given to the step
+    const given = (own ?? (from === "definition" ? wholeScope(frame.scope) : frame.scope)) as never
+    return limits.map((limit) => ({ limit, key: limit.key?.(given) ?? "", priority: limit.kind === "permits" ? limit.priority?.(given) ?? 0 : 0 }))
+  }
   return Effect.flatMap(
     ask(path, claims),
-    (claimed) => within(claimed, work, ({ name }) => journal.notice("limit.waited", path, JSON.stringify({ limit: name }))),
+    (claimed) => within(claimed, held, ({ name }) => journal.notice("limit.waited", path, JSON.stringify({ limit: name }))),
   )
 }
 
@@ -122,7 +124,7 @@ const nothingOffered = (name: string): Offers => {
   const refuse = (): never => {
     throw new StateRefused({ name, reason: "a transaction step changes the database itself: use another step for state and artifacts" })
   }
-  return { state: refuse, artifacts: refuse, stateChanged: refuse }
+  return { state: refuse, artifacts: refuse, progress: () => undefined, stateChanged: refuse }
 }
 
 type CallWork = (frame: Frame, path: string, context: Context) => Run<unknown>
@@ -149,7 +151,11 @@ const called = (work: OwnWork, delivery: StepNode["delivery"]): Attempt => {
 
 /** What a step's work is given of the scope. */
 export const givenTo = (flow: string, path: string, work: Work, scope: Values): Run<unknown> =>
-  work.from === "definition" ? checkInput(flow, path, work.input, wholeScope(scope)) : Effect.succeed(scope)
+  work.from !== "definition" ?
+    Effect.succeed(scope) :
+    work.given === undefined ?
+    checkInput(flow, path, work.input, wholeScope(scope)) :
+    after(ask(path, () => work.given!(scope)), (given) => checkInput(flow, path, work.input, given))
 
 /** What a step defined elsewhere reads its keys from: the scope, and below it the fields of the run's input. */
 const wholeScope = (scope: Values): Values => {

@@ -4,6 +4,7 @@ import type { FlowIR, StepContext } from "../../dsl/ir/node.ts"
 import type { Offers } from "../compile/frame.ts"
 import type { StoreFailed } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
+import { encodeValue } from "../model/value.ts"
 import { ArtifactView } from "../services/artifacts.ts"
 import type { Journal } from "../services/journal.ts"
 import type { StateNews } from "../services/state-watch.ts"
@@ -58,6 +59,10 @@ export class RunOffers implements Offers {
         charge({ bytes: artifact.size })
       },
     })
+  }
+
+  progress(path: string, news: unknown): void {
+    this.#journal.notice("step.progressed", path, () => encodeValue({ news }, true))
   }
 
   get stateChanged(): () => void {

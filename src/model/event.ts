@@ -52,6 +52,7 @@ export const comings = "~"
 /** Events that are told to listeners while a run goes on and not kept. */
 export const liveKinds = [
   "step.retried",
+  "step.progressed",
   "wait.blocked",
   "hook.decided",
   "hook.failed",

@@ -206,8 +206,8 @@ export class Journal {
   }
 
   /** Tells listeners of something that is not kept. */
-  notice(kind: "step.started" | LiveKind, path: string, data?: string): void {
-    if (!this.#listeners.none) this.#tell(kind, path, undefined, data)
+  notice(kind: "step.started" | LiveKind, path: string, data?: string | (() => string)): void {
+    if (!this.#listeners.none) this.#tell(kind, path, undefined, typeof data === "function" ? data() : data)
   }
 
   #tell(kind: Parameters<Listeners["tell"]>[0]["kind"], path: string, seq: number | undefined, data: string | undefined): void {

@@ -44,28 +44,28 @@ export const serviceConformance: Readonly<Record<string, StoreCheck>> = {
     const { states } = yield* Store
     const before = yield* states.revision
     const changes = yield* states.commit([write("a/1", "1"), write("a/2", "2"), write("b", "3")])
-    yield* same(changes.map(({ name, before: was, after }) => [name, was, after?.value]), [["a/1", undefined, "1"], ["a/2", undefined, "2"], [
+    yield* same(changes.map(({ name, before: was, after }) => [name, was, after!.value]), [["a/1", undefined, "1"], ["a/2", undefined, "2"], [
       "b",
       undefined,
       "3",
     ]])
     const found = yield* states.get("global", "b")
-    yield* same([found?.value, (found?.revision ?? 0) > before, (yield* states.revision) === found?.revision], ["3", true, true])
+    yield* same([found!.value, found!.revision > before, (yield* states.revision) === found!.revision], ["3", true, true])
     yield* same((yield* states.list("global", "a/")).map(({ name, value }) => [name, value]), [["a/1", "1"], ["a/2", "2"]])
     yield* same((yield* states.list("global", "", 1)).map(({ name }) => name), ["a/1"])
     yield* same([yield* states.get("global", "c"), yield* states.get("user:x", "b"), yield* states.list("user:x", "")], [undefined, undefined, []])
     yield* states.commit([write("a/1", undefined)])
-    yield* same([yield* states.get("global", "a/1"), (yield* states.revision) > (found?.revision ?? 0)], [undefined, true])
+    yield* same([yield* states.get("global", "a/1"), (yield* states.revision) > found!.revision], [undefined, true])
   }),
   "a change is made of what is there, and refused where that is not what was seen; then nothing is written": Effect.gen(function*() {
     const { states } = yield* Store
     yield* states.commit([write("n", "1")])
     const [change] = yield* states.commit([
-      write("n", undefined, { next: (now) => ({ value: String(Number(now?.value) + 1), version: 2, until: 99 }) }),
+      write("n", undefined, { next: (now) => ({ value: String(Number(now!.value) + 1), version: 2, until: 99 }) }),
     ])
-    yield* same([change?.before?.value, change?.after?.value, change?.after?.version, change?.after?.until], ["1", "2", 2, 99])
+    yield* same([change!.before!.value, change!.after!.value, change!.after!.version, change!.after!.until], ["1", "2", 2, 99])
     const refused = yield* Effect.exit(states.commit([write("other", "1"), write("n", "9", { expected: 1_000_000 })]))
-    yield* same([tagOfFailure(refused), yield* states.get("global", "other"), (yield* states.get("global", "n"))?.value], ["StateConflict", undefined, "2"])
+    yield* same([tagOfFailure(refused), yield* states.get("global", "other"), (yield* states.get("global", "n"))!.value], ["StateConflict", undefined, "2"])
     yield* same(tagOfFailure(yield* Effect.exit(states.commit([write("n", "9", { expected: 0 })]))), "StateConflict")
     const throwing = write("n", undefined, {
       next: () => {
@@ -78,7 +78,7 @@ export const serviceConformance: Readonly<Record<string, StoreCheck>> = {
     ])
     const seen = (yield* states.get("global", "n"))!.revision
     yield* states.commit([write("n", "3", { expected: seen }), write("fresh", "1", { expected: 0 })])
-    yield* same([(yield* states.get("global", "n"))?.value, (yield* states.get("global", "fresh"))?.value], ["3", "1"])
+    yield* same([(yield* states.get("global", "n"))!.value, (yield* states.get("global", "fresh"))!.value], ["3", "1"])
     yield* same(yield* states.commit([write("n", undefined, { next: (now) => now })]), [])
   }),
   "values that are over are deleted when asked, and a scope is cleared": Effect.gen(function*() {
@@ -99,10 +99,10 @@ export const serviceConformance: Readonly<Record<string, StoreCheck>> = {
     const refused = yield* Effect.exit(events.commit(run, next, [write("x", "1"), write("y", "1", { expected: 7 })], data))
     yield* same([tagOfFailure(refused), yield* events.head(run), yield* states.get("global", "x")], ["StateConflict", 0, undefined])
     yield* events.commit(run, next, [write("x", "1"), { ...write("own", "2"), scope: "run:commits" }], data)
-    yield* same([(yield* events.at(run, 1))?.data, (yield* states.get("global", "x"))?.value], ["{\"output\":[\"x\",\"own\"]}", "1"])
+    yield* same([(yield* events.at(run, 1))!.data, (yield* states.get("global", "x"))!.value], ["{\"output\":[\"x\",\"own\"]}", "1"])
     yield* runs.claim(run, { owner: "there:2", lease: 1, status: "running" })
     const late = yield* Effect.exit(events.commit(run, () => ({ ...next(), seq: 2 }), [write("x", "2")], data))
-    yield* same([tagOfFailure(late), (yield* states.get("global", "x"))?.value], ["RunTakenOver", "1"])
+    yield* same([tagOfFailure(late), (yield* states.get("global", "x"))!.value], ["RunTakenOver", "1"])
     yield* same(tagOfFailure(yield* Effect.exit(events.commit({ ...run, id: "stranger" }, next, [write("x", "2")], data))), "RunTakenOver")
     yield* runs.remove(["commits"])
     yield* same(yield* states.list("run:commits", ""), [])
@@ -142,8 +142,8 @@ export const serviceConformance: Readonly<Record<string, StoreCheck>> = {
     yield* artifacts.put(artifact("a", "h1", { session: "other" }), roomy)
     yield* same([first.version, same1.nr === first.nr, second.version, second.from], [1, true, 2, ["s/a@1"]])
     yield* same([
-      (yield* artifacts.get("s", "a"))?.version,
-      (yield* artifacts.get("s", "a", 1))?.hash,
+      (yield* artifacts.get("s", "a"))!.version,
+      (yield* artifacts.get("s", "a", 1))!.hash,
       yield* artifacts.get("s", "a", 3),
       yield* artifacts.get("s", "b"),
     ], [2, "h1", undefined, undefined])
@@ -167,9 +167,9 @@ export const serviceConformance: Readonly<Record<string, StoreCheck>> = {
     yield* artifacts.change(second.nr, { grants: [{ to: "*", may: "read" }] })
     yield* artifacts.change(second.nr, { tags: ["u"] })
     const changed = yield* artifacts.get("s", "a")
-    yield* same([changed?.tags, changed?.grants, changed?.about], [["u"], [{ to: "*", may: "read" }], "{\"n\":1}"])
+    yield* same([changed!.tags, changed!.grants, changed!.about], [["u"], [{ to: "*", may: "read" }], "{\"n\":1}"])
     yield* artifacts.remove([second.nr])
-    yield* same([(yield* artifacts.get("s", "a"))?.version, (yield* artifacts.put(artifact("c", "h4"), roomy)).nr > second.nr], [1, true])
+    yield* same([(yield* artifacts.get("s", "a"))!.version, (yield* artifacts.put(artifact("c", "h4"), roomy)).nr > second.nr], [1, true])
   }),
   "content is kept once, found when it is sealed, and swept when nothing refers to it": Effect.gen(function*() {
     const { runs, events, artifacts, blobs } = yield* Store
@@ -180,7 +180,7 @@ export const serviceConformance: Readonly<Record<string, StoreCheck>> = {
     yield* same(yield* blobs.seal("one", blob("a")), { existed: false })
     yield* upload("two")
     yield* same(yield* blobs.seal("two", blob("a")), { existed: true })
-    yield* same([yield* blobs.get(hashOf("a")), Array.from((yield* blobs.read(hashOf("a"), 1)) ?? [])], [blob("a"), [121]])
+    yield* same([yield* blobs.get(hashOf("a")), Array.from((yield* blobs.read(hashOf("a"), 1))!)], [blob("a"), [121]])
     yield* same([yield* blobs.read(hashOf("a"), 2), yield* blobs.read(hashOf("z"), 0)], [undefined, undefined])
     yield* upload("dropped")
     yield* blobs.abandon("dropped")
@@ -194,7 +194,7 @@ export const serviceConformance: Readonly<Record<string, StoreCheck>> = {
     yield* events.append(run, { ...event(1), data: `{"blob":"${hashOf("c")}"}` }, "sync")
     yield* blobs.seal("empty", { hash: hashOf("e"), size: 0, stored: 0, encoding: "plain", chunks: 0 })
     yield* same([yield* blobs.sweep(0), yield* blobs.sweep(Date.now() + 1000)], [0, 2])
-    yield* same([yield* blobs.get(hashOf("a")), (yield* blobs.get(hashOf("b")))?.chunks, (yield* blobs.get(hashOf("c")))?.chunks], [undefined, 2, 2])
+    yield* same([yield* blobs.get(hashOf("a")), (yield* blobs.get(hashOf("b")))!.chunks, (yield* blobs.get(hashOf("c")))!.chunks], [undefined, 2, 2])
     yield* same(yield* blobs.seal("forgotten", blob("f")), { existed: false })
     yield* same(yield* blobs.read(hashOf("f"), 0), undefined)
   }),

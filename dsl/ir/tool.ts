@@ -1,0 +1,24 @@
+/** Tools as data: steps that say what they are for, what they may touch, and what they are given. */
+import type { StandardSchemaV1 } from "@standard-schema/spec"
+
+/** How much harm a tool can do: none; to what it was given; to everything its process may do. */
+export type ToolLevel = "safe" | "restricted" | "privileged"
+
+/** What is known of a tool beside its work. */
+export interface ToolInfo {
+  readonly name: string
+  /** For models and people: what it does, in a sentence or two. */
+  readonly description: string
+  readonly level: ToolLevel
+  /** Capabilities that it needs, as `noun.verb`: `files.read`, `net.fetch`, `process.run`. */
+  readonly needs: ReadonlyArray<string>
+  readonly input: StandardSchemaV1
+  /** JSON Schema of its input, where its schema does not give one. */
+  readonly parameters: Readonly<Record<string, unknown>> | undefined
+  /** A person has to approve a call before it happens: always, or where this holds of its input. */
+  readonly approval: boolean | ((input: never) => boolean)
+}
+
+/** The tool, and all that a flow grants, or why it is not granted. */
+export const notGranted = ({ needs }: ToolInfo, granted: ReadonlyArray<string>): ReadonlyArray<string> =>
+  needs.filter((need) => !granted.some((grant) => grant === need || grant === "*" || (grant.endsWith(".*") && need.startsWith(grant.slice(0, -1)))))

@@ -1,0 +1,145 @@
+/** Agents: a model and tools as a flow of its own; every turn and every call is a recorded step. */
+import * as Effect from "effect/Effect"
+import type { StandardSchemaV1 } from "@standard-schema/spec"
+import { seq } from "../../../dsl/flow/builder.ts"
+import type { LimitExceeded } from "../../../dsl/flow/failure.ts"
+import type { AnyDefinition, AnyFlow, FailureOf, NeedsIn, Types } from "../../../dsl/flow/flow.ts"
+import type { SignalMark } from "../../../dsl/flow/mark.ts"
+import type { Declared, Frame } from "../../../dsl/flow/scope.ts"
+import type { StepContext } from "../../../dsl/ir/node.ts"
+import { type Approval, callable, callBlock, described } from "./calls.ts"
+import { advance, type AgentLimits, type CallResult, type Chat } from "./chat.ts"
+import { type AgentFailed, ModelFailed } from "./error.ts"
+import { jsonSchemaOf } from "./json-schema.ts"
+import { collect, type Message, Model, type ModelShape, type ModelTurn } from "./model.ts"
+
+/** What is known of an agent beside its flow. */
+export interface AgentInfo {
+  readonly name: string
+  readonly description: string | undefined
+  /** Names of its tools. */
+  readonly tools: ReadonlyArray<string>
+  /** The model it names itself, if it does. */
+  readonly model: string | undefined
+}
+/** An agent is a flow: to be run, drawn, used as a step under its name, or given to other agents as a tool. */
+export interface Agent<out Name extends string, in Input, out Output, out Failure, out Needs> extends AnyFlow {
+  readonly "~types": Types<Name, Input, Output, Failure, Needs>
+  readonly "~frame": Frame<Name, Declared<unknown, 1, never>, never, never>
+  readonly agent: AgentInfo
+}
+
+export interface AgentOptions<Input, Output, Tool extends AnyDefinition, Own, OnError> {
+  /** What it is given; any Standard Schema. */
+  readonly input: StandardSchemaV1<any, Input>
+  /** What it answers, as JSON that is checked and, where it does not fit, mended by the model; without it: text. */
+  readonly output?: StandardSchemaV1<any, Output>
+  /** JSON Schema of the output, where the schema's library gives none. */
+  readonly outputSchema?: Readonly<Record<string, unknown>>
+  /** Default: the `Model` of the run's layer. */
+  readonly model?: Own
+  /** What it is and how it is to work. */
+  readonly instructions?: string | ((input: Input) => string)
+  /** What it is asked; default: its input as JSON. */
+  readonly prompt?: (input: Input) => string | ReadonlyArray<Message>
+  /** Tools, agents, or flows with an input schema, and hand-offs to them. No other is ever called. */
+  readonly tools?: ReadonlyArray<Tool>
+  readonly limits?: AgentLimits
+  /** Settings for the provider: `temperature`, `max_tokens` … */
+  readonly settings?: Readonly<Record<string, unknown>>
+  /** A tool that fails: the model is told (default), or the agent fails with its error. */
+  readonly onToolError?: OnError
+  /** `privileged`: its tools may be privileged without an approval. */
+  readonly allow?: "privileged"
+  /** One sentence for diagrams, docs, and models that may call it. */
+  readonly description?: string
+}
+type FailureIn<Tool extends AnyDefinition, OnError, Limits> =
+  | AgentFailed
+  | ModelFailed
+  | (OnError extends "fail" ? FailureOf<Tool> : never)
+  | Limits
+type NeedsOfAll<Tool extends AnyDefinition, Own> =
+  | ([Own] extends [never] ? Model : never)
+  | NeedsIn<Tool>
+  | ([Tool] extends [never] ? never : SignalMark<"approval", Approval>)
+
+/** How often a turn is tried again where that may help, and the longest time that a model's wish to be left alone is granted. */
+const tries = { times: 3, backoff: "500 millis", maxBackoff: "30 seconds" } as const
+const longestRest = 60_000
+
+/**
+ * Defines an agent: a bounded loop of turns of a model and calls of its tools.
+ *
+ * One turn is one recorded step and one call is one recorded step: a crash never repeats a turn that was paid for. Turns, calls, repairs, tokens and cost are
+ * bounded; arguments that do not fit a tool's schema are told to the model and never run; tools with an `approval` wait for the signal `approval` with the
+ * hash of exactly the arguments that will run.
+ *
+ * @example
+ * const classify = agent("classify", {
+ *   input: z.object({ text: z.string() }),
+ *   output: z.object({ kind: z.enum(["bug", "question"]) }),
+ *   instructions: "Say what kind of ticket this is.",
+ *   prompt: ({ text }) => text,
+ * })
+ * seq("triage", { input: z.object({ text: z.string() }) }).step(classify)
+ *   .match(({ classify }) => classify.kind, { bug: (b) => b.step("fix", () => 1), question: (b) => b.step("answer", () => 2) })
+ */
+export function agent<
+  const Name extends string,
+  Input,
+  Output = string,
+  Tool extends AnyDefinition = never,
+  Own extends ModelShape = never,
+  const OnError extends "tell" | "fail" = "tell",
+>(
+  name: Name,
+  options: AgentOptions<Input, Output, Tool, Own, OnError>,
+): Agent<Name, Input, Output, FailureIn<Tool, OnError, LimitExceeded>, NeedsOfAll<Tool, Own>> {
+  const { input, output, outputSchema, model, instructions, prompt, limits = {}, settings = {}, onToolError = "tell", allow, description } = options
+  const tools = (options.tools ?? []).map((one) => callable(name, one, allow === "privileged"))
+  const { turns = 25, tokens, cost, concurrency = 4, result = 32_768 } = limits
+  const seen = described(tools)
+  const wanted = output === undefined ? undefined : { name, schema: outputSchema ?? jsonSchemaOf(output) }
+
+  const begin = ({ input: given }: { readonly input: Input }): Chat => {
+    const said = typeof instructions === "function" ? instructions(given) : instructions
+    const asked = prompt?.(given) ?? JSON.stringify(given)
+    const system: ReadonlyArray<Message> = said === undefined ? [] : [{ role: "system", text: said }]
+    return {
+      messages: [...system, ...(typeof asked === "string" ? [{ role: "user", text: asked } as const] : asked)],
+      turns: 0,
+      calls: 0,
+      repairs: 0,
+      answer: undefined,
+    }
+  }
+  const turn = ({ chat }: { readonly chat: Chat }, step: StepContext) =>
+    Effect.gen(function*() {
+      const used: ModelShape = model ?? (yield* Model)
+      const parts = used.turn({ messages: chat.messages, tools: seen, output: wanted, settings, key: step.key })
+      const said = yield* Effect.tapError(collect(parts, step.progress), ({ retryAfter = 0 }) => Effect.sleep(Math.min(retryAfter, longestRest)))
+      const { usage } = said
+      step.charge({ tokens: usage.input + usage.output, ...(usage.cost === undefined ? {} : { cost: usage.cost }) })
+      return said
+    })
+  const next = ({ chat, turn: said, calls = [] }: { readonly chat: Chat; readonly turn: ModelTurn; readonly calls?: ReadonlyArray<CallResult> }) =>
+    advance(name, limits, output, chat, said, calls)
+
+  const budget = { ...(tokens === undefined ? {} : { tokens }), ...(cost === undefined ? {} : { cost }) }
+  const head = { input, ...(description === undefined ? {} : { description }), ...(Object.keys(budget).length === 0 ? {} : { budget }) }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the author sees is typed above; the chain inside is ours
+  const chain = seq(name as string, head) as any
+  const flow = chain
+    .step("chat", begin, { description: "what it is asked" })
+    .loop("turns", { until: ({ chat }: { chat: Chat }) => chat.answer !== undefined, max: turns + 1, collect: "none" }, (b: any) => {
+      const asked = b.step("turn", turn, { retry: { ...tries, while: (error: unknown) => error instanceof ModelFailed && error.retryable } })
+      const done = tools.length === 0 ?
+        asked :
+        asked.each("calls", ({ turn: said }: { turn: ModelTurn }) => said.calls, callBlock(tools, result, onToolError === "tell"), { concurrency })
+      return done.update("chat", next)
+    })
+    .returns(({ chat }: { chat: Chat }) => chat.answer!.value)
+  const info: AgentInfo = Object.freeze({ name, description, tools: seen.map((one) => one.name), model: model?.name })
+  return Object.defineProperty(flow, "agent", { value: info })
+}
