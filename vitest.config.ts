@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "examples/*.test.ts"],
     testTimeout: 20_000,
+    // a package whose exports have a condition of the same name as ours, and TypeScript behind it
+    server: { deps: { inline: [/@ai-sdk/, /eventsource-parser/] } },
     reporters: ["default", ["json", { outputFile: "coverage/results.json" }]],
     coverage: {
       provider: "v8",

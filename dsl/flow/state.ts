@@ -8,7 +8,7 @@ import type { FlowTypeError } from "./type-error.ts"
 
 export interface StateOptions<Value> {
   readonly scope: StateScope
-  /** Whose it is: needed where the scope is `custom`; default for `agent` and `tool`: the one whose step asks. */
+  /** Whose it is: needed where the scope is `agent`, `tool` or `custom`, refused elsewhere. */
   readonly of?: string
   /** Checks what is written and what is read; any Standard Schema that answers at once. */
   readonly schema?: StandardSchemaV1<any, Value>

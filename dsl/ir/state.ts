@@ -15,7 +15,7 @@ export interface StateMigration {
 export interface StateKey<in out Value = any, out Empty = any> {
   readonly name: string
   readonly scope: StateScope
-  /** Whose it is, where the scope does not say: an agent, a tool, the name of a custom scope. */
+  /** Whose it is: the agent, the tool, the name of the custom scope; only there. */
   readonly of: string | undefined
   readonly schema: StandardSchemaV1 | undefined
   readonly initial: Value | undefined

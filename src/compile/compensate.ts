@@ -5,10 +5,12 @@ import type { Block, Compensation, Node, StepNode } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { childOf, compensationOf, walkBlock } from "../../dsl/ir/walk.ts"
 import { isStoreError } from "../model/error.ts"
+import { StateConflict } from "../model/service-error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
 import type { ChangedState, StateWrite } from "../model/state-entry.ts"
 import { dataOf } from "../services/recorded.ts"
 import { Changes, undoing } from "../services/state-changes.ts"
+import { standingOf } from "./standing.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
 import type { RunContext } from "./frame.ts"
 import { hooksAt } from "./hooks-at.ts"
@@ -40,42 +42,25 @@ export interface Undone {
   readonly error: unknown
 }
 
-/** The finished steps inside `prefix` (`""`: the whole run) whose effects still stand, the newest first. */
-export const standing = ({ journal }: RunContext, prefix: string): Run<ReadonlyArray<RunEvent>> =>
-  Effect.map(journal.effects(), (events) => pending(events, prefix))
-
-/** The same of events that are there already. */
-export function pending(events: ReadonlyArray<RunEvent>, prefix: string): ReadonlyArray<RunEvent> {
-  const done = new Set(events.filter(({ kind }) => kind === "compensation.completed").map((event) => dataOf(event).of))
-  return events.filter((event) => event.kind === "step.completed" && isUndoing(event) && isInside(prefix, eventPath(event)) && !done.has(event.seq))
-    .toReversed()
-}
-const isUndoing = (event: RunEvent): boolean => {
-  if (!event.data.includes("\"undo\"") && !event.data.includes("\"state\"")) return false
-  const { undo, state } = dataOf(event)
-  return undo !== undefined || state !== undefined
-}
-const isInside = (prefix: string, path: string): boolean => prefix === "" || path.startsWith(`${prefix}/`)
-
-/** Undoes them; gives what could not be undone. */
-export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<Undone>> {
+/** Undoes the finished steps inside `prefix` (`""`: the whole run), the newest first, with their changes of State or without; gives what could not be undone. */
+export function compensate(run: RunContext, prefix: string, withState: boolean): Run<ReadonlyArray<Undone>> {
   return Effect.gen(function*() {
     const failures: Array<Undone> = []
-    for (const event of yield* standing(run, prefix)) {
+    for (const { event, undoes, state } of standingOf(yield* run.journal.effects(), prefix, withState)) {
       const path = eventPath(event)
       const node = run.node(writtenPath(path))
       const policy = compensationOf(node)
-      const { child, state = [], undo: read } = dataOf(event)
+      const { child } = dataOf(event)
       const flow = childOf(node)
       const work = child !== undefined && flow !== undefined ?
-        Effect.as(run.undoChild(flow, child), undefined) :
-        read === undefined ?
+        Effect.as(run.undoChild(flow, child, !undoes), undefined) :
+        !undoes ?
         Effect.undefined :
         policy === undefined ?
         Effect.fail(new Error("the flow no longer says how to undo this step")) :
         Effect.catchDefect(undo(run, event, path, node as StepNode, policy), (defect) => Effect.fail(defect))
-      const failure = yield* Effect.matchEffect(hookedUndo(run, path, event, work), {
-        onSuccess: (changes) => Effect.as(recordUndone(run, event, state, changes), undefined),
+      const failure = yield* Effect.matchEffect(undone(run, path, event, state, work), {
+        onSuccess: () => Effect.undefined,
         onFailure: (error) =>
           isStoreError(error) ?
             Effect.fail(error) :
@@ -90,6 +75,17 @@ export function compensate(run: RunContext, prefix: string): Run<ReadonlyArray<U
     }
     return failures
   })
+}
+
+/** How often a compensation runs again because others have changed what it had read of State. */
+const tries = 10
+/** Undoes one step and records it; again, where others were faster. */
+const undone = (run: RunContext, path: string, event: RunEvent, state: ReadonlyArray<ChangedState>, work: Run<Changes | undefined>, nr = 1): Run<unknown> => {
+  const recorded = Effect.flatMap(
+    hookedUndo(run, path, event, work),
+    (changes) => Effect.mapError(recordUndone(run, event, state, changes), (error) => changes?.failure ?? error),
+  )
+  return nr === tries ? recorded : Effect.catchIf(recorded, (error) => error instanceof StateConflict, () => undone(run, path, event, state, work, nr + 1))
 }
 
 /** It is undone: what the step has changed of State is as it was before, together with what its compensation has changed. */

@@ -54,8 +54,8 @@ export interface RunContext {
   readonly spawn: (flow: FlowIR, input: unknown, key: string) => Run<void>
   /** Runs another flow as a run of its own, for the step at `path`. */
   readonly child: (flow: FlowIR, input: unknown, path: string, generation: number) => Run<{ readonly id: string; readonly output: unknown }>
-  /** Undoes what such a run has done. */
-  readonly undoChild: (flow: FlowIR, id: string) => Run<unknown>
+  /** Undoes what such a run has done; `onlyState`: if it has changed State. */
+  readonly undoChild: (flow: FlowIR, id: string, onlyState: boolean) => Run<unknown>
   /** Several waits of the flow receive this signal. */
   readonly isShared: (signal: string) => boolean
 }

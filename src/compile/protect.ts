@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import type { ProtectNode } from "../../dsl/ir/node.ts"
 import { CompensationFailed, isStoreError, ProtectTimedOut, tagOf } from "../model/error.ts"
 import { errorOf } from "../services/recorded.ts"
-import { compensate, isUndoable, standing } from "./compensate.ts"
+import { compensate, isUndoable } from "./compensate.ts"
+import { standingOf } from "./standing.ts"
 import { limited } from "./deadline.ts"
 import { inside, open } from "./enter.ts"
 import { hooksAt } from "./hooks-at.ts"
@@ -25,7 +26,7 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
     const undo = (error: unknown): Run<void> =>
       undoable || (node.rollback && run.journal.stateful) ?
         Effect.flatMap(
-          compensate(run, path),
+          compensate(run, path, node.rollback),
           (failures) => failures.length === 0 ? Effect.void : Effect.fail(new CompensationFailed({ run: run.id, error, failures })),
         ) :
         Effect.void
@@ -63,9 +64,9 @@ export const compileProtect: CompileNode<ProtectNode> = (node, compileBlock) => 
         }
         if (!undoable) return Effect.fail(error)
         return Effect.flatMap(
-          standing(run, path),
+          run.journal.effects(),
           (events) =>
-            events.length === 0 ?
+            standingOf(events, path, false).length === 0 ?
               Effect.fail(error) :
               Effect.flatMap(run.journal.append("protect.failed", frame.path, node.name, data("")), () => failOn(error)),
         )

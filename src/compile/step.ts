@@ -16,6 +16,7 @@ import { after, type BlockProgram, type Body, type CompileBlock, type CompileNod
 import { encodeError, encodeOutcome, storable } from "./record.ts"
 import { validate } from "./schema.ts"
 import { startScope } from "./session-scope.ts"
+import { ofAttempt } from "./standing.ts"
 import { settle, threw } from "./settle.ts"
 import { bounded, charging, spend } from "./spend.ts"
 
@@ -168,9 +169,14 @@ const checkInput = (flow: string, path: string, schema: FlowIR["input"], value: 
 const checkOutput = (flow: string, path: string, schema: FlowIR["output"], value: unknown): Run<unknown> =>
   schema === undefined ? Effect.succeed(value) : Effect.mapError(validate(schema, value), (issues) => new OutputInvalid({ flow, path, issues }))
 
-/** What an earlier attempt recorded inside is not the next one's. */
-export const flowRetried = ({ path: parent, run: { journal } }: Frame, path: string, name: string, tries: number): Run<void> =>
-  Effect.flatMap(journal.append("flow.retried", parent, name, `{"attempts":${tries}}`), () => Effect.sync(() => journal.forget(path, journal.seq)))
+/** What an earlier attempt recorded inside is not the next one's, and what it has changed of State is as it was before. */
+export const flowRetried = ({ path: parent, run: { journal, offers } }: Frame, path: string, name: string, tries: number): Run<void> =>
+  Effect.flatMap(ofAttempt(journal, path), ({ writes, taken }) => {
+    const forgotten = Effect.sync(() => journal.forget(path, journal.seq))
+    if (writes.length === 0) return Effect.andThen(journal.append("flow.retried", parent, name, `{"attempts":${tries}}`), forgotten)
+    const data = JSON.stringify({ attempts: tries, taken })
+    return Effect.andThen(Effect.tap(journal.commit("flow.retried", parent, name, data, writes, () => []), () => Effect.sync(offers.stateChanged)), forgotten)
+  })
 
 /** Another flow as the work of this step: its own scope, in the same run or in one of its own. */
 const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" }>, compileBlock: CompileBlock): Attempt => {
@@ -186,7 +192,11 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
       Effect.flatMap(
         Effect.andThen(anew(frame, path, past, tries), given(frame, path)),
         (value) =>
-          Effect.map(frame.run.child(flow, value, path, frame.run.journal.generation(path)), ({ id, output }): Outcome => ({ value: output, child: id })),
+          Effect.map(frame.run.child(flow, value, path, frame.run.journal.generation(path)), ({ id, output }): Outcome => {
+            // it may have
+            frame.run.journal.stateful = true
+            return { value: output, child: id }
+          }),
       )
   }
   const block: BlockProgram = compileBlock(flow.body)

@@ -4,10 +4,10 @@ import { hashOf } from "../../dsl/ir/fingerprint.ts"
 import { BundleInvalid, RunConflict, type RunNotFound, type StoreFailed } from "../model/error.ts"
 import { type EventData, type EventKind, eventKinds, type RunEvent } from "../model/event.ts"
 import { misfit } from "../model/event-data.ts"
-import { hasEnded, isRunId, type RunRecord, runStatuses } from "../model/run.ts"
+import { hasEnded, isRunId, type NewRun, type RunRecord, runStatuses } from "../model/run.ts"
 import type { SignalRecord } from "../model/signal.ts"
 import type { Store } from "../store/store.ts"
-import { digest, encoded, list, record, string, untrusted, whole, Wrong } from "./untrusted.ts"
+import { digest, encoded, list, record, runId, string, untrusted, whole, Wrong } from "./untrusted.ts"
 
 const format = "heddle-run/1"
 
@@ -41,7 +41,7 @@ export function importRun(
   store: Store["Service"],
   text: string,
   as: string | undefined,
-  session?: string,
+  ties: Pick<NewRun, "session" | "parent"> = { session: undefined, parent: undefined },
 ): Effect.Effect<RunRecord, StoreFailed | BundleInvalid | RunConflict | RunNotFound> {
   return Effect.gen(function*() {
     const bundle = yield* parse(text)
@@ -60,10 +60,9 @@ export function importRun(
         owner: "",
         status: goesOn ? "paused" : status,
         due: undefined,
-        parent: undefined,
         origin: given,
         correlation,
-        session,
+        ...ties,
       },
       { events: bundle.events, signals: bundle.signals },
     )
@@ -120,6 +119,7 @@ const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, se
   received: isText,
   undo: isRefs,
   state: (value) => Array.isArray(value),
+  taken: (value, seq) => Array.isArray(value) && value.every((one) => typeof one === "number" && one < seq),
   of: (value, seq) => typeof value === "number" && value < seq,
   forget: (value) => Array.isArray(value) && value.every(isPlace),
   bound: (value, seq) => Array.isArray(value) && value.every((one) => typeof one === "number" && one < seq),
@@ -138,11 +138,6 @@ const isStructureOf = (text: string, print: string): boolean => {
   } catch {
     return false
   }
-}
-const runId = (value: unknown, at: string): string => {
-  const text = string(value, at)
-  if (!isRunId(text)) throw new Wrong(at, "not an id")
-  return text
 }
 const kinds: ReadonlySet<string> = new Set(eventKinds)
 

@@ -11,6 +11,7 @@ import type { Budget } from "../../dsl/ir/limit.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { isUndoable } from "../compile/compensate.ts"
 import { encodeError } from "../compile/record.ts"
+import { standingOf } from "../compile/standing.ts"
 import { RunCancelled, RunConflict, RunQuarantined, StepThrew, StoreFailed, tagOf } from "../model/error.ts"
 import { comings } from "../model/event.ts"
 import { hasStopped, isDriven, type RunRecord } from "../model/run.ts"
@@ -52,7 +53,7 @@ export class Conductor {
     this.live = live
     this.hooks = hooks
     this.#poisoned = poisoned
-    this.sessionMeters = new SessionMeters(keeping.store, live)
+    this.sessionMeters = new SessionMeters(keeping.store)
   }
 
   get #store() {
@@ -101,7 +102,8 @@ export class Conductor {
         if (session === undefined) return this.#tenure(flow, run, fresh, driving)
         return Effect.flatMap(this.sessionMeters.of(session), (bounds) => {
           driving.bounded = bounds
-          return this.#tenure(flow, run, fresh, driving)
+          const used = Effect.suspend(() => Effect.ignore(this.#store.sessions.touch(session, Date.now())))
+          return Effect.tapError(Effect.tap(this.#tenure(flow, run, fresh, driving), used), () => used)
         })
       })
       return Effect.flatMap(Effect.forkChild(tenure, { startImmediately: true }), (fiber) =>
@@ -114,6 +116,7 @@ export class Conductor {
             const end = (told: Exit.Exit<Driven, unknown>) =>
               Effect.sync(() => {
                 this.live.delete(here)
+                driving.bounded.leave()
                 this.news(run.id)
                 Deferred.doneUnsafe(here.done, Exit.succeed(told))
               })
@@ -243,9 +246,10 @@ export class Conductor {
   }
 
   /** Undoes what a completed run has done, because the run that started it is undone. */
-  undo(flow: FlowIR, id: string): Any<void> {
+  undo(flow: FlowIR, id: string, onlyState: boolean): Any<void> {
     return Effect.gen({ self: this }, function*() {
       const run = yield* this.#store.runs.get(id)
+      if (onlyState && standingOf(yield* this.#store.events.since(run, 0), "", true).length === 0) return
       if (run.status === "cancelled" || run.status === "compensated") return
       if (run.status === "completed") {
         const claimed = yield* this.#store.runs.claim(run, { owner, lease: this.live.lease, status: run.status })

@@ -69,8 +69,8 @@ export class Context implements RunContext {
     return this.#driving.child(flow, input, path, generation)
   }
 
-  undoChild(flow: FlowIR, id: string): Run<unknown> {
-    return this.#driving.undoChild(flow, id)
+  undoChild(flow: FlowIR, id: string, onlyState: boolean): Run<unknown> {
+    return this.#driving.undoChild(flow, id, onlyState)
   }
 
   isShared(signal: string): boolean {

@@ -3,17 +3,18 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR } from "../../dsl/ir/node.ts"
-import { pending } from "../compile/compensate.ts"
+import { standingOf } from "../compile/standing.ts"
 import { CommandRefused, RunCancelled, RunConflict, type RunNotFound, RunPaused, type RunTakenOver, type StoreFailed, tagOf } from "../model/error.ts"
 import { eventPath } from "../model/event.ts"
 import { hasEnded, type RunRecord, type RunStatus } from "../model/run.ts"
 import { Journal } from "../services/journal.ts"
+import { dataOf } from "../services/recorded.ts"
 import { noticeOf } from "../services/notice.ts"
 import type { Conductor } from "./conduct.ts"
 import { recordedInput } from "./drive.ts"
 import { owner } from "./owner.ts"
 import { type Plan, planOf, reaches } from "./plan.ts"
-import { forkState, takenBack, takeStateBack } from "./rewind-state.ts"
+import { forkState, rescoped, takenBack } from "./rewind-state.ts"
 import { served } from "./served.ts"
 import { tied } from "./ties.ts"
 
@@ -131,7 +132,7 @@ export class Control {
       const flow = options.flow ?? live.get(id)?.flow
       const status = yield* this.#take(id, "cancel", options, new RunCancelled({ run: id, reason }), (taken, journal) =>
         Effect.gen(function*() {
-          if (pending(yield* journal.effects(), "").length === 0) {
+          if (standingOf(yield* journal.effects(), "", false).length === 0) {
             yield* journal.append("run.cancelled", "", "", JSON.stringify({ reason }), { status: "cancelled" })
             return "cancelled" as const
           }
@@ -167,7 +168,8 @@ export class Control {
       const compacted = events.some(({ kind }) => kind === "run.compacted")
       if (compacted && /[/[]/.test(path)) return yield* refused(`the run was compacted: '${path}' may be gone. Go back to a step that is not inside another`)
       if (!reaches(events, path)) return yield* refused(`the run has not come to '${path}'. Give a path as \`heddle show\` prints it, like refine[3]/draft`)
-      const undone = new Set(events.filter(({ kind }) => kind === "compensation.completed").map(eventPath))
+      const undoable = new Set(events.filter((event) => event.data.includes("\"undo\"") && dataOf(event).undo !== undefined).map(({ seq }) => seq))
+      const undone = new Set(events.filter((event) => event.kind === "compensation.completed" && undoable.has(dataOf(event).of!)).map(eventPath))
       const gone = plan.kept.find((kept) => undone.has(kept))
       if (gone !== undefined) return yield* refused(`'${gone}' was undone and would be kept: go back to it, or further`)
       return plan
@@ -178,13 +180,18 @@ export class Control {
     Effect.gen({ self: this }, function*() {
       const plan = yield* this.plan(flow, id, path, "rewind")
       const { reason = "" } = options
-      yield* this.#take(id, "rewind", options, new RunPaused({ run: id, reason }), (_run, journal) =>
-        Effect.andThen(
-          takeStateBack(journal, plan),
-          Effect.suspend(() =>
-            journal.append("run.rewound", "", "", JSON.stringify({ reason: path, forget: plan.forget }), { status: "pending", due: Date.now() })
-          ),
-        ))
+      yield* this.#take(id, "rewind", options, new RunPaused({ run: id, reason }), (taken, journal) =>
+        Effect.flatMap(takenBack(this.#keeping.store, taken, journal.forked, plan), ({ writes, taken: seqs }) =>
+          journal.commit(
+            "run.rewound",
+            "",
+            "",
+            JSON.stringify({ reason: path, forget: plan.forget, ...(seqs.length === 0 ? {} : { taken: seqs }) }),
+            writes,
+            () => [],
+            { status: "pending", due: Date.now() },
+          )))
+      this.#conductor.stateNews.tell()
       return plan
     })
 
@@ -207,9 +214,9 @@ export class Control {
         data: JSON.stringify({ from: id, reason: path, forget: plan.forget }),
       }
       const given = { ...ties, flow: name, version, fingerprint: print, input, owner: "", due: now }
-      const { created, run } = yield* store.runs.adopt({ ...given, id: as, status: "pending" }, { events: [...events, forked], signals: [] })
+      const { created, run } = yield* store.runs.adopt({ ...given, id: as, status: "pending" }, { events: [...rescoped(events, id, as), forked], signals: [] })
       if (!created) return yield* new RunConflict({ run: as, differs: "exists" })
-      yield* forkState(store, { from: id, to: as, takenBack: takenBack(events, plan) })
+      yield* forkState(store, from, as, plan)
       this.#keeping.listeners.tell(noticeOf(run, forked))
       return plan
     }) as Command<Plan>

@@ -3,13 +3,14 @@ import * as Cause from "effect/Cause"
 import type { Clock } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { FlowIR } from "../../dsl/ir/node.ts"
-import { compensate, isUndoable, standing } from "../compile/compensate.ts"
+import { compensate, isUndoable } from "../compile/compensate.ts"
 import { compile } from "../compile/compile.ts"
 import { Frame, type RunContext } from "../compile/frame.ts"
 import { hooksAt } from "../compile/hooks-at.ts"
 import { after, type Outcome, type Run } from "../compile/program.ts"
 import { encodeError, encodeOutcome, stored } from "../compile/record.ts"
 import { validate } from "../compile/schema.ts"
+import { standingOf } from "../compile/standing.ts"
 import { readsSession, startScope } from "../compile/session-scope.ts"
 import { tooMuch } from "../compile/spend.ts"
 import { CompensationFailed, InputInvalid, isStoreError, OutputInvalid, RunCancelled, StoreFailed } from "../model/error.ts"
@@ -228,9 +229,9 @@ const fail = (flow: FlowIR, run: RunContext, cause: Cause.Cause<unknown>): Run<n
     return Effect.flatMap(written, () => Effect.failCause(cause))
   })
   const settled = !isUndoable(flow.body) ? ended : Effect.flatMap(
-    standing(run, ""),
+    journal.effects(),
     (events) => {
-      if (events.length === 0) return ended
+      if (standingOf(events, "", false).length === 0) return ended
       const data = stopped ? JSON.stringify({ cancelled: true, reason: error.reason }) : errorData(error)
       return Effect.flatMap(journal.append("run.compensating", "", "", data, { status: "compensating" }), () => undoAll(run, error))
     },
@@ -244,7 +245,7 @@ const errorData = (error: unknown): string => `{"error":${encodeError(error)}}`
 
 /** Undoes everything the run did, and ends it with `error`. */
 const undoAll = (run: RunContext, error: unknown): Run<never> =>
-  Effect.flatMap(compensate(run, ""), (failures): Run<never> => {
+  Effect.flatMap(compensate(run, "", true), (failures): Run<never> => {
     const { journal } = run
     if (failures.length > 0) {
       const failed = new CompensationFailed({ run: run.id, error, failures })

@@ -76,11 +76,6 @@ export class LiveRuns {
     return Date.now() + this.#lease
   }
 
-  /** How many runs of a session go on here. */
-  countOf(session: string): number {
-    return [...this.#shared.runs.values()].filter(({ run }) => run.session === session).length
-  }
-
   get(id: string): Live | undefined {
     return this.#shared.runs.get(id)
   }

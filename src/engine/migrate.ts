@@ -6,7 +6,8 @@ import { fingerprint } from "../../dsl/ir/fingerprint.ts"
 import type { FlowIR, Values } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { ownNames, walk } from "../../dsl/ir/walk.ts"
-import { canUndo, pending } from "../compile/compensate.ts"
+import { canUndo } from "../compile/compensate.ts"
+import { standingOf } from "../compile/standing.ts"
 import { encodeValue } from "../model/value.ts"
 import { FlowChanged, messageOf, MigrationFailed } from "../model/error.ts"
 import { eventPath, type Forgotten, type RunEvent } from "../model/event.ts"
@@ -143,7 +144,7 @@ function migrated(
       return yield* failed(`'${openName}' is under way and has changed: let runs get past it first, or start anew`)
     }
     const codecs = new Map(flow.body.nodes.flatMap((node) => (node.kind === "step" && node.codec !== undefined ? [[node.name, node.codec] as const] : [])))
-    const lost = pending(yield* journal.effects(), "").map(eventPath).find((path) => !undoable.has(writtenPath(path)))
+    const lost = standingOf(yield* journal.effects(), "", false).map(({ event }) => eventPath(event)).find((path) => !undoable.has(writtenPath(path)))
     if (lost !== undefined) {
       return yield* failed(`'${lost}' has done something that version ${flow.version} does not say how to undo: keep the step and its compensate`)
     }

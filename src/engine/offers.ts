@@ -17,9 +17,12 @@ import { policyOf } from "./session-meter.ts"
 const defaults: Quota = { count: 1000, bytes: 10 * 2 ** 30 }
 const unlimited: Quota = { count: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER }
 
+/** Where sessions lie that are put away: no run can be in it, and none can see it. */
+export const archived = "!archive"
+
 /** How much a session may keep; what belongs to none is not bounded. */
 export const quotaIn = (store: Store["Service"]) => (session: string): Effect.Effect<Quota, StoreFailed> =>
-  session === "" ? Effect.succeed(unlimited) : Effect.map(
+  session === "" || session === archived ? Effect.succeed(unlimited) : Effect.map(
     Effect.catchTag(store.sessions.get(session), "SessionNotFound", () => Effect.succeed({ policy: "{}" })),
     (record) => {
       const { artifacts = defaults.count, artifactBytes = defaults.bytes } = policyOf(record)

@@ -6,6 +6,7 @@ import { dataOf } from "../services/recorded.ts"
 import { comings, eventPath, type Ref, type RunEvent } from "../model/event.ts"
 import { hasEnded, isDriven, type RunRecord, type RunStatus } from "../model/run.ts"
 import type { Store } from "../store/store.ts"
+import { carry } from "./session-meter.ts"
 import { Floors } from "../services/floors.ts"
 
 export interface PruneOptions {
@@ -39,6 +40,7 @@ export function prune(
     // a Map visits what is added on the way: children, and theirs
     for (const id of gone.keys()) for (const child of yield* store.runs.list({ parent: id, limit: Number.MAX_SAFE_INTEGER })) gone.set(child.id, child)
     if (!dryRun) {
+      yield* carry(store, [...gone.values()])
       yield* store.runs.remove([...gone.keys()])
       yield* store.states.expire(Date.now())
       yield* store.blobs.sweep(Date.now() - unsettled)

@@ -1,36 +1,83 @@
 /** What a session has left, counted over all its runs: what they have recorded, and what is spent here now. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { type BudgetItem, budgetItems } from "../../dsl/ir/limit.ts"
+import { budgetItems } from "../../dsl/ir/limit.ts"
 import type { StoreFailed } from "../model/error.ts"
+import { hasEnded, type RunRecord } from "../model/run.ts"
 import { SessionRefused } from "../model/service-error.ts"
 import type { SessionPolicy, SessionRecord } from "../model/session.ts"
 import { type Counting, type Deadline, Meter, type Spent } from "../services/budgets.ts"
 import { Spending } from "../services/spending.ts"
+import { Recent } from "../store/recent.ts"
 import type { Store } from "../store/store.ts"
-import type { LiveRuns } from "./live.ts"
 
 /** What bounds the runs of a session. */
 export interface Bounds {
   readonly meters: ReadonlyArray<Counting>
   readonly deadline: Deadline | undefined
+  /** The run has stopped here. */
+  readonly leave: () => void
 }
 
 export const policyOf = ({ policy }: Pick<SessionRecord, "policy">): SessionPolicy => JSON.parse(policy) as SessionPolicy
 
+/** What deleted runs of a session have used. */
+interface Carried {
+  readonly spent: Spent
+  readonly runs: number
+}
+export const carriedBy = ({ carried }: Pick<SessionRecord, "carried">): Carried => ({ spent: {}, runs: 0, ...JSON.parse(carried) as Partial<Carried> })
+export const added = (a: Spent, b: Spent): Spent =>
+  Object.fromEntries(budgetItems.flatMap((item) => (a[item] === undefined && b[item] === undefined ? [] : [[item, (a[item] ?? 0) + (b[item] ?? 0)]])))
+
+/** What runs that have ended have spent, by their id and when they last changed: that is never another again. */
+const known = new WeakMap<Store["Service"], Recent<string, Spent>>()
+/** What one run has spent itself: what it was forked with is its original's. */
+export const spentBy = (store: Store["Service"], run: RunRecord): Effect.Effect<Spent, StoreFailed> => {
+  const own = known.get(store) ?? new Recent<string, Spent>(10_000)
+  known.set(store, own)
+  const key = `${run.id} ${run.createdAt} ${run.updatedAt}`
+  const found = own.get(key)
+  if (found !== undefined) return Effect.succeed(found)
+  return Effect.gen(function*() {
+    const spending = new Spending()
+    yield* spending.recall(store, run, yield* store.events.head(run), 2)
+    const forked = run.origin === undefined ? undefined : yield* store.events.last(run, "", "run.forked")
+    const before = new Spending()
+    if (forked !== undefined) yield* before.recall(store, run, forked.seq - 1, 2)
+    const minus = Object.fromEntries(Object.entries(before.spent[""] ?? {}).map(([item, amount]) => [item, -amount]))
+    const spent = added(spending.spent[""] ?? {}, minus)
+    if (hasEnded(run.status)) own.set(key, spent)
+    return spent
+  })
+}
+
 /** What a session and those inside it have spent, as their runs have recorded it. */
 export function spentIn(store: Store["Service"], session: string): Effect.Effect<Spent, StoreFailed> {
   return Effect.gen(function*() {
-    const spent: Spent = {}
-    const add = (more: Spent) => budgetItems.forEach((item) => more[item] !== undefined && (spent[item] = (spent[item] ?? 0) + more[item]))
-    for (const run of yield* store.runs.list({ session, roots: true, limit: Number.MAX_SAFE_INTEGER })) {
-      const spending = new Spending()
-      yield* spending.recall(store, run, yield* store.events.head(run))
-      add(spending.spent[""] ?? {})
-    }
-    for (const { id } of yield* store.sessions.list({ parent: session, limit: Number.MAX_SAFE_INTEGER })) add(yield* spentIn(store, id))
+    const record = yield* Effect.catchTag(store.sessions.get(session), "SessionNotFound", () => Effect.succeed({ carried: "{}" }))
+    let spent = carriedBy(record).spent
+    for (const run of yield* store.runs.list({ session, roots: true, limit: Number.MAX_SAFE_INTEGER })) spent = added(spent, yield* spentBy(store, run))
+    for (const { id } of yield* store.sessions.list({ parent: session, limit: Number.MAX_SAFE_INTEGER })) spent = added(spent, yield* spentIn(store, id))
     return spent
   })
+}
+
+/** Keeps what runs have used that are about to be deleted: their sessions' budgets go on without them. */
+export function carry(store: Store["Service"], gone: ReadonlyArray<RunRecord>): Effect.Effect<void, StoreFailed> {
+  return Effect.forEach(
+    Map.groupBy(gone.filter(({ session, parent }) => session !== undefined && parent === undefined), ({ session }) => session!),
+    ([id, runs]) =>
+      Effect.gen(function*() {
+        const record = yield* Effect.catchTag(store.sessions.get(id), "SessionNotFound", () => Effect.succeed(undefined))
+        if (record === undefined) return
+        const before = carriedBy(record)
+        let { spent } = before
+        for (const run of runs) spent = added(spent, yield* spentBy(store, run))
+        yield* store.sessions.carry(id, JSON.stringify({ spent, runs: before.runs + runs.length }))
+      }),
+    { discard: true },
+  )
 }
 
 /** The session, the one it is part of, and so on; none where nobody has created it. */
@@ -49,41 +96,42 @@ function around(store: Store["Service"], id: string): Effect.Effect<ReadonlyArra
 
 export class SessionMeters {
   readonly #store: Store["Service"]
-  readonly #live: LiveRuns
-  readonly #meters = new Map<string, Meter>()
+  /** What each session has spent, while runs in it, or in one inside it, go on here. */
+  readonly #open = new Map<string, { readonly used: Spent; runs: number }>()
 
-  constructor(store: Store["Service"], live: LiveRuns) {
+  constructor(store: Store["Service"]) {
     this.#store = store
-    this.#live = live
   }
 
-  /** What bounds a run that is driven from now on: its session's policy, and those around that. */
+  /** What bounds a run that is driven from now on, until it is left: its session's policy, and those around that. */
   of(id: string): Effect.Effect<Bounds, StoreFailed> {
     return Effect.gen({ self: this }, function*() {
       const meters: Array<Counting> = []
+      const entered: Array<string> = []
       let deadline: Deadline | undefined
       for (const session of yield* around(this.#store, id)) {
         const policy = policyOf(session)
         const end = endOf(session, policy)
         if (end !== undefined && (deadline === undefined || end.at < deadline.at)) deadline = end
-        if (budgetItems.some((item) => policy[item] !== undefined)) meters.push(yield* this.#meter(session, policy))
+        const { steps, iterations, tokens, cost, bytes } = policy
+        const bounds = Object.entries({ steps, iterations, tokens, cost, bytes }).filter(([, bound]) => bound !== undefined)
+        if (bounds.length === 0) continue
+        const open = this.#open.get(session.id) ?? { used: yield* spentIn(this.#store, session.id), runs: 0 }
+        // another run may have come first while that was read
+        const shared = this.#open.get(session.id) ?? open
+        shared.runs++
+        this.#open.set(session.id, shared)
+        entered.push(session.id)
+        meters.push(new Meter(`session '${session.id}'`, Object.fromEntries(bounds), shared.used))
       }
-      return { meters, deadline }
+      return { meters, deadline, leave: () => entered.forEach((one) => this.#leave(one)) }
     })
   }
 
-  #meter(session: SessionRecord, { steps, iterations, tokens, cost, bytes }: SessionPolicy): Effect.Effect<Meter, StoreFailed> {
-    const { id } = session
-    const kept = this.#meters.get(id)
-    // while its runs go on here, what they spend is counted here; otherwise others may have spent meanwhile
-    if (kept !== undefined && this.#live.countOf(id) > 1) return Effect.succeed(kept)
-    return Effect.map(spentIn(this.#store, id), (spent) => {
-      const bounds = { steps, iterations, tokens, cost, bytes }
-      const allowed = Object.fromEntries(Object.entries(bounds).filter(([, bound]) => bound !== undefined)) as Partial<Record<BudgetItem, number>>
-      const meter = new Meter(`session '${id}'`, allowed, spent)
-      this.#meters.set(id, meter)
-      return meter
-    })
+  /** Where nothing goes on any more, others may spend: it is read again by whoever comes next. */
+  #leave(id: string): void {
+    const open = this.#open.get(id)!
+    if (--open.runs === 0) this.#open.delete(id)
   }
 }
 
@@ -95,26 +143,31 @@ const endOf = ({ id, createdAt }: SessionRecord, { duration }: SessionPolicy): D
 
 /** Fails where the session, or one around it, does not let its runs go on as it is now. */
 export const mayGoOn = (store: Store["Service"], id: string): Effect.Effect<void, StoreFailed | SessionRefused> =>
-  Effect.flatMap(around(store, id), (sessions) => {
-    const now = Date.now()
-    const refused = sessions.map((session) => refusal(session, now)).find((one) => one !== undefined)
-    return refused === undefined ? Effect.void : Effect.fail(refused)
-  })
-function refusal(session: SessionRecord, now: number): SessionRefused | undefined {
-  const { id, status } = session
-  const reason = status === "active" ? overtime(session, now) : status === "suspended" ? "it is suspended: resume it first" : `it is ${status}`
-  return reason === undefined ? undefined : new SessionRefused({ session: id, asked: "run anything", reason })
+  Effect.flatMap(
+    around(store, id),
+    (sessions) =>
+      Effect.forEach(sessions, (session) =>
+        Effect.flatMap(refusal(store, session), (reason) =>
+          reason === undefined ? Effect.void : Effect.fail(new SessionRefused({ session: session.id, asked: "run anything", reason }))), { discard: true }),
+  )
+const refusal = (store: Store["Service"], session: SessionRecord): Effect.Effect<string | undefined, StoreFailed> => {
+  const { status } = session
+  if (status === "active") return overtime(store, session, Date.now())
+  return Effect.succeed(status === "suspended" ? "it is suspended: resume it first" : `it is ${status}`)
 }
 
-/** How it has lasted longer, or been idle longer, than it may, if it has. */
-export function overtime(session: SessionRecord, now: number): string | undefined {
+/** How it has lasted longer, or been idle longer, than it may, if it has; while a run in it goes on, it is not idle. */
+export function overtime(store: Store["Service"], session: SessionRecord, now: number): Effect.Effect<string | undefined, StoreFailed> {
   const { duration, idle } = policyOf(session)
-  const { createdAt, usedAt } = session
-  if (duration !== undefined && now >= createdAt + Duration.toMillis(duration)) return `it lasted longer than the ${Duration.toMillis(duration)} ms it may`
-  if (idle !== undefined && now >= usedAt + Duration.toMillis(idle)) {
-    return `nothing happened in it for ${now - usedAt} ms, and it may be idle for ${Duration.toMillis(idle)}`
+  const { id, createdAt, usedAt } = session
+  if (duration !== undefined && now >= createdAt + Duration.toMillis(duration)) {
+    return Effect.succeed(`it lasted longer than the ${Duration.toMillis(duration)} ms it may`)
   }
-  return undefined
+  if (idle === undefined || now < usedAt + Duration.toMillis(idle)) return Effect.succeed(undefined)
+  return Effect.map(
+    store.runs.list({ session: id, status: "running", limit: 1 }),
+    (running) => running.length > 0 ? undefined : `nothing happened in it for ${now - usedAt} ms, and it may be idle for ${Duration.toMillis(idle)}`,
+  )
 }
 
 /** The same for a new run: there are so many it may start, and so fast. */
@@ -123,8 +176,9 @@ export function admit(store: Store["Service"], session: SessionRecord, now: numb
     yield* mayGoOn(store, session.id)
     const { runs, rate } = policyOf(session)
     const { id } = session
+    const before = carriedBy(session).runs
     const most = (limit: number, since: number) => Effect.map(store.runs.list({ session: id, roots: true, since, limit }), (found) => found.length >= limit)
-    if (runs !== undefined && (yield* most(runs, 0))) {
+    if (runs !== undefined && (before >= runs || (yield* most(runs - before, 0)))) {
       return yield* new SessionRefused({ session: id, asked: "start a run", reason: `it has started ${runs} runs, which is what it may` })
     }
     if (rate === undefined) return

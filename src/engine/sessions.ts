@@ -7,17 +7,19 @@ import type { NotStorable, RunNotFound, StoreFailed } from "../model/error.ts"
 import { isRunId, type RunRecord } from "../model/run.ts"
 import type { Artifact } from "../../dsl/ir/artifact.ts"
 import { type ArtifactNotFound, type ArtifactRefused, SessionConflict, type SessionNotFound, SessionRefused } from "../model/service-error.ts"
+import { policyProblem } from "../model/session-policy.ts"
 import { type NewSession, type SessionPolicy, type SessionRecord, type SessionStatus, sessionTransitions } from "../model/session.ts"
 import { decodeValue, encodeValue } from "../model/value.ts"
 import type { ArtifactView } from "../services/artifacts.ts"
 import { sessionNotice } from "../services/notice.ts"
-import { dataOf } from "../services/recorded.ts"
 import type { SessionFilter, Store } from "../store/store.ts"
 import type { Control } from "./control.ts"
-import { owner } from "./owner.ts"
+import { archived } from "./offers.ts"
 import { overtime, policyOf } from "./session-meter.ts"
 import type { Conductor } from "./conduct.ts"
-import { clearSession, exportSession, importSession } from "./session-archive.ts"
+import { clearSession, exportSession } from "./session-archive.ts"
+import { importSession } from "./session-import.ts"
+import { free, openRuns, pausedWith, unended } from "./session-runs.ts"
 import { failuresOf, type SessionFailure, type SessionUsage, usageOf } from "./session-look.ts"
 
 export interface SessionOptions {
@@ -46,10 +48,11 @@ export interface RetireOptions {
   /** Delete them instead of putting them away. */
   readonly remove?: boolean | undefined
 }
-/** Ids of the sessions that ran out of time, and of those that are put away or deleted. */
+/** Ids of the sessions that ran out of time, of those that are put away or deleted, and of those that could not be. */
 export interface Retired {
   readonly ended: ReadonlyArray<string>
   readonly retired: ReadonlyArray<string>
+  readonly failed: ReadonlyArray<{ readonly session: string; readonly reason: string }>
 }
 
 type Asked<A> = Effect.Effect<A, StoreFailed | SessionNotFound | SessionConflict | SessionRefused>
@@ -85,6 +88,8 @@ export class Sessions {
     return Effect.gen({ self: this }, function*() {
       const refused = (reason: string) => new SessionRefused({ session: id.slice(0, 256), asked: "be created", reason })
       if (!isRunId(id)) return yield* refused("an id is 1 to 256 characters of A-Z a-z 0-9 . _ : -")
+      const wrong = policyProblem(policy)
+      if (wrong !== undefined) return yield* refused(`its policy: ${wrong}`)
       if (parent !== undefined) yield* this.#store.sessions.get(parent)
       const given: NewSession = { id, name, user, parent, context: yield* stored("context", () => encodeValue(context)), policy: JSON.stringify(policy), tags }
       const { created, session } = yield* this.#store.sessions.create(given)
@@ -111,22 +116,23 @@ export class Sessions {
     const changed = this.#changed(id, (record) =>
       Effect.gen(function*() {
         if (record.endedAt !== undefined) return yield* new SessionRefused({ session: id, asked: "be changed", reason: `it is ${record.status}` })
-        const { name = record.name, user = record.user, tags = record.tags, policy, context } = typeof change === "function" ? change(shown(record)) : change
+        const { name = record.name, user = record.user, tags = record.tags, policy = policyOf(record), context } = typeof change === "function" ?
+          change(shown(record)) :
+          change
         const encoded = context === undefined ? record.context : yield* stored("context", () => encodeValue(context))
-        return { ...record, name, user, tags, context: encoded, policy: policy === undefined ? record.policy : JSON.stringify(policy) }
+        const wrong = policyProblem(policy)
+        if (wrong !== undefined) return yield* new SessionRefused({ session: id, asked: "be changed", reason: `its policy: ${wrong}` })
+        return { ...record, name, user, tags, context: encoded, policy: JSON.stringify(policy) }
       }))
     return Effect.map(changed, shown)
   }
 
   /** Stops it until it is resumed: its runs are paused, and nothing can be started in it. */
   suspend(id: string, reason = ""): Asked<Session> {
-    return Effect.flatMap(this.#move(id, "suspended", reason), (session) =>
-      Effect.as(
-        Effect.flatMap(
-          this.#open(id),
-          Effect.forEach(({ id: run }) => Effect.ignore(this.#control.pause(run, { reason: `session '${id}' was suspended` })), { discard: true }),
-        ),
-        session,
+    return Effect.tap(this.#move(id, "suspended", reason), () =>
+      Effect.flatMap(
+        openRuns(this.#store, id, ["pending", "running", "suspended"]),
+        Effect.forEach(({ id: run }) => Effect.ignore(this.#control.pause(run, { reason: pausedWith(id) })), { discard: true }),
       ))
   }
 
@@ -134,18 +140,7 @@ export class Sessions {
   resume(id: string): Asked<Session> {
     return Effect.gen({ self: this }, function*() {
       const session = yield* this.#move(id, "active", undefined)
-      const { runs, events } = this.#store
-      for (const run of yield* runs.list({ session: id, status: "paused", limit: Number.MAX_SAFE_INTEGER })) {
-        const paused = yield* events.last(run, "", "run.paused")
-        if (paused === undefined || dataOf(paused).reason !== `session '${id}' was suspended`) continue
-        const freed = Effect.flatMap(
-          runs.claim(run, { owner, lease: this.#conductor.live.lease, status: "running" }),
-          (claimed) => runs.release(claimed, Date.now()),
-        )
-        // somebody else has gone on with it meanwhile
-        yield* Effect.catchIf(freed, (error) => error._tag !== "StoreFailed", () => Effect.void)
-        this.#conductor.news(run.id)
-      }
+      for (const run of yield* openRuns(this.#store, id, ["paused"])) yield* free(this.#conductor, run, pausedWith(id))
       return session
     })
   }
@@ -191,40 +186,42 @@ export class Sessions {
   ): Effect.Effect<Artifact, StoreFailed | SessionNotFound | SessionConflict | SessionRefused | RunNotFound | ArtifactNotFound | ArtifactRefused> {
     return Effect.gen({ self: this }, function*() {
       const { status } = yield* this.#store.sessions.get(id)
+      if (status === "archived") {
+        // somebody else has come so far
+        yield* clearSession(this.#store, id)
+        return yield* this.#artifacts.get(`sessions/${id}.json`, { session: archived })
+      }
       if (!sessionTransitions[status].includes("archived")) {
         return yield* new SessionRefused({ session: id, asked: "be archived", reason: `it is ${status}: it must have ended` })
       }
-      const text = yield* this.export(id)
-      const artifact = yield* this.#artifacts.put(`sessions/${id}.json`, text, { mime: "application/json", type: "session", session: "" })
+      const name = `sessions/${id}.json`
+      const artifact = yield* this.#artifacts.put(name, yield* this.export(id), { mime: "application/json", type: "session", session: archived })
       yield* this.#move(id, "archived", undefined)
       yield* clearSession(this.#store, id)
       return artifact
     })
   }
 
-  /** Ends sessions that lasted or were idle longer than they may, and puts away, or deletes, those that ended longer ago than `olderThan` milliseconds. */
-  retire(
-    { olderThan = 30 * 24 * 3_600_000, remove = false }: RetireOptions = {},
-  ): Effect.Effect<Retired, StoreFailed | SessionNotFound | SessionConflict | SessionRefused | RunNotFound | ArtifactNotFound | ArtifactRefused> {
+  /**
+   * Ends sessions that lasted or were idle longer than they may, and puts away, or deletes, those that ended longer ago than `olderThan` milliseconds.
+   * One that cannot be put away does not keep the others from it.
+   */
+  retire({ olderThan = 30 * 24 * 3_600_000, remove = false }: RetireOptions = {}): Effect.Effect<Retired, StoreFailed> {
     return Effect.gen({ self: this }, function*() {
       const now = yield* currentTimeMillis
-      const all = yield* this.#store.sessions.list({ limit: Number.MAX_SAFE_INTEGER })
-      const [ended, retired]: [Array<string>, Array<string>] = [[], []]
-      for (const session of all.filter(({ status }) => status === "active" || status === "suspended")) {
-        const over = overtime(session, now)
-        if (over === undefined) continue
-        yield* this.fail(session.id, over)
-        ended.push(session.id)
+      const [ended, retired, failed]: [Array<string>, Array<string>, Array<Retired["failed"][number]>] = [[], [], []]
+      const each = (id: string, to: Array<string>, work: Effect.Effect<unknown, { readonly message: string }>) =>
+        Effect.match(work, { onSuccess: () => void to.push(id), onFailure: ({ message }) => void failed.push({ session: id, reason: message }) })
+      for (const session of yield* this.#store.sessions.list({ limit: Number.MAX_SAFE_INTEGER })) {
+        const { id, endedAt, status } = session
+        const over = status === "active" || status === "suspended" ? yield* overtime(this.#store, session, now) : undefined
+        if (over !== undefined) yield* each(id, ended, this.fail(id, over))
+        else if (endedAt !== undefined && status !== "archived" && endedAt <= now - olderThan) {
+          const deleted = Effect.andThen(clearSession(this.#store, id), this.#store.sessions.remove([id]))
+          yield* each(id, retired, remove ? deleted : this.archive(id))
+        }
       }
-      for (const { id, endedAt, status } of all) {
-        if (endedAt === undefined || status === "archived" || endedAt > now - olderThan) continue
-        if (remove) {
-          yield* clearSession(this.#store, id)
-          yield* this.#store.sessions.remove([id])
-        } else yield* this.archive(id)
-        retired.push(id)
-      }
-      return { ended, retired }
+      return { ended, retired, failed }
     })
   }
 
@@ -269,20 +266,9 @@ export class Sessions {
       Effect.catchIf(changed, (error): error is SessionConflict & E => error instanceof SessionConflict, () => this.#changed(id, change, left - 1))
   }
 
-  /** Runs that have not ended. */
-  #open(id: string): Listed {
-    return Effect.map(
-      Effect.forEach(
-        ["pending", "running", "suspended"] as const,
-        (status) => this.#store.runs.list({ session: id, status, roots: true, limit: Number.MAX_SAFE_INTEGER }),
-      ),
-      (found) => found.flat(),
-    )
-  }
-
   #end(id: string, cancel: boolean, asked: string): Asked<void> {
     return Effect.gen({ self: this }, function*() {
-      const open = yield* this.#open(id)
+      const open = yield* openRuns(this.#store, id, unended)
       if (open.length > 0 && !cancel) {
         const names = open.slice(0, 5).map(({ id: run }) => `'${run}'`).join(", ")
         return yield* new SessionRefused({

@@ -9,7 +9,7 @@ import type { Live } from "./live.ts"
 import type { Settling } from "./next.ts"
 import type { Bounds } from "./session-meter.ts"
 
-const unbounded: Bounds = { meters: [], deadline: undefined }
+const unbounded: Bounds = { meters: [], deadline: undefined, leave: () => undefined }
 
 /** One per run that goes on; its methods cost a run nothing where they are not called. */
 export class Tenure implements Driving {
@@ -69,8 +69,8 @@ export class Tenure implements Driving {
     return runChild(this.#conductor, this.#here, flow, input, generation === 0 ? path : `${path}#${generation}`, this.#how)
   }
 
-  undoChild(flow: FlowIR, id: string): Effect.Effect<void, any, any> {
-    return this.#conductor.undo(flow, id)
+  undoChild(flow: FlowIR, id: string, onlyState: boolean): Effect.Effect<void, any, any> {
+    return this.#conductor.undo(flow, id, onlyState)
   }
 
   waits(waiting: NonNullable<Live["waiting"]>): void {

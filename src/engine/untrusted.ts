@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import { BundleInvalid } from "../model/error.ts"
+import { isRunId } from "../model/run.ts"
 import { limits, revive, Unstorable } from "../model/value.ts"
 
 /** Most entries of a list. */
@@ -78,4 +79,9 @@ const harmless = (value: unknown, at: string, depth: number): void => {
     if (key === "__proto__") throw new Wrong(at, "a key that attacks prototypes")
     harmless(inner, at, depth + 1)
   }
+}
+export const runId = (value: unknown, at: string): string => {
+  const text = string(value, at)
+  if (!isRunId(text)) throw new Wrong(at, "not an id")
+  return text
 }

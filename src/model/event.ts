@@ -125,6 +125,8 @@ export interface EventData {
   readonly undo?: Readonly<Record<string, Ref>>
   /** What the step has changed of State. */
   readonly state?: ReadonlyArray<ChangedState>
+  /** Numbers of events whose changes of State were taken back. */
+  readonly taken?: ReadonlyArray<number>
   /** Number of the event whose step was undone. */
   readonly of?: number
   /** What was recorded under these paths before this event does not count. */

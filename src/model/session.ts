@@ -47,6 +47,8 @@ export interface SessionRecord {
   readonly tags: ReadonlyArray<string>
   /** Why it ended, or was suspended. */
   readonly reason: string | undefined
+  /** What its deleted runs have used, as JSON. */
+  readonly carried: string
   /** Grows with every change; whoever changes it says which one it has seen. */
   readonly revision: number
   /** Milliseconds since 1970. */
@@ -69,6 +71,7 @@ export const newSession = (given: NewSession, now: number): SessionRecord => ({
   policy: given.policy,
   tags: given.tags,
   reason: undefined,
+  carried: "{}",
   revision: 1,
   createdAt: now,
   updatedAt: now,

@@ -14,7 +14,10 @@ export interface StateEntry {
   /** It is gone at this time, in milliseconds since 1970. */
   readonly until: number | undefined
 }
-export type NextEntry = Pick<StateEntry, "value" | "version" | "until">
+export interface NextEntry extends Pick<StateEntry, "value" | "version" | "until"> {
+  /** It is what it was when it had this revision: to be given it again. */
+  readonly revision?: number
+}
 
 /** What is to become of one entry. */
 export interface StateWrite {
@@ -37,8 +40,8 @@ export interface StateChange {
 export interface ChangedState {
   readonly scope: string
   readonly name: string
-  /** What was there: value, version, end; `null` if nothing was. */
-  readonly before: readonly [value: string, version: number, until: number | null] | null
+  /** What was there: value, version, end, revision; `null` if nothing was. */
+  readonly before: readonly [value: string, version: number, until: number | null, revision: number] | null
   /** The revision that the change has given it; 0 if it was deleted. */
   readonly revision: number
   /** It was only added to: how much. */

@@ -48,11 +48,13 @@ export class ArtifactView {
       yield* this.#may(session, name, "write")
       const quota = yield* this.#asker.quota(session)
       const used = yield* this.#store.artifacts.usage(session)
-      const left = quota.bytes - used.bytes
+      const newest = yield* this.#store.artifacts.get(session, name)
+      // what is there already takes no more room; exactly how much there is, is seen when it is kept
+      const left = quota.bytes - used.bytes + (newest?.size ?? 0)
       const bounded = Stream.mapEffect(parts(name, content), countdown(name, left))
       const { hash, size } = yield* writeContent(this.#store, bounded)
       const record = yield* this.#store.artifacts.put(
-        { session, name, hash, size, mime, type, tags, about: described, by: this.#asker.by, from: from.map(({ id }) => id), grants: [] },
+        { session, name, hash, size, mime, type, tags, about: described, by: this.#asker.by, from: from.map(({ id }) => id), grants: newest?.grants ?? [] },
         quota,
       )
       const artifact = toArtifact(record)

@@ -41,7 +41,7 @@ export class Journal {
   /** The run has failed, and was resumed: forks that failed before may try again, and times that were over then begin anew. */
   #failed: Pick<RunEvent, "seq" | "at"> = { seq: 0, at: 0 }
   /** The run it was forked from has done what was recorded before this event. */
-  #forked = 0
+  forked = 0
   /** Numbers of the events that carry migrated outputs, by path. */
   #migrated: Map<string, number> | undefined
   /** Errors of parts of the run that were undone. */
@@ -99,7 +99,7 @@ export class Journal {
           journal.session = session === undefined ? undefined : { value: revive(session) }
         }
         if (event.kind === "run.failed") journal.#failed = event
-        if (event.kind === "run.forked") journal.#forked = event.seq
+        if (event.kind === "run.forked") journal.forked = event.seq
         if (event.kind === "run.migrated") journal.sparse = true
         if (event.kind === "run.compensating") journal.compensating = event
         if (event.kind === "run.rewound" || event.kind === "run.forked") journal.compensating = undefined
@@ -155,7 +155,12 @@ export class Journal {
     name: string,
     work: (transaction: Transaction) => string,
   ): Effect.Effect<number, Failure | TransactionUnsupported> {
-    return this.#within(kind, parent, name, (event, written) => this.#store.events.transact(this.#run, event, (transaction) => written(work(transaction))))
+    return this.#within(
+      kind,
+      parent,
+      name,
+      (event, written) => this.#store.events.transact(this.#run, event, (transaction) => written(this.spending.stamped(work(transaction)))),
+    )
   }
 
   /** Writes one event together with changes of State, or nothing; gives the event's number. Durable before it is done. */
@@ -166,20 +171,16 @@ export class Journal {
     data: string,
     writes: ReadonlyArray<StateWrite>,
     said: (changes: ReadonlyArray<StateChange>) => ReadonlyArray<ChangedState>,
+    change?: Change,
   ): Effect.Effect<number, Failure | StateConflict> {
     this.stateful = true
-    return this.#within(
-      kind,
-      parent,
-      name,
-      (event, written) =>
-        this.#store.events.commit(
-          this.#run,
-          event,
-          writes,
-          (changes) => written(`${data.slice(0, -1)},"state":${JSON.stringify(said(changes))}}`),
-        ),
-    )
+    const stamped = this.spending.stamped(data)
+    return this.#within(kind, parent, name, (event, written) =>
+      this.#store.events.commit(this.#run, event, writes, stamped, (changes) => {
+        const state = JSON.stringify(said(changes))
+        written(`${stamped.slice(0, -1)},"state":${state}}`)
+        return state
+      }, change))
   }
 
   /** Writes one event whose number and data are known once it is written. */
@@ -192,7 +193,7 @@ export class Journal {
     return Effect.suspend(() => {
       let [seq, data] = [0, ""]
       // its number is taken inside the transaction, where no other fork can take one
-      const written = write(() => ({ seq: seq = ++this.seq, kind, parent, name }), (told) => data = this.spending.stamped(told))
+      const written = write(() => ({ seq: seq = ++this.seq, kind, parent, name }), (told) => data = told)
       return Effect.map(written, () => {
         if (!this.#listeners.none) this.#tell(kind, eventPath({ parent, name }), seq, data)
         return seq
@@ -254,7 +255,7 @@ export class Journal {
 
   /** Every event whose effects may still stand, oldest first: also of attempts that were given up, of steps that were taken back or migrated. */
   effects(): Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> {
-    return this.#store.events.since(this.#run, this.#forked)
+    return this.#store.events.since(this.#run, this.forked)
   }
 
   /** Which try of the place this is: the number of the event that took the one before back. */

@@ -88,7 +88,7 @@ export class Changes {
   said(changes: ReadonlyArray<StateChange>): ReadonlyArray<ChangedState> {
     return changes.map(({ scope, name, before, after }) => {
       const by = this.#pending.get(`${scope} ${name}`)?.by
-      const kept = { scope, name, before: before === undefined ? null : [before.value, before.version, before.until ?? null] as const }
+      const kept = { scope, name, before: before === undefined ? null : [before.value, before.version, before.until ?? null, before.revision] as const }
       return { ...kept, revision: after?.revision ?? 0, ...(by === undefined ? {} : { by }) }
     })
   }
@@ -118,10 +118,11 @@ export const undoing = (changed: ReadonlyArray<ChangedState>): ReadonlyArray<Sta
     expected: undefined,
     next: (now) => {
       if ((now?.revision ?? 0) === revision) {
-        return before === null ? undefined : { value: before[0], version: before[1], until: before[2] ?? undefined }
+        // with its revision: steps before this one find it as they left it
+        return before === null ? undefined : { value: before[0], version: before[1], until: before[2] ?? undefined, revision: before[3] }
       }
       if (by === undefined || now === undefined) return now
       const value = decodeValue(now.value)
-      return typeof value === "number" ? { ...now, value: String(value - by) } : now
+      return typeof value === "number" ? { value: String(value - by), version: now.version, until: now.until } : now
     },
   }))

@@ -1,6 +1,6 @@
 /** What the scope of a key means to whoever asks. */
 import * as Effect from "effect/Effect"
-import type { StateKey } from "../../dsl/ir/state.ts"
+import type { StateKey, StateScope } from "../../dsl/ir/state.ts"
 import type { StoreFailed } from "../model/error.ts"
 import { type SessionNotFound, type StateConflict, StateRefused } from "../model/service-error.ts"
 import type { Store } from "../store/store.ts"
@@ -12,8 +12,6 @@ export interface Place {
   readonly session?: string | undefined
   /** Default: the session's. */
   readonly user?: string | undefined
-  readonly agent?: string | undefined
-  readonly tool?: string | undefined
 }
 export type StateError = StateConflict | StateRefused | SessionNotFound | StoreFailed
 export type Asked<A> = Effect.Effect<A, StateError>
@@ -28,22 +26,25 @@ export function scopeOf(store: Store["Service"], place: Place, key: Pick<StateKe
   }
   const { scope, of } = key
   if (scope === "global") return Effect.succeed(scope)
-  if (scope === "custom" || of !== undefined) {
-    return of === undefined ? refused("a custom scope needs a name: state(name, { scope: \"custom\", of })") : Effect.succeed(`${scope}:${of}`)
+  if (of !== undefined && !named.has(scope)) return refused(`scope '${scope}' is found where the key is used: of is for agent, tool and custom`)
+  if (named.has(scope)) {
+    return of === undefined ? refused(`scope '${scope}' needs a name: state(name, { scope: "${scope}", of })`) : Effect.succeed(`${scope}:${of}`)
   }
-  const own = place[scope]
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the others have been answered
+  const mine = scope as keyof typeof remedies
+  const own = place[mine]
   if (own !== undefined) return Effect.succeed(`${scope}:${own}`)
-  if (scope !== "user" || place.session === undefined) return refused(`it belongs to a ${scope}, and there is none here: ${remedies[scope]}`)
+  if (scope !== "user" || place.session === undefined) return refused(`it belongs to a ${scope}, and there is none here: ${remedies[mine]}`)
   return Effect.flatMap(
     store.sessions.get(place.session),
     ({ id, user }) => user === undefined ? refused(`session '${id}' belongs to no user`) : Effect.succeed(`user:${user}`),
   )
 }
+/** Scopes whose place the key itself names. */
+const named: ReadonlySet<StateScope> = new Set(["agent", "tool", "custom"])
 const remedies = {
   user: "start the run in a session of a user, or name the user",
   session: "start the run with { session }, or name the session",
   flow: "name the flow",
   run: "name the run",
-  agent: "it is for steps of agents: give the key { of }",
-  tool: "it is for tools: give the key { of }",
 } as const

@@ -8,7 +8,7 @@ import { decodeValue, encodeValue, Unstorable } from "../model/value.ts"
 const largest = 1024 * 1024
 
 /** It is over: as if it were not there. */
-export const isOver = ({ until }: StateEntry, now: number): boolean => until !== undefined && until <= now
+const isOver = ({ until }: StateEntry, now: number): boolean => until !== undefined && until <= now
 
 /** @throws StateRefused */
 export function encodeState(key: StateKey, value: unknown): string {

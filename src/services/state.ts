@@ -8,7 +8,7 @@ import { StateConflict, StateRefused } from "../model/service-error.ts"
 import type { Store } from "../store/store.ts"
 import { type Change, Changes, failedWith, gone, nextOf, type Pending } from "./state-changes.ts"
 import { type Asked, type Place, scopeOf, type StateError } from "./state-scope.ts"
-import { encodeState, isOver, readState } from "./state-value.ts"
+import { encodeState, readState } from "./state-value.ts"
 
 /** State at one place; changes are written at once, or collected for whoever writes them. */
 export class StateView {
@@ -85,9 +85,9 @@ export class StateView {
   list<Value>(key: StateKey<Value, any>, { limit = 1000 }: { readonly limit?: number } = {}): Asked<ReadonlyArray<StateMember<Value>>> {
     const prefix = `${key.name}/`
     return this.#in(key, "readers", (scope, changes, now) =>
-      Effect.map(this.#store.states.list(scope, prefix, limit), (entries) => {
+      Effect.map(this.#store.states.list(scope, prefix, limit, now), (entries) => {
         const values = new Map(
-          entries.filter((entry) => !isOver(entry, now)).map((entry) => [entry.name, readState(key.at(entry.name.slice(prefix.length)), entry, now)]),
+          entries.map((entry) => [entry.name, readState(key.at(entry.name.slice(prefix.length)), entry, now)]),
         )
         for (const pending of changes.within(scope, prefix)) {
           const value = nextOf(pending, pending.read?.entry, now)

@@ -55,7 +55,7 @@ export function writeContent<E>(store: Service, content: Stream.Stream<Uint8Arra
 
 /** Content that is in memory. */
 export const writeWhole = (store: Service, hash: string, bytes: Uint8Array): Effect.Effect<void, StoreFailed> =>
-  Effect.flatMap(store.blobs.get(hash), (found) => (found === undefined ? Effect.asVoid(writeContent(store, Stream.make(bytes))) : Effect.void))
+  Effect.flatMap(store.blobs.get(hash), (found) => (found === undefined ? Effect.asVoid(writeContent(store, Stream.make(bytes))) : store.blobs.renew(hash)))
 
 /** Content as it is kept, a chunk at a time; damaged content is an error and never taken for what it was. */
 export function readContent(store: Service, { hash, chunks, encoding }: BlobRecord): Stream.Stream<Uint8Array, StoreFailed> {

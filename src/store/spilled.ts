@@ -24,7 +24,7 @@ export function spilled(store: Store["Service"]): Store["Service"] {
         Effect.fail(
           new StoreFailed({ store: store.name, operation: "read", reason: `the content ${hash} of event ${event.seq} is missing`, cause: undefined }),
         ) :
-        Effect.succeed({ ...event, data: Buffer.from(bytes).toString("utf8") }))
+        Effect.succeed({ ...event, data: `${Buffer.from(bytes).toString("utf8").slice(0, -1)}${event.data.slice(opening.length + hash.length + 1)}` }))
   }
   const readAll = (found: Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed>) =>
     Effect.flatMap(found, (all) => (all.some(({ data }) => blobIn(data) !== undefined) ? Effect.forEach(all, read) : Effect.succeed(all)))
@@ -45,7 +45,9 @@ export function spilled(store: Store["Service"]): Store["Service"] {
       append: (run, event, acknowledge, change) =>
         event.data.length <= inline ?
           events.append(run, event, acknowledge, change) :
-          Effect.flatMap(kept(store, event.data), (data) => events.append(run, { ...event, data }, acknowledge, change)),
+          // what refers to content is not held back: nobody must take the content for forgotten meanwhile
+          Effect.flatMap(kept(store, event.data), (data) => events.append(run, { ...event, data }, acknowledge === "exit" ? "async" : acknowledge, change)),
+      commit: (run, event, writes, data, said, change) => Effect.flatMap(kept(store, data), (short) => events.commit(run, event, writes, short, said, change)),
       under: (run, parent) => readAll(events.under(run, parent)),
       last: (run, parent, kind) => readOne(events.last(run, parent, kind)),
       at: (run, seq) => readOne(events.at(run, seq)),

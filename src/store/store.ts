@@ -119,14 +119,16 @@ export interface Events {
     work: (transaction: Transaction) => string,
   ) => Effect<void, StoreFailed | RunTakenOver | TransactionUnsupported>
   /**
-   * Writes the event whose data `data` gives, together with changes of state, in one transaction: where one is refused, nothing is written.
-   * `event` is asked once everything appended before is written.
+   * Writes an event together with changes of state, in one transaction: where one is refused, nothing is written. Its data is `data`, a JSON object
+   * that is not empty, with what `said` makes of the changes as `state`. `event` is asked once everything appended before is written.
    */
   readonly commit: (
     run: RunRecord,
     event: () => Omit<Append, "data">,
     writes: ReadonlyArray<StateWrite>,
-    data: (changes: ReadonlyArray<StateChange>) => string,
+    data: string,
+    said: (changes: ReadonlyArray<StateChange>) => string,
+    change?: Change,
   ) => Effect<void, StoreFailed | RunTakenOver | StateConflict>
   /** The events that belong directly to a block, oldest first. */
   readonly under: (run: RunRecord, parent: string) => Effect<ReadonlyArray<RunEvent>, StoreFailed>
@@ -160,9 +162,9 @@ export interface Flows {
 /** Values of State. What is over (`until`) is for whoever reads to see. */
 export interface States {
   readonly get: (scope: string, name: string) => Effect<StateEntry | undefined, StoreFailed>
-  /** The entries of a scope whose names begin so, by name. */
-  readonly list: (scope: string, prefix: string, limit?: number) => Effect<ReadonlyArray<StateEntry>, StoreFailed>
-  /** All of it or nothing; gives what has changed. */
+  /** The entries of a scope whose names begin so, by name, without those that were over by `now`. */
+  readonly list: (scope: string, prefix: string, limit?: number, now?: number) => Effect<ReadonlyArray<StateEntry>, StoreFailed>
+  /** One write after the other, all of them or none; gives what has changed. */
   readonly commit: (writes: ReadonlyArray<StateWrite>) => Effect<ReadonlyArray<StateChange>, StoreFailed | StateConflict>
   /** The newest revision, 0 if there is none: it grows whenever anything changes, wherever that was. */
   readonly revision: Effect<number, StoreFailed>
@@ -192,6 +194,8 @@ export interface Sessions {
   readonly save: (session: SessionRecord) => Effect<SessionRecord, StoreFailed | SessionNotFound | SessionConflict>
   /** Something happens in it. */
   readonly touch: (id: string, at: number) => Effect<void, StoreFailed>
+  /** Keeps what runs have used that are about to be deleted, as JSON that only grows. */
+  readonly carry: (id: string, used: string) => Effect<void, StoreFailed>
   readonly remove: (ids: ReadonlyArray<string>) => Effect<void, StoreFailed>
 }
 
@@ -220,7 +224,7 @@ export interface ArtifactFilter {
   readonly below?: number | undefined
 }
 export interface Artifacts {
-  /** Keeps the next version of a name whose content is there already, if the session's quota lets it; the same content as the newest version is that version. */
+  /** Keeps the next version of a name whose content is there already, if the session's quota lets it; the same content as the newest version, or as one that the same step has made, is that version. */
   readonly put: (artifact: NewArtifact, quota: Quota) => Effect<ArtifactRecord, StoreFailed | ArtifactRefused>
   /** One version, or the newest. */
   readonly get: (session: string, name: string, version?: number) => Effect<ArtifactRecord | undefined, StoreFailed>
@@ -234,10 +238,12 @@ export interface Artifacts {
 /** Content, found by its hash and kept once. It is written in chunks under a name of its own, and found once it is sealed. */
 export interface Blobs {
   readonly write: (upload: string, n: number, bytes: Uint8Array) => Effect<void, StoreFailed>
-  /** The upload is complete and is this blob; if that is there already, the upload is dropped. */
+  /** The upload is complete and is this blob; if that is there already, the upload is dropped, and the blob is as new. */
   readonly seal: (upload: string, blob: BlobRecord) => Effect<{ readonly existed: boolean }, StoreFailed>
   readonly abandon: (upload: string) => Effect<void, StoreFailed>
   readonly get: (hash: string) => Effect<BlobRecord | undefined, StoreFailed>
+  /** Somebody is about to refer to it: it is as new. */
+  readonly renew: (hash: string) => Effect<void, StoreFailed>
   readonly read: (hash: string, n: number) => Effect<Uint8Array | undefined, StoreFailed>
   /** Deletes content that no artifact and no event refers to, and uploads nobody sealed, older than this; gives the bytes. */
   readonly sweep: (before: number) => Effect<number, StoreFailed>

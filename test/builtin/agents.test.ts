@@ -1,8 +1,8 @@
 /** Agents: bounded loops of turns and calls, recorded one by one. */
 import { setTimeout as sleep } from "node:timers/promises"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Schema, Stream } from "effect"
 import { nest, openHeddle, run, seq, step, tool } from "heddle"
-import { agent, classifier, consensus, delegate, fallback, handOff, jsonSchemaOf, Model, ModelFailed, pipeline, scripted } from "heddle/agents"
+import { agent, classifier, consensus, delegate, fallback, handOff, jsonSchemaOf, Model, ModelFailed, type ModelPart, pipeline, scripted } from "heddle/agents"
 import { crashEverywhere, testFlow } from "heddle/testing"
 import { err, ok } from "neverthrow"
 import { describe, expect, it } from "vitest"
@@ -112,6 +112,10 @@ it("a tool that fails is told to the model, or fails the agent", async () => {
     expect.stringContaining("Error: StepThrew: "),
     `${"y".repeat(20)} … (30 characters left out)`,
   ])
+  const odd = tool("odd", { description: "x", input: z.object({ how: z.string() }) }, ({ how }) => (how === "nothing" ? undefined : Effect.fail("plain")))
+  const hearing = scripted([{ calls: [{ name: "odd", args: { how: "nothing" } }, { name: "odd", args: { how: "fail" } }] }, "ok"])
+  await testFlow(agent("odd ones", { input: Ask, model: hearing, tools: [odd] }), { text: "x" })
+  expect(hearing.requests[1]!.messages.flatMap((message) => (message.role === "tool" ? [message.text] : []))).toEqual(["(nothing)", "Error: failed: plain"])
   const failing = agent("failing", { input: Ask, model: scripted([calling("broken", { how: "typed" })]), tools: [broken], onToolError: "fail" })
   const failed = (await testFlow(failing, { text: "x" })).result
   expect(failed).toMatchObject({ ok: false, error: { _tag: "Broken" } })
@@ -230,6 +234,14 @@ it("models stand in for each other, as long as nothing was said", async () => {
   const [first, second, third] = [scripted(() => down, "first"), scripted(() => down, "second"), scripted(() => "third says", "third")]
   expect((await testFlow(agent("a", { input: Ask, model: fallback([first, second, third]) }), { text: "x" })).result).toEqual({ ok: true, value: "third says" })
   expect(fallback([first, third]).name).toBe("first or third")
+  const halfway = {
+    name: "halfway",
+    turn: () => Stream.concat(Stream.fromIterable<ModelPart>([{ type: "reasoning", text: "hm" }, { type: "text", text: "half" }]), Stream.fail(down.fail)),
+  }
+  expect((await testFlow(agent("a", { input: Ask, model: fallback([halfway, third]) }), { text: "x" })).result).toMatchObject({
+    ok: false,
+    error: { kind: "unavailable" },
+  })
   const choosy = fallback([first, third], { on: ({ kind }) => kind === "rate-limit" })
   expect((await testFlow(agent("a", { input: Ask, model: choosy }), { text: "x" })).result).toMatchObject({ ok: false, error: { kind: "unavailable" } })
 })
@@ -273,6 +285,12 @@ describe("people", () => {
     )
     expect(sent).toEqual(["bob@us", "eve@them"])
     await heddle.close()
+  })
+
+  it("approve every call of a tool that always asks", async () => {
+    const pay = tool("pay", { description: "Pays.", input: z.object({}), level: "privileged", approval: true }, () => "paid")
+    const { result, events } = await testFlow(agent("a", { input: Ask, tools: [pay], model: scripted([calling("pay", {})]) }), { text: "x" })
+    expect([result.ok, events.some(({ kind, parent }) => kind === "wait.started" && parent.endsWith("done/pay/approval[0]"))]).toEqual([false, true])
   })
 
   it("privileged tools need that, or an agent that allows them; models take only what can be described", () => {
@@ -352,6 +370,9 @@ describe("tools in flows", () => {
       }),
     )
     expect((await testFlow(thrown, undefined)).result).toMatchObject({ ok: false, error: { _tag: "ConditionThrew", path: "more" } })
+    const kid = seq("kid", { input: Ask }).step("k", ({ input }) => input.text).returns(({ k }) => k)
+    const children = seq("c").step("said", nest(nest(kid, { as: "run" }) as any, () => ({ text: "child" })))
+    expect((await testFlow(children, undefined)).result).toMatchObject({ ok: true, value: { said: "child" } })
     const agents = seq("j", { input: Ask }).step(
       "said",
       nest(agent("inner", { input: Ask, model: scripted(({ messages }) => messages[0]!.text) }), ({ input }) => ({ text: `${input.text}!` })),

@@ -195,7 +195,7 @@ describe("durability and failing stores", () => {
 
   it("a command that could not be written leaves no completed run due", async () => {
     const store = memoryStore()
-    const heddle = makeHeddle(failOnce(store, ({ kind }) => kind === "run.rewound"))
+    const heddle = makeHeddle(failing(store, "events.commit"))
     const flow = seq("f").step("a", () => 1)
     await go(heddle.run(flow, undefined, { id: "r" }))
     expect(await out(heddle.rewind(flow, "r", "a"))).toBeInstanceOf(StoreFailed)
@@ -739,6 +739,7 @@ describe("bundles", () => {
       received: "s",
       undo: {},
       state: [],
+      taken: [1],
       of: 1,
       forget: [{ path: "a" }],
       bound: [1],

@@ -258,9 +258,10 @@ it("who may not, may not: scopes that mean nothing here, flows that are not name
   for (
     const [key, words] of [
       [turns, "start the run with { session }"],
+      [state("s", { scope: "session", of: "another", initial: 1 }), "of is for agent, tool and custom"],
       [state("u", { scope: "user", initial: 1 }), "session of a user"],
-      [state("a", { scope: "agent", initial: 1 }), "give the key { of }"],
-      [state("c", { scope: "custom", initial: 1 }), "a custom scope needs a name"],
+      [state("a", { scope: "agent", initial: 1 }), "scope 'agent' needs a name"],
+      [state("c", { scope: "custom", initial: 1 }), "scope 'custom' needs a name"],
     ] as const
   ) {
     const error = await failure(heddle.run(seq("f").step("s", (_, step) => step.state.get(key)), undefined))

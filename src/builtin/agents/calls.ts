@@ -42,11 +42,10 @@ export const handOff = <Definition extends AnyDefinition>(definition: Definition
 
 /** @throws TypeError where it cannot be called by a model */
 export function callable(agent: string, given: AnyDefinition, allowsPrivileged: boolean): Callable {
-  const { handOff: handed, ...rest } = given as AnyDefinition & { readonly handOff?: AnyDefinition }
+  const { handOff: handed } = given as AnyDefinition & { readonly handOff?: AnyDefinition }
   const definition = handed ?? given
   const { tool, ir } = definition as AnyDefinition & { readonly tool?: ToolInfo; readonly ir?: FlowIR }
   const refused = (what: string) => new TypeError(`agent '${agent}': ${what}`)
-  void rest
   const info = tool ?? (ir === undefined ? undefined : infoOf(ir))
   if (info === undefined) {
     throw refused("a tool is made with tool(), agent() or seq() with an input schema: a step has no description and no schema for a model to read")
@@ -98,9 +97,9 @@ const approvalSchema: StandardSchemaV1<Approval, Approval> = {
     version: 1,
     vendor: "heddle",
     validate: (value) => {
-      const { hash, approved, by, reason } = Object(value) as Partial<Approval>
+      const { hash, approved, by, reason } = Object(value) as Partial<Record<keyof Approval, unknown>>
       return typeof hash === "string" && typeof approved === "boolean" ?
-        { value: { hash, approved, by: by === undefined ? undefined : String(by), reason: reason === undefined ? undefined : String(reason) } } :
+        { value: { hash, approved, ...(typeof by === "string" ? { by } : {}), ...(typeof reason === "string" ? { reason } : {}) } } :
         { issues: [{ message: "an approval is { hash: string, approved: boolean, by?, reason? }" }] }
     },
   },

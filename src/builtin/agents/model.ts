@@ -1,6 +1,6 @@
 /** Language models: one turn in, its parts out as they come. */
 import { Service } from "effect/Context"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { ModelFailed } from "./error.ts"

@@ -19,8 +19,12 @@ export function memoryArtifacts(referred: () => ReadonlySet<string>): { readonly
     artifacts: {
       put: (given, quota) =>
         Effect.suspend(() => {
-          const newest = own(given.session, given.name).at(-1)
-          if (newest?.hash === given.hash) return Effect.succeed(newest)
+          const versions = own(given.session, given.name)
+          const newest = versions.at(-1)
+          const same = versions.findLast(({ hash, by, version }) =>
+            hash === given.hash && (version === newest?.version || (by !== undefined && by === given.by))
+          )
+          if (same !== undefined) return Effect.succeed(same)
           const refused = overQuota(given, usageOf(given.session), quota)
           if (refused !== undefined) return Effect.fail(refused)
           const artifact = { ...given, nr: ++made, version: (newest?.version ?? 0) + 1, createdAt: Date.now() }
@@ -52,13 +56,19 @@ export function memoryArtifacts(referred: () => ReadonlySet<string>): { readonly
         }),
       seal: (upload, blob) =>
         Effect.sync(() => {
-          const existed = blobs.has(blob.hash)
-          if (!existed) blobs.set(blob.hash, { blob, at: Date.now(), chunks: uploads.get(upload)?.chunks ?? [] })
+          const there = blobs.get(blob.hash)
+          const existed = there !== undefined
+          blobs.set(blob.hash, { blob, chunks: uploads.get(upload)?.chunks ?? [], ...there, at: Date.now() })
           uploads.delete(upload)
           return { existed }
         }),
       abandon: (upload) => Effect.sync(() => void uploads.delete(upload)),
       get: (hash) => Effect.sync(() => blobs.get(hash)?.blob),
+      renew: (hash) =>
+        Effect.sync(() => {
+          const there = blobs.get(hash)
+          if (there !== undefined) blobs.set(hash, { ...there, at: Date.now() })
+        }),
       read: (hash, n) => Effect.sync(() => blobs.get(hash)?.chunks[n]),
       sweep: (before) =>
         Effect.sync(() => {

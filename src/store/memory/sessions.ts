@@ -32,7 +32,13 @@ export function memorySessions(): Sessions {
     save: (session) =>
       Effect.flatMap(known(session.id), (found) => {
         if (found.revision !== session.revision) return Effect.fail(new SessionConflict({ session: session.id }))
-        const saved = { ...session, usedAt: Math.max(found.usedAt, session.usedAt), revision: found.revision + 1, updatedAt: Date.now() }
+        const saved = {
+          ...session,
+          carried: found.carried,
+          usedAt: Math.max(found.usedAt, session.usedAt),
+          revision: found.revision + 1,
+          updatedAt: Date.now(),
+        }
         kept.set(session.id, saved)
         return Effect.succeed(saved)
       }),
@@ -40,6 +46,11 @@ export function memorySessions(): Sessions {
       Effect.sync(() => {
         const found = kept.get(id)
         if (found !== undefined) kept.set(id, { ...found, usedAt: Math.max(found.usedAt, at) })
+      }),
+    carry: (id, used) =>
+      Effect.sync(() => {
+        const found = kept.get(id)
+        if (found !== undefined) kept.set(id, { ...found, carried: used })
       }),
     remove: (ids) => Effect.sync(() => ids.forEach((id) => kept.delete(id))),
   }

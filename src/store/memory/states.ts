@@ -13,29 +13,40 @@ export function memoryStates(): { readonly states: States; readonly apply: (writ
   const find = (scope: string, name: string) => scopes.get(scope)?.get(name)
   /** @throws StateConflict, and whatever a write throws: then nothing has changed. */
   const apply = (writes: ReadonlyArray<StateWrite>, at: number): ReadonlyArray<StateChange> => {
-    const planned = writes.map(({ scope, name, expected, next }) => {
-      const before = find(scope, name)
-      if (expected !== undefined && expected !== (before?.revision ?? 0)) throw new StateConflict({ scope, name })
-      return { scope, name, before, next: next(before) }
-    })
-    return planned.flatMap(({ scope, name, before, next }): ReadonlyArray<StateChange> => {
-      if (next === before) return []
-      revision++
-      if (next === undefined) {
-        scopes.get(scope)?.delete(name)
-        return [{ scope, name, before, after: undefined }]
-      }
-      const { value, version, until } = next
-      const after: StateEntry = { scope, name, value, version, until, revision, at }
-      scopes.set(scope, (scopes.get(scope) ?? new Map<string, StateEntry>()).set(name, after))
-      return [{ scope, name, before, after }]
-    })
+    const undo: Array<() => void> = []
+    const put = (scope: string, name: string, entry: StateEntry | undefined) => {
+      const own = scopes.get(scope) ?? new Map<string, StateEntry>()
+      scopes.set(scope, own)
+      if (entry === undefined) own.delete(name)
+      else own.set(name, entry)
+    }
+    try {
+      return writes.flatMap(({ scope, name, expected, next }): ReadonlyArray<StateChange> => {
+        const before = find(scope, name)
+        if (expected !== undefined && expected !== (before?.revision ?? 0)) throw new StateConflict({ scope, name })
+        const made = next(before)
+        if (made === before) return []
+        revision++
+        const after = made === undefined ?
+          undefined :
+          { scope, name, value: made.value, version: made.version, until: made.until, revision: made.revision ?? revision, at }
+        undo.push(() => put(scope, name, before))
+        put(scope, name, after)
+        return [{ scope, name, before, after }]
+      })
+    } catch (cause) {
+      undo.toReversed().forEach((one) => one())
+      throw cause
+    }
   }
   const states: States = {
     get: (scope, name) => Effect.sync(() => find(scope, name)),
-    list: (scope, prefix, limit = 1000) =>
+    list: (scope, prefix, limit = 1000, now = 0) =>
       Effect.sync(() =>
-        [...scopes.get(scope)?.values() ?? []].filter(({ name }) => name.startsWith(prefix)).sort((a, b) => (a.name < b.name ? -1 : 1)).slice(0, limit)
+        [...scopes.get(scope)?.values() ?? []].filter(({ name, until }) => name.startsWith(prefix) && (until === undefined || until > now)).sort((
+          a,
+          b,
+        ) => (a.name < b.name ? -1 : 1)).slice(0, limit)
       ),
     commit: (writes) => attempting(() => apply(writes, Date.now()), stateFailure),
     revision: Effect.sync(() => revision),

@@ -143,13 +143,15 @@ export const memoryStore = (): Store["Service"] => {
         return Effect.void
       },
       transact: () => Effect.fail(new TransactionUnsupported({ store: "memory" })),
-      commit: ({ id, fence }, event, writes, data) => {
+      commit: ({ id, fence }, event, writes, data, said, changed) => {
         const found = kept.get(id)
         if (found === undefined || found.run.fence !== fence) return Effect.fail(new RunTakenOver({ run: id }))
         return attempting(() => {
           const at = Date.now()
-          const written = data(apply(writes, at))
-          found.events.push({ ...event(), data: written, at })
+          const state = said(apply(writes, at))
+          const written: RunEvent = { ...event(), data: `${data.slice(0, -1)},"state":${state}}`, at }
+          found.events.push(written)
+          if (changed !== undefined) change(found, changed, written)
         }, stateFailure)
       },
       under: ({ id }, parent) => Effect.sync(() => under(kept.get(id), parent).slice()),

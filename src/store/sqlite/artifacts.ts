@@ -8,19 +8,24 @@ import type { Asking } from "./statement.ts"
 
 export function sqliteArtifacts({ sql, attempt, together }: Asking): Artifacts {
   const newest = sql("SELECT * FROM artifacts WHERE session = ? AND name = ? ORDER BY version DESC LIMIT 1")
+  const same = sql(
+    `SELECT * FROM artifacts WHERE session = ?1 AND name = ?2 AND hash = ?3 AND
+     (version = (SELECT max(version) FROM artifacts WHERE session = ?1 AND name = ?2) OR "by" = ?4) ORDER BY version DESC LIMIT 1`,
+  )
   const get = sql("SELECT * FROM artifacts WHERE session = ? AND name = ? AND version = ?")
   const usage = sql("SELECT count(*) AS count, coalesce(sum(size), 0) AS bytes FROM artifacts WHERE session = ?")
   const put = sql(
     `INSERT INTO artifacts (session, name, version, hash, size, mime, type, tags, about, "by", "from", grants, created_at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *`,
   )
-  const list = sql(
-    `SELECT * FROM artifacts AS a WHERE (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR instr(name, ?2) > 0) AND (?3 IS NULL OR type = ?3)
+  const listing = (which: string) =>
+    sql(`SELECT * FROM artifacts AS a WHERE ${which} AND (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR instr(name, ?2) > 0) AND (?3 IS NULL OR type = ?3)
      AND (?4 IS NULL OR mime = ?4) AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?5)) AND (?6 IS NULL OR hash = ?6)
      AND (?7 IS NULL OR "by" = ?7 OR substr("by", 1, length(?7) + 1) = ?7 || '/') AND (?8 IS NULL OR created_at > ?8) AND (?9 IS NULL OR created_at < ?9)
      AND (?10 IS NULL OR nr < ?10)
-     AND (?11 = 0 OR version = (SELECT max(version) FROM artifacts AS b WHERE b.session = a.session AND b.name = a.name)) ORDER BY nr DESC LIMIT ?12`,
-  )
+     AND (?11 = 0 OR version = (SELECT max(version) FROM artifacts AS b WHERE b.session = a.session AND b.name = a.name)) ORDER BY nr DESC LIMIT ?12`)
+  // one statement for each index: SQLite chooses it when it prepares
+  const lists = { all: listing("1"), ofSession: listing("session = ?1"), ofHash: listing("hash = ?6") }
   const change = sql("UPDATE artifacts SET tags = coalesce(?2, tags), grants = coalesce(?3, grants) WHERE nr = ?1")
   const remove = sql("DELETE FROM artifacts WHERE nr = ?")
   const json = (value: unknown) => (value === undefined ? null : JSON.stringify(value))
@@ -29,16 +34,16 @@ export function sqliteArtifacts({ sql, attempt, together }: Asking): Artifacts {
       Effect.flatMap(
         attempt("artifact", () =>
           together(() => {
-            const row = newest.get(given.session, given.name)
-            const last = row === undefined ? undefined : toArtifact(row)
-            if (last?.hash === given.hash) return last
+            const there = same.get(given.session, given.name, given.hash, given.by ?? null)
+            if (there !== undefined) return toArtifact(there)
+            const last = newest.get(given.session, given.name)
             const used = usage.get(given.session)!
             const refused = overQuota(given, { count: Number(used["count"]), bytes: Number(used["bytes"]) }, quota)
             if (refused !== undefined) return refused
             const { session, name, hash, size, mime, type, about, by } = given
             const lists = [json(given.from), json(given.grants)]
             const values = [hash, size, mime, type, json(given.tags), about, by ?? null, ...lists]
-            return toArtifact(put.get(session, name, (last?.version ?? 0) + 1, ...values, Date.now())!)
+            return toArtifact(put.get(session, name, Number(last?.["version"] ?? 0) + 1, ...values, Date.now())!)
           })),
         (kept) => ("_tag" in kept ? Effect.fail(kept) : Effect.succeed(kept)),
       ),
@@ -50,7 +55,12 @@ export function sqliteArtifacts({ sql, attempt, together }: Asking): Artifacts {
     list: ({ session, name, type, mime, tag, hash, by, newest: only = false, after, before, limit = 50, below }) =>
       attempt(
         "artifact",
-        () => list.all(...[session, name, type, mime, tag, hash, by, after, before, below].map((value) => value ?? null), only ? 1 : 0, limit).map(toArtifact),
+        () => {
+          const listed = session !== undefined ? lists.ofSession : hash !== undefined ? lists.ofHash : lists.all
+          return listed.all(...[session, name, type, mime, tag, hash, by, after, before, below].map((value) => value ?? null), only ? 1 : 0, limit).map(
+            toArtifact,
+          )
+        },
       ),
     usage: (session) =>
       attempt("artifact", () => {
@@ -67,6 +77,7 @@ export function sqliteBlobs({ sql, attempt, together }: Asking): Blobs {
   const write = sql("INSERT INTO chunks (upload, n, at, bytes) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (upload, n) DO UPDATE SET bytes = ?4")
   const drop = sql("DELETE FROM chunks WHERE upload = ?")
   const seal = sql("INSERT INTO blobs (hash, upload, size, stored, encoding, chunks, at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING")
+  const renew = sql("UPDATE blobs SET at = ? WHERE hash = ?")
   const get = sql("SELECT * FROM blobs WHERE hash = ?")
   const read = sql("SELECT bytes FROM chunks WHERE upload = (SELECT upload FROM blobs WHERE hash = ?) AND n = ?")
   const loose = sql(
@@ -81,7 +92,10 @@ export function sqliteBlobs({ sql, attempt, together }: Asking): Blobs {
       attempt("blob", () =>
         together(() => {
           const existed = seal.run(hash, upload, size, stored, encoding, chunks, Date.now()).changes === 0
-          if (existed) drop.run(upload)
+          if (existed) {
+            drop.run(upload)
+            renew.run(Date.now(), hash)
+          }
           return { existed }
         })),
     abandon: (upload) => attempt("blob", () => void drop.run(upload)),
@@ -90,6 +104,7 @@ export function sqliteBlobs({ sql, attempt, together }: Asking): Blobs {
         const row = get.get(hash)
         return row === undefined ? undefined : toBlob(row)
       }),
+    renew: (hash) => attempt("blob", () => void renew.run(Date.now(), hash)),
     read: (hash, n) => attempt("blob", () => read.get(hash, n)?.["bytes"] as Uint8Array | undefined),
     sweep: (before) =>
       attempt("blob", () =>

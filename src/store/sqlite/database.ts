@@ -112,6 +112,7 @@ const migrations: ReadonlyArray<string> = [
      policy TEXT NOT NULL,
      tags TEXT NOT NULL,
      reason TEXT,
+     carried TEXT NOT NULL DEFAULT '{}',
      revision INTEGER NOT NULL,
      created_at INTEGER NOT NULL,
      updated_at INTEGER NOT NULL,

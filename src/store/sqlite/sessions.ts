@@ -12,15 +12,17 @@ export function sqliteSessions({ sql, attempt, together }: Asking): Sessions {
     `INSERT INTO sessions (id, status, name, user, parent, context, policy, tags, revision, created_at, updated_at, used_at)
      VALUES (?1, 'active', ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?8, ?8)`,
   )
-  const list = sql(
-    `SELECT * FROM sessions WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR user = ?2) AND (?3 IS NULL OR parent = ?3)
-     AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?4)) AND (?5 IS NULL OR used_at < ?5) ORDER BY nr DESC LIMIT ?6`,
-  )
+  const listing = (which: string) =>
+    sql(`SELECT * FROM sessions WHERE ${which} AND (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR user = ?2) AND (?3 IS NULL OR parent = ?3)
+     AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?4)) AND (?5 IS NULL OR used_at < ?5) ORDER BY nr DESC LIMIT ?6`)
+  // one statement for each index: SQLite chooses it when it prepares
+  const lists = { all: listing("1"), ofParent: listing("parent = ?3"), ofUser: listing("user = ?2") }
   const save = sql(
     `UPDATE sessions SET status = ?2, name = ?3, user = ?4, parent = ?5, context = ?6, policy = ?7, tags = ?8, reason = ?9, revision = revision + 1,
      updated_at = ?10, used_at = max(used_at, ?11), ended_at = ?12 WHERE id = ?1 AND revision = ?13 RETURNING *`,
   )
   const touch = sql("UPDATE sessions SET used_at = max(used_at, ?2) WHERE id = ?1")
+  const carry = sql("UPDATE sessions SET carried = ?2 WHERE id = ?1")
   const remove = sql("DELETE FROM sessions WHERE id = ?")
 
   const known = (id: string) =>
@@ -41,7 +43,18 @@ export function sqliteSessions({ sql, attempt, together }: Asking): Sessions {
         })),
     get: known,
     list: ({ status, user, parent, tag, unusedSince, limit = 50 }) =>
-      attempt("session", () => list.all(status ?? null, user ?? null, parent ?? null, tag ?? null, unusedSince ?? null, limit).map(toSession)),
+      attempt(
+        "session",
+        () =>
+          (parent !== undefined ? lists.ofParent : user !== undefined ? lists.ofUser : lists.all).all(
+            status ?? null,
+            user ?? null,
+            parent ?? null,
+            tag ?? null,
+            unusedSince ?? null,
+            limit,
+          ).map(toSession),
+      ),
     save: ({ id, status, name, user, parent, context, policy, tags, reason, revision, usedAt, endedAt }) =>
       Effect.flatMap(
         attempt("session", () => {
@@ -51,6 +64,7 @@ export function sqliteSessions({ sql, attempt, together }: Asking): Sessions {
         (row) => row === undefined ? Effect.flatMap(known(id), () => Effect.fail(new SessionConflict({ session: id }))) : Effect.succeed(toSession(row)),
       ),
     touch: (id, at) => attempt("session", () => void touch.run(id, at)),
+    carry: (id, used) => attempt("session", () => void carry.run(id, used)),
     remove: (ids) => attempt("session", () => together(() => ids.forEach((id) => remove.run(id)))),
   }
 }
@@ -67,6 +81,7 @@ const toSession = (row: Row): SessionRecord => ({
   policy: row["policy"] as string,
   tags: JSON.parse(row["tags"] as string) as ReadonlyArray<string>,
   reason: text(row["reason"]),
+  carried: row["carried"] as string,
   revision: row["revision"] as number,
   createdAt: row["created_at"] as number,
   updatedAt: row["updated_at"] as number,

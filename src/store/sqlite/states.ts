@@ -12,7 +12,7 @@ export function sqliteStates(asking: Asking): {
 } {
   const { sql, attempt, refusable, together } = asking
   const get = sql("SELECT * FROM state WHERE scope = ? AND name = ?")
-  const list = sql("SELECT * FROM state WHERE scope = ? AND name >= ? AND substr(name, 1, length(?2)) = ?2 ORDER BY name LIMIT ?")
+  const list = sql("SELECT * FROM state WHERE scope = ?1 AND name >= ?2 AND name < ?3 AND (until IS NULL OR until > ?5) ORDER BY name LIMIT ?4")
   const count = sql("UPDATE counters SET n = n + 1 WHERE name = 'state' RETURNING n")
   const newest = sql("SELECT n FROM counters WHERE name = 'state'")
   const put = sql(
@@ -27,24 +27,21 @@ export function sqliteStates(asking: Asking): {
     const row = get.get(scope, name)
     return row === undefined ? undefined : toEntry(row)
   }
-  const apply = (writes: ReadonlyArray<StateWrite>, at: number): ReadonlyArray<StateChange> => {
-    const planned = writes.map(({ scope, name, expected, next }) => {
+  const apply = (writes: ReadonlyArray<StateWrite>, at: number): ReadonlyArray<StateChange> =>
+    writes.flatMap(({ scope, name, expected, next }): ReadonlyArray<StateChange> => {
       const before = find(scope, name)
       if (expected !== undefined && expected !== (before?.revision ?? 0)) throw new StateConflict({ scope, name })
-      return { scope, name, before, next: next(before) }
-    })
-    return planned.flatMap(({ scope, name, before, next }): ReadonlyArray<StateChange> => {
-      if (next === before) return []
-      const revision = Number(count.get()!["n"])
-      if (next === undefined) {
+      const made = next(before)
+      if (made === before) return []
+      const counted = Number(count.get()!["n"])
+      if (made === undefined) {
         remove.run(scope, name)
         return [{ scope, name, before, after: undefined }]
       }
-      const { value, version, until } = next
+      const { value, version, until, revision = counted } = made
       put.run(scope, name, value, version, revision, at, until ?? null)
       return [{ scope, name, before, after: { scope, name, value, version, until, revision, at } }]
     })
-  }
   const counted = (work: () => number | bigint) =>
     together(() => {
       const gone = Number(work())
@@ -54,7 +51,8 @@ export function sqliteStates(asking: Asking): {
   return {
     states: {
       get: (scope, name) => attempt("state", () => find(scope, name)),
-      list: (scope, prefix, limit = 1000) => attempt("state", () => list.all(scope, prefix, limit).map(toEntry)),
+      // names are plain ASCII: none comes after this one and begins with the prefix
+      list: (scope, prefix, limit = 1000, now = 0) => attempt("state", () => list.all(scope, prefix, `${prefix}\u007f`, limit, now).map(toEntry)),
       commit: (writes) => refusable("state", () => together(() => apply(writes, Date.now()))),
       revision: attempt("state", () => Number(newest.get()!["n"])),
       clear: (scope) => attempt("state", () => void counted(() => clear.run(scope).changes)),

@@ -201,7 +201,10 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       events: {
         append: (run, event, acknowledge, change) => writer.append(run, event, acknowledge, change),
         transact: (run, event, work) => Effect.flatten(attempt("transaction", () => writer.transact(run, event, work))),
-        commit: (run, event, writes, data) => Effect.flatten(refusable("state", () => writer.transact(run, event, () => data(apply(writes, Date.now()))))),
+        commit: (run, event, writes, data, said, change) =>
+          Effect.flatten(
+            refusable("state", () => writer.transact(run, event, () => `${data.slice(0, -1)},"state":${said(apply(writes, Date.now()))}}`, change)),
+          ),
         under: (run, parent) => read(run, (event) => event.parent === parent, (nr) => sql.under.all(nr, parent).map(toEvent)),
         last: (run, parent, kind) =>
           read(run, (event) => event.parent === parent && event.kind === kind, (nr) => {

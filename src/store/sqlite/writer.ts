@@ -139,7 +139,7 @@ export class Writer {
   }
 
   /** Writes the event whose data `work` gives, in one transaction with what `work` does. */
-  transact(run: RunRecord, event: () => Omit<Append, "data">, work: (transaction: Transaction) => string): Effect.Effect<void, Failure> {
+  transact(run: RunRecord, event: () => Omit<Append, "data">, work: (transaction: Transaction) => string, change?: Change): Effect.Effect<void, Failure> {
     this.drain(run)
     const failed = this.#failed.get(tenure(run))
     if (failed !== undefined) return Effect.fail(failed)
@@ -152,7 +152,7 @@ export class Writer {
     }
     return this.inTransaction(() => {
       const data = work(sql)
-      const written = this.#write({ run, event: { ...event(), data }, change: undefined }, Date.now())
+      const written = this.#write({ run, event: { ...event(), data }, change }, Date.now())
       // somebody else has the run: what the work did must not stay
       if (written !== Effect.void) this.#db.exec("ROLLBACK")
       return written

@@ -95,15 +95,15 @@ export const serviceConformance: Readonly<Record<string, StoreCheck>> = {
     const { runs, events, states } = yield* Store
     const { run } = yield* runs.create(newRun("commits"))
     const next = () => ({ seq: 1, kind: "step.completed", parent: "", name: "s" }) as const
-    const data = (changes: ReadonlyArray<{ readonly name: string }>) => JSON.stringify({ output: changes.map(({ name }) => name) })
-    const refused = yield* Effect.exit(events.commit(run, next, [write("x", "1"), write("y", "1", { expected: 7 })], data))
+    const said = (changes: ReadonlyArray<{ readonly name: string }>) => JSON.stringify(changes.map(({ name }) => name))
+    const refused = yield* Effect.exit(events.commit(run, next, [write("x", "1"), write("y", "1", { expected: 7 })], "{\"output\":1}", said))
     yield* same([tagOfFailure(refused), yield* events.head(run), yield* states.get("global", "x")], ["StateConflict", 0, undefined])
-    yield* events.commit(run, next, [write("x", "1"), { ...write("own", "2"), scope: "run:commits" }], data)
-    yield* same([(yield* events.at(run, 1))!.data, (yield* states.get("global", "x"))!.value], ["{\"output\":[\"x\",\"own\"]}", "1"])
+    yield* events.commit(run, next, [write("x", "1"), { ...write("own", "2"), scope: "run:commits" }], "{\"output\":1}", said)
+    yield* same([(yield* events.at(run, 1))!.data, (yield* states.get("global", "x"))!.value], ["{\"output\":1,\"state\":[\"x\",\"own\"]}", "1"])
     yield* runs.claim(run, { owner: "there:2", lease: 1, status: "running" })
-    const late = yield* Effect.exit(events.commit(run, () => ({ ...next(), seq: 2 }), [write("x", "2")], data))
+    const late = yield* Effect.exit(events.commit(run, () => ({ ...next(), seq: 2 }), [write("x", "2")], "{\"output\":1}", said))
     yield* same([tagOfFailure(late), (yield* states.get("global", "x"))!.value], ["RunTakenOver", "1"])
-    yield* same(tagOfFailure(yield* Effect.exit(events.commit({ ...run, id: "stranger" }, next, [write("x", "2")], data))), "RunTakenOver")
+    yield* same(tagOfFailure(yield* Effect.exit(events.commit({ ...run, id: "stranger" }, next, [write("x", "2")], "{\"output\":1}", said))), "RunTakenOver")
     yield* runs.remove(["commits"])
     yield* same(yield* states.list("run:commits", ""), [])
   }),
