@@ -4,6 +4,8 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import * as heddle from "heddle"
+import * as agents from "heddle/agents"
+import * as tools from "heddle/tools"
 import { describe, expect, it } from "vitest"
 import { exitCode } from "../src/cli/exit-codes.ts"
 import { errorPage } from "../src/model/error.ts"
@@ -101,7 +103,9 @@ describe("docs", () => {
   })
 
   it("every error of ours has its page, and every page its error", () => {
-    const tags = Object.entries(heddle).flatMap(([name, value]) => (typeof value === "function" && value.prototype instanceof Error ? [name] : []))
+    const tags = Object.entries({ ...heddle, ...agents, ...tools }).flatMap((
+      [name, value],
+    ) => (typeof value === "function" && value.prototype instanceof Error ? [name] : []))
     expect(tags.length).toBeGreaterThan(15)
     expect(tags.map(errorPage).filter((page) => !existsSync(page))).toEqual([])
     expect(readdirSync("docs/errors").filter((file) => file !== "README.md").sort()).toEqual(tags.map((tag) => errorPage(tag).split("/").at(-1)).sort())

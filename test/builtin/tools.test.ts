@@ -1,0 +1,447 @@
+/** Ready-made tools: what they do, and what they refuse. Attacks on them are in test/security. */
+import { execFileSync } from "node:child_process"
+import { once } from "node:events"
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { createServer, type ServerResponse } from "node:http"
+import { createServer as createSecureServer } from "node:https"
+import { type AddressInfo, createServer as createNetServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import tls from "node:tls"
+import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib"
+import { Effect } from "effect"
+import { nest, run, seq } from "heddle"
+import { jsonSchemaOf } from "heddle/agents"
+import { dateTime, diffText, files, fillTemplate, findText, hashText, newId, parseData, programs, replaceText, web } from "heddle/tools"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { isPublic } from "../../src/builtin/tools/address.ts"
+import { Root } from "../../src/builtin/tools/root.ts"
+import { plainText } from "../../src/builtin/tools/web.ts"
+
+/** What a tool gives in a flow, or the code it refused with. */
+const use = async (definition: any, input: unknown): Promise<any> => {
+  const result = await (run as any)(seq("use").step("it", nest(definition, () => input as never)), undefined)
+  return result.match(({ it: output }: any) => output, (error: any) => error.code ?? error.cause?.code ?? error._tag)
+}
+const folder = () => mkdtempSync(join(tmpdir(), "heddle-tools-"))
+
+describe("files", () => {
+  for (const portable of [false, true]) {
+    it(`reads, writes, lists and looks below its root: ${portable ? "anywhere" : "on Linux"}`, () => {
+      const at = folder()
+      const root = new Root(at, portable)
+      for (const name of ["m", "z", "b", "y"]) writeFileSync(join(at, name), "")
+      expect(root.list("", 100).map(({ name }) => name)).toEqual(["b", "m", "y", "z"])
+      for (const name of ["m", "z", "b", "y"]) rmSync(join(at, name))
+      root.write("a/b/c.txt", "one")
+      root.write("a/b/c.txt", new TextEncoder().encode("two"))
+      symlinkSync("/etc", join(at, "link"))
+      symlinkSync("/etc/passwd", join(at, "passwd"))
+      execFileSync("mkfifo", [join(at, "pipe")])
+      writeFileSync(join(at, "twin"), "x")
+      linkSync(join(at, "twin"), join(at, "twin2"))
+      expect(root.read("a/./b//c.txt", 10).toString()).toBe("two")
+      expect(root.look("a/b/c.txt")).toMatchObject({ size: 3 })
+      expect(root.look("a/none")).toBeUndefined()
+      expect(root.list("", 100).map(({ name, kind }) => `${name} ${kind}`)).toEqual([
+        "a folder",
+        "link other",
+        "passwd other",
+        "pipe other",
+        "twin file",
+        "twin2 file",
+      ])
+      const code = (work: () => unknown) => {
+        try {
+          return work()
+        } catch (error) {
+          return (error as { code?: string }).code
+        }
+      }
+      expect([
+        code(() => root.read("link/passwd", 9)),
+        code(() => root.read("passwd", 9)),
+        code(() => root.read("pipe", 9)),
+        code(() => root.read("twin", 9)),
+        code(() => root.read("a", 9)),
+        code(() => root.read("a/b/c.txt", 2)),
+        code(() => root.read("", 9)),
+        code(() => root.write("passwd", "x")),
+        code(() => root.write("", "x")),
+        code(() => root.look("")),
+        code(() => root.write("twin/x", "x")),
+        code(() => root.list("none", 9)),
+        code(() => root.list("twin", 9)),
+        code(() => root.look("passwd")),
+        code(() => root.write("twin/x/y", "x")),
+        code(() => root.write(`${"d/".repeat(3)}${"n".repeat(252)}/${"m".repeat(255)}`, "x")),
+      ]).toEqual([
+        "link",
+        portable ? "link" : "link",
+        "kind",
+        "link",
+        "kind",
+        "size",
+        "name",
+        "link",
+        "name",
+        "name",
+        "link",
+        "missing",
+        "link",
+        "link",
+        "link",
+        undefined,
+      ])
+      expect(readFileSync("/etc/passwd", "utf8").length).toBeGreaterThan(10)
+      rmSync(at, { recursive: true })
+      expect([code(() => root.write("x/y", "x"))]).toEqual(["ENOENT"])
+      root.close()
+      expect(() => root.read("a/b/c.txt", 10)).toThrow()
+    })
+  }
+
+  it("what is neither a file nor a link to one is told as the system tells it", async () => {
+    const at = folder()
+    const server = createNetServer().listen(join(at, "socket"))
+    await once(server, "listening")
+    const [root, portable] = [new Root(at, false), new Root(at, true)]
+    expect(() => root.read("socket", 9)).toThrow("no regular file")
+    expect(() => portable.read("socket", 9)).toThrow("ENXIO")
+    server.close()
+    root.close()
+    portable.close()
+  })
+
+  it("are tools", async () => {
+    const at = folder()
+    const docs = files({ root: at, most: 100, entries: 50, hits: 2 })
+    expect(await use(docs.write, { path: "a/x.txt", content: "hello\nworld\nhello again" })).toEqual({ path: "a/x.txt", bytes: 23 })
+    expect(await use(docs.read, { path: "a/x.txt" })).toContain("world")
+    expect(await use(docs.list, { path: "" })).toEqual([{ name: "a", kind: "folder" }])
+    writeFileSync(join(at, "binary"), Buffer.from([0, 1, 2]))
+    writeFileSync(join(at, "large"), "hello".repeat(100))
+    writeFileSync(join(at, "latin"), Buffer.from([0xe9]))
+    expect(await use(docs.search, { path: "", pattern: "^hello" })).toEqual([{ path: "a/x.txt", line: 1, text: "hello" }, {
+      path: "a/x.txt",
+      line: 3,
+      text: "hello again",
+    }])
+    await use(docs.write, { path: "a/y.txt", content: "hello\nhello\nhello" })
+    expect((await use(docs.search, { path: "a", pattern: "hello" })).length).toBe(2)
+    expect([await use(docs.search, { path: "", pattern: "(" }), await use(docs.read, { path: "latin" }), await use(docs.read, { path: 5 })]).toEqual([
+      "pattern",
+      "ERR_ENCODING_INVALID_ENCODED_DATA",
+      "InputInvalid",
+    ])
+    const watching = (path: string) => use(docs.watch, { path, seconds: 1 })
+    const [made, changed, gone, still] = [watching("new"), watching("a/x.txt"), watching("a/y.txt"), watching("binary")]
+    await sleep(50)
+    await use(docs.write, { path: "new", content: "1" })
+    await use(docs.write, { path: "a/x.txt", content: "2" })
+    rmSync(join(at, "a/y.txt"))
+    expect(await Promise.all([made, changed, gone, still])).toEqual(["made", "changed", "deleted", "unchanged"])
+    const deep = files({ root: at, hits: 10_000 })
+    for (let i = 0; i < 18; i++) mkdirSync(join(at, "d/".repeat(i + 1)), { recursive: true })
+    writeFileSync(join(at, "d/".repeat(18), "x"), "hello")
+    expect((await use(deep.search, { path: "d", pattern: "hello" })).length).toBe(0)
+    docs.close()
+    deep.close()
+  })
+
+  it("a search that would look at too much says so", async () => {
+    const at = folder()
+    for (let i = 0; i < 5010; i++) writeFileSync(join(at, String(i)), "x")
+    const many = files({ root: at, entries: 10_000 })
+    expect(await use(many.search, { path: "", pattern: "y" })).toBe("too-much")
+    many.close()
+  })
+})
+
+describe("web", () => {
+  let answer: (url: string, response: ServerResponse) => void = () => undefined
+  const asked: Array<{ readonly method: string | undefined; readonly headers: Record<string, unknown>; readonly body: string }> = []
+  const server = createServer((request, response) => {
+    let body = ""
+    request.on("data", (part) => (body += String(part))).on("end", () => {
+      asked.push({ method: request.method, headers: request.headers, body })
+      answer(request.url!, response)
+    })
+  })
+  let port = 0
+  beforeAll(async () => {
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done))
+    port = (server.address() as AddressInfo).port
+  })
+  afterAll(() => void server.close())
+  const local = (more: object = {}) => web({ addresses: ["127.0.0.1", "::1"], ports: [port], ...more })
+  const get = (url: string, more: object = {}, given: object = {}) => use(local(more).request, { url: `http://127.0.0.1:${port}${url}`, ...given })
+
+  it("makes requests, and unpacks what comes", async () => {
+    const packed: Record<string, [string, Buffer]> = {
+      gzip: ["gzip", gzipSync("packed")],
+      br: ["br", brotliCompressSync("packed")],
+      zstd: ["zstd", zstdCompressSync("packed")],
+    }
+    answer = (url, response) => {
+      const [encoding, body] = packed[url.slice(1)] ?? [undefined, Buffer.from("plain")]
+      response.writeHead(201, { "x-a": ["1", "2"], ...(encoding === undefined ? {} : { "content-encoding": encoding }) }).end(body)
+    }
+    for (const encoding of Object.keys(packed)) expect(await get(`/${encoding}`)).toMatchObject({ status: 201, body: "packed" })
+    expect(await get("/", {}, { method: "POST", headers: { "x-b": "3" }, body: "sent" })).toMatchObject({ body: "plain", headers: { "x-a": "1, 2" } })
+    expect(asked.at(-1)).toMatchObject({ method: "POST", body: "sent", headers: { "x-b": "3" } })
+    const named = await use(local().request, { url: `http://localhost:${port}/` })
+    expect(named).toMatchObject({ status: 201 })
+  })
+
+  it("follows redirects as a browser does, and keeps secrets at home", async () => {
+    answer = (url, response) =>
+      url === "/end" ?
+        response.end("end") :
+        response.writeHead(Number(url.slice(1, 4)), { location: url.endsWith("x") ? `http://localhost:${port}/end` : "/end" }).end()
+    const headers = { authorization: "Bearer x", "content-type": "text/plain" }
+    await get("/302", {}, { method: "POST", headers, body: "b" })
+    expect(asked.at(-1)).toMatchObject({ method: "GET", headers: { authorization: "Bearer x" }, body: "" })
+    expect(asked.at(-1)!.headers).not.toHaveProperty("content-type")
+    await get("/307", {}, { method: "POST", headers, body: "b" })
+    expect(asked.at(-1)).toMatchObject({ method: "POST", body: "b" })
+    await get("/303x", {}, { method: "PUT", headers, body: "b" })
+    expect(asked.at(-1)!.headers).not.toHaveProperty("authorization")
+    answer = (url, response) => response.writeHead(302).end(url)
+    expect(await get("/none")).toMatchObject({ status: 302, body: "/none" })
+  })
+
+  it("speaks TLS, and does not lead from it to plain HTTP", async () => {
+    const at = folder()
+    const args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    execFileSync("openssl", [...args, "-addext", "subjectAltName=DNS:localhost", "-keyout", join(at, "key"), "-out", join(at, "cert")], { stdio: "pipe" })
+    const [key, cert] = [readFileSync(join(at, "key")), readFileSync(join(at, "cert"), "utf8")]
+    tls.setDefaultCACertificates([...tls.getCACertificates(), cert])
+    const secure = createSecureServer({ key, cert }, (request, response) => {
+      if (request.url === "/down") response.writeHead(302, { location: `http://127.0.0.1:${port}/` })
+      response.end("secure")
+    }).listen(0)
+    await once(secure, "listening")
+    const ports = [(secure.address() as AddressInfo).port, port]
+    const url = `https://localhost:${ports[0]}`
+    answer = (_, response) => response.end("plain")
+    expect([
+      (await use(local({ ports }).request, { url })).body,
+      await use(local({ ports }).request, { url: `${url}/down` }),
+      (await use(local({ ports, downgrades: true }).request, { url: `${url}/down` })).body,
+    ]).toEqual(["secure", "downgrade", "plain"])
+    secure.close()
+  })
+
+  it("gives pages as text", async () => {
+    answer = (_, response) => response.end("<title>A &amp; B</title><body><script>alert(1)</script><p>Hello&nbsp;<b>you</b></p>")
+    expect(await use(local().page, { url: `http://127.0.0.1:${port}/` })).toEqual({
+      url: `http://127.0.0.1:${port}/`,
+      status: 200,
+      title: "A & B",
+      text: "Hello you",
+    })
+    expect(plainText("a<!-- <p> -->b<style>x{}</style>c<li>d<li>e &lt;i&gt; &unknown; &#39;")).toEqual({ title: "", text: "abc\nd\ne <i> &unknown; '" })
+    expect([plainText("a<script>b"), plainText("a<b"), plainText("x</script >y<script>z</script"), plainText("1 < 2")]).toEqual([
+      { title: "", text: "a" },
+      { title: "", text: "a" },
+      { title: "", text: "xy" },
+      { title: "", text: "1" },
+    ])
+  })
+
+  it("refuses what it was not given", async () => {
+    answer = (_, response) => response.end("x".repeat(2000))
+    expect([
+      await get("/", { hosts: ["example.com"] }),
+      await use(local({ hosts: ["*.localhost"] }).request, { url: `http://localhost:${port}/` }),
+      await get("/", { hosts: ["127.0.0.1"], bytes: 100 }),
+      await use(local().request, { url: "nothing" }),
+      await use(local().request, { url: `http://a:b@127.0.0.1:${port}/` }),
+      await use(local().request, { url: "http://127.0.0.1:1/" }),
+      await get("/", {}, { headers: { Host: "x" } }),
+      await use(web().request, { url: "https://127.0.0.1/" }),
+    ]).toEqual(["host", "host", "size", "url", "url", "port", "header", "address"])
+    const closed = await use(web({ addresses: ["127.0.0.1"], ports: [9] }).request, { url: "http://127.0.0.1:9/" })
+    expect(closed).toBe("network")
+    answer = () => undefined
+    expect(await get("/", { timeout: 50 })).toBe("timeout")
+    const [request, aborted] = [local().request, new AbortController()]
+    const going = request({ url: `http://127.0.0.1:${port}/` } as never, { signal: aborted.signal } as never) as Promise<unknown>
+    setTimeout(() => aborted.abort(new Error("enough")), 20)
+    await expect(going).rejects.toThrow()
+  })
+
+  it("knows the public internet", () => {
+    for (const address of ["8.8.8.8", "2606:4700:4700::1111"]) expect([address, isPublic(address)]).toEqual([address, true])
+    for (
+      const address of [
+        "127.0.0.1",
+        "10.1.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "192.168.1.1",
+        "::1",
+        "::",
+        "fe80::1",
+        "fc00::1",
+        "::ffff:8.8.8.8",
+        "64:ff9b::808:808",
+        "2002:7f00:1::",
+        "ff02::1",
+        "nothing",
+      ]
+    ) {
+      expect([address, isPublic(address)]).toEqual([address, false])
+    }
+  })
+})
+
+describe("programs", () => {
+  const at = folder()
+  mkdirSync(join(at, "sub"))
+  symlinkSync("/etc", join(at, "out"))
+  const shell = programs({
+    programs: ["sh", "cat", "/bin/echo", "node"].filter((name) => name !== "node"),
+    root: at,
+    environment: ["PATH", "NOT_SET"],
+    timeout: 400,
+    bytes: 1000,
+  })
+  const go = (program: string, args: ReadonlyArray<string>, more: object = {}) => use(shell.run, { program, args, ...more })
+
+  it("run as they are told, in their folder, with what they are given", async () => {
+    expect(await go("echo", ["$(id)", "; ls", "-n"])).toEqual({ exit: 0, output: "$(id) ; ls -n\n", errors: "", dropped: 0 })
+    expect(await go("cat", [], { input: "given" })).toMatchObject({ output: "given" })
+    expect(await go("sh", ["-c", "pwd; echo oops >&2; exit 3"], { folder: "sub" })).toMatchObject({ exit: 3, output: `${join(at, "sub")}\n`, errors: "oops\n" })
+    expect(
+      (await go("sh", ["-c", "env"])).output.split("\n").map((line: string) => line.split("=")[0]).filter((name: string) =>
+        !["PWD", "PATH", "OLDPWD", "SHLVL", "_", ""].includes(name)
+      ),
+    ).toEqual([])
+    expect(await go("sh", ["-c", "exec 0<&-; sleep 0.05; echo done"], { input: "x".repeat(1_000_000) })).toMatchObject({ output: "done\n" })
+  })
+
+  it("say no more than is kept, and end in time with all they started", async () => {
+    const loud = await go("sh", ["-c", "i=0; while [ $i -lt 300 ]; do echo 0123456789; i=$((i+1)); done"])
+    expect([loud.output.length, loud.dropped]).toEqual([1000, 2300])
+    const one = await go("sh", ["-c", "head -c 5000 /dev/zero | tr '\\0' x"])
+    expect([one.output.length, one.dropped]).toEqual([1000, 4000])
+    const mark = `heddle-${process.pid}`
+    expect(await go("sh", ["-c", `trap '' TERM; (exec -a ${mark} sleep 60) & sleep 60`])).toBe("timeout")
+    expect(await go("sh", ["-c", "(sleep 30) & echo left"])).toMatchObject({ output: "left\n" })
+    expect(await go("sh", ["-c", "setsid sleep 3 & sleep 0.1; echo away"])).toMatchObject({ output: "away\n" })
+    await sleep(700)
+    expect(execFileSync("sh", ["-c", "ps -eo args | grep -c '[s]leep 60' || true"]).toString().trim()).toBe("0")
+    const stopping = new AbortController()
+    const going = shell.run({ program: "sh", args: ["-c", "sleep 20"] } as never, { signal: stopping.signal } as never) as Promise<{ exit: number | null }>
+    setTimeout(() => stopping.abort(), 30)
+    expect((await going).exit).toBeNull()
+  })
+
+  it("are none that were not given, nor elsewhere", async () => {
+    expect([
+      await go("rm", []),
+      await use(shell.run, { program: "sh", args: "x" }),
+      await go("sh", ["\0"]),
+      await go("sh", Array.from({ length: 5 }, () => "x".repeat(32_000))),
+      await go("sh", [], { folder: ".." }),
+      await go("sh", [], { folder: "out" }),
+      await go("sh", [], { folder: "none" }),
+    ])
+      .toEqual(["InputInvalid", "InputInvalid", "arguments", "arguments", "outside", "outside", "missing"])
+    expect(() => programs({ programs: ["no such program"], root: at })).toThrow("there is no program 'no such program'")
+    expect(() => programs({ programs: ["/etc/passwd"], root: at })).toThrow("there is no program")
+    const broken = join(at, "broken")
+    writeFileSync(broken, "#!/no/such/interpreter\n", { mode: 0o755 })
+    const odd = programs({ programs: [broken], root: at })
+    expect(await use(odd.run, { program: "broken", args: [] })).toBe("ENOENT")
+    expect(shell.run.tool).toMatchObject({ level: "privileged", approval: true, needs: ["process.run"] })
+  })
+})
+
+describe("data and text", () => {
+  const parse = (format: string, text: string, path?: string) => use(parseData, { format, text, ...(path === undefined ? {} : { path }) })
+
+  it("reads what people write", async () => {
+    expect(await parse("json", "{\"a\":{\"b\":[1,null,true,\"x\"]}}", "a.b")).toEqual([1, null, true, "x"])
+    expect(await parse("ndjson", "{\"a\":1}\n\n{\"a\":2}\n", "a")).toEqual([1, 2])
+    expect(await parse("csv", "a,b\n1,\"x, y\"\n")).toEqual([{ a: "1", b: "x, y" }])
+    expect(await parse("yaml", "a:\n  - 1\n  - b: x\n", "a.1.b")).toBe("x")
+    expect(await parse("toml", "a = 1\nd = 1979-05-27T07:32:00Z\n")).toEqual({ a: 1, d: "1979-05-27T07:32:00.000Z" })
+    expect(JSON.stringify(await parse("xml", "<r><i n=\"1\">x</i><i>y</i></r>", "r.i"))).toContain("x")
+  })
+
+  it("says what is wrong, and where it is too much", async () => {
+    expect([
+      await parse("json", "{"),
+      await parse("json", "{\"a\":1}", "b"),
+      await parse("json", "1", "b"),
+      await parse("yaml", "a: .inf"),
+      await parse("toml", "a ="),
+      await parse("xml", "<a>"),
+      await parse("ndjson", "{"),
+    ])
+      .toEqual(["syntax", "missing", "missing", "value", "syntax", "syntax", "syntax"])
+    expect(await parse("json", `[${"1,".repeat(100_001)}1]`)).toBe("too-much")
+    expect(await parse("csv", `a\n${"x\n".repeat(100_002)}`)).toBe("too-much")
+    const aliases = `a: &a ${"x".repeat(300_000)}\nb: [${"*a,".repeat(30)}]`
+    expect(await parse("yaml", aliases)).toBe("too-much")
+  })
+
+  it("fills, finds, replaces, compares, hashes", async () => {
+    expect(await use(fillTemplate, { template: "{{a}} and {{ b }}, {c}", values: { a: "1", b: "2" } })).toBe("1 and 2, {c}")
+    expect([
+      await use(fillTemplate, { template: "{{toString}}", values: {} }),
+      await use(fillTemplate, { template: "", values: JSON.parse("{\"__proto__\":\"x\"}") }),
+      await use(fillTemplate, { template: "", values: [] }),
+    ]).toEqual(["missing", "InputInvalid", "InputInvalid"])
+    expect(await use(findText, { text: "a1 B2", pattern: "([a-z])(\\d)|(z)", flags: "i" })).toEqual([{ at: 0, text: "a1", groups: ["a", "1", undefined] }, {
+      at: 3,
+      text: "B2",
+      groups: ["B", "2", undefined],
+    }])
+    expect(await use(replaceText, { text: "a1 b2", pattern: "([a-z])(\\d)", by: "$2$1$$$&$9" })).toBe("1a$a1 2b$b2")
+    expect([
+      await use(findText, { text: "a", pattern: "(?=a)" }),
+      await use(findText, { text: "a", pattern: "a", flags: "g" }),
+      await use(findText, { text: "x".repeat(500_000), pattern: "(a+)+$" }),
+      await use(findText, { text: "a", pattern: "(((a{10}){10}){10}){10}" }),
+      await use(findText, { text: "a", pattern: "[a-z]{900}".repeat(6) }),
+      await use(findText, { text: "a".repeat(20_000), pattern: "a" }),
+      await use(replaceText, { text: "a".repeat(5000), pattern: "a", by: "x".repeat(5000) }),
+    ])
+      .toEqual(["pattern", "pattern", "too-much", "pattern", "pattern", "too-much", "too-much"])
+    expect(await use(diffText, { before: "a\nb\nc", after: "a\nx\nc\nd" })).toBe(" a\n-b\n+x\n c\n+d")
+    expect([await use(diffText, { before: "a\nb", after: "" }), await use(diffText, { before: "\n".repeat(6000), after: "\n".repeat(6000) })]).toEqual([
+      "-a\n-b\n+",
+      "too-much",
+    ])
+    expect([await use(hashText, { text: "x", algorithm: "md5" }), (await use(hashText, { text: "x" })).length, (await use(newId, {})).length]).toEqual([
+      "9dd4e461268c8034f5c8564e155c67a6",
+      64,
+      36,
+    ])
+    expect(await use(dateTime, { date: "2026-01-31T12:00:00Z", seconds: 86_400, zone: "Europe/Berlin" })).toMatchObject({
+      iso: "2026-02-01T12:00:00.000Z",
+      words: expect.stringContaining("Sunday"),
+    })
+    expect((await use(dateTime, {})).milliseconds).toBeGreaterThan(1e12)
+    expect([await use(dateTime, { date: "never" }), await use(dateTime, { zone: "Moon/Sea" })]).toEqual(["date", "zone"])
+  })
+
+  it("say what they take, as JSON Schema and in words", async () => {
+    expect(jsonSchemaOf(parseData.tool.input)).toMatchObject({
+      type: "object",
+      required: ["text", "format"],
+      properties: { format: { enum: ["json", "ndjson", "csv", "yaml", "toml", "xml"] } },
+    })
+    const wrong = await (run as any)(seq("f").step("x", nest(parseData, () => ({ text: 5, format: "pdf" } as never))), undefined as never)
+    expect(wrong._unsafeUnwrapErr().message).toContain("text: it is to be text\n  format: it is to be one of json")
+    expect([await use(dateTime, 5), await use(dateTime, { seconds: 0.5 })]).toEqual(["InputInvalid", "InputInvalid"])
+    const output = (hashText.tool.input["~standard"] as any).jsonSchema.output()
+    expect(output).toMatchObject({ additionalProperties: false })
+    expect(await Effect.runPromise(Effect.succeed(1))).toBe(1)
+  })
+})
