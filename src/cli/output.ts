@@ -1,7 +1,8 @@
 /** What a person sees: data on stdout, progress and errors on stderr, colours only on a terminal that wants them. */
-import { styleText } from "node:util"
+import { inspect, styleText } from "node:util"
 import * as errors from "../model/error.ts"
 import { errorPage, messageOf, tagOf } from "../model/error.ts"
+import { redact } from "../model/secret.ts"
 import { CliError, codeOf, type ExitCode } from "./exit-codes.ts"
 
 type Format = Parameters<typeof styleText>[0]
@@ -22,13 +23,13 @@ export const short = (text: string, width: number): string => {
   return line.length > width ? `${line.slice(0, Math.max(0, width - 1))}…` : line
 }
 
-export const print = (text: string): void => void process.stdout.write(`${text}\n`)
+export const print = (text: string): void => void process.stdout.write(`${redact(text)}\n`)
 /** For `JSON.stringify`: what JSON has no word for. */
 export const asJson = (_key: string, value: unknown): unknown =>
   typeof value === "bigint" ? `${value}n` : value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value
 /** One JSON value on a line of its own. */
-export const printJson = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value, asJson)}\n`)
-export const say = (text: string): void => void process.stderr.write(`${text}\n`)
+export const printJson = (value: unknown): void => print(JSON.stringify(value, asJson))
+export const say = (text: string): void => void process.stderr.write(`${redact(text)}\n`)
 
 export const duration = (milliseconds: number | undefined): string =>
   milliseconds === undefined ?
@@ -56,7 +57,7 @@ export function showError(error: unknown, { json, debug }: Shown): ExitCode {
     if (hint !== undefined) say(style.err("dim", `  ${clean(hint)}`))
     if (tag !== undefined && engineTags.has(tag)) say(style.err("dim", `  ${errorPage(tag)}`))
   }
-  if (debug) console.error(error)
+  if (debug) say(inspect(error))
   return code
 }
 /** Each error class of ours is exported under its tag. */

@@ -1,7 +1,9 @@
 /** Whatever a step returned — value, Promise, neverthrow Result, Effect, generator — as one Effect. */
 import * as Effect from "effect/Effect"
 import { LimitExceeded, StepThrew } from "../model/error.ts"
+import { hasSecrets } from "../model/secret.ts"
 import { isServiceError, type ServiceError } from "../model/service-error.ts"
+import { withoutSecrets } from "../model/value.ts"
 
 interface ResultLike {
   readonly isOk: () => boolean
@@ -22,8 +24,13 @@ const unwrap = (value: unknown): Effect.Effect<unknown, unknown> =>
 export const threw = (path: string, cause: unknown): StepThrew | LimitExceeded | ServiceError =>
   cause instanceof LimitExceeded || isServiceError(cause) ? cause : new StepThrew({ path, cause })
 
-/** Calls `work` at `path`; a thrown error or rejected promise becomes `StepThrew`. */
-export function settle(path: string, work: () => unknown): Effect.Effect<unknown, unknown, unknown> {
+/** Calls `work` at `path`; a thrown error or rejected promise becomes `StepThrew`. What comes of it has no secrets. */
+export const settle = (path: string, work: () => unknown): Effect.Effect<unknown, unknown, unknown> => {
+  const settled = called(path, work)
+  return hasSecrets() ? Effect.mapBoth(settled, { onSuccess: (value) => withoutSecrets(value), onFailure: (error) => withoutSecrets(error) }) : settled
+}
+
+function called(path: string, work: () => unknown): Effect.Effect<unknown, unknown, unknown> {
   let result: unknown
   try {
     result = work()

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type { FlowIR, StepNode, Values, Work } from "../../dsl/ir/node.ts"
 import { InputInvalid, OutputInvalid, StepTimedOut, StepUncertain } from "../model/error.ts"
 import { StateRefused } from "../model/service-error.ts"
+import { withoutSecrets } from "../model/value.ts"
 import { within } from "../services/permits.ts"
 import type { Known } from "../services/recorded.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
@@ -105,7 +106,7 @@ const transacted = (node: StepNode, { call }: Extract<Work, { from: "transaction
     frame.run.journal.notice("step.started", path)
     const written = frame.run.journal.transact("step.completed", frame.path, node.name, (sql) => {
       try {
-        value = call(sql, frame.scope, context)
+        value = withoutSecrets(call(sql, frame.scope, context))
       } catch (cause) {
         failure = Effect.fail(threw(path, cause))
         throw cause

@@ -4,6 +4,7 @@ import * as Stream from "effect/Stream"
 import type { Artifact, ArtifactContent, ArtifactOptions, ArtifactPlace, ArtifactQuery } from "../../dsl/ir/artifact.ts"
 import { artifactId, type ArtifactRecord, type BlobRecord, type Grant } from "../model/artifact.ts"
 import { messageOf, type StoreFailed } from "../model/error.ts"
+import { redact } from "../model/secret.ts"
 import { ArtifactNotFound, ArtifactRefused } from "../model/service-error.ts"
 import { decodeValue, encodeValue, Unstorable } from "../model/value.ts"
 import { readContent, writeContent } from "../store/content.ts"
@@ -51,10 +52,23 @@ export class ArtifactView {
       const newest = yield* this.#store.artifacts.get(session, name)
       // what is there already takes no more room; exactly how much there is, is seen when it is kept
       const left = quota.bytes - used.bytes + (newest?.size ?? 0)
-      const bounded = Stream.mapEffect(parts(name, content), countdown(name, left))
+      const clean = typeof content === "string" ? redact(content) : content
+      const bounded = Stream.mapEffect(parts(name, clean), countdown(name, left))
       const { hash, size } = yield* writeContent(this.#store, bounded)
       const record = yield* this.#store.artifacts.put(
-        { session, name, hash, size, mime, type, tags, about: described, by: this.#asker.by, from: from.map(({ id }) => id), grants: newest?.grants ?? [] },
+        {
+          session,
+          name,
+          hash,
+          size,
+          mime,
+          type,
+          tags: tags.map(redact),
+          about: described,
+          by: this.#asker.by,
+          from: from.map(({ id }) => id),
+          grants: newest?.grants ?? [],
+        },
         quota,
       )
       const artifact = toArtifact(record)

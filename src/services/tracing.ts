@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type { Fiber } from "effect/Fiber"
 import { type AnySpan, type ExternalSpan, externalSpan } from "effect/Tracer"
 import type { RunRecord } from "../model/run.ts"
+import { withoutSecrets } from "../model/value.ts"
 
 /** Somebody has provided a tracer to the fiber; Effect's own, which keeps nothing, does not count. */
 export const isTraced = (fiber: Fiber<unknown, unknown>): boolean => fiber.cache.tracer !== undefined
@@ -26,10 +27,10 @@ export const inRunSpan = <A, E, R>(run: RunRecord, began: string | undefined, dr
     return Effect.useSpan(
       `run ${run.flow}`,
       { attributes, links: link, ...(around === undefined && before !== undefined ? { parent: before } : {}) },
-      (span) => Effect.withParentSpan(drive(traceparent(span)), span),
+      (span) => Effect.withParentSpan(Effect.mapError(drive(traceparent(span)), withoutSecrets), span),
     ) as Effect.Effect<A, E, R>
   })
 
 /** `work` in a span of the node at `path`. */
 export const inNodeSpan = <A, E, R>(kind: string, name: string, path: string, work: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.withSpan(Effect.suspend(work), `${kind} ${name}`, { attributes: { "heddle.path": path } }) as Effect.Effect<A, E, R>
+  Effect.withSpan(Effect.mapError(Effect.suspend(work), withoutSecrets), `${kind} ${name}`, { attributes: { "heddle.path": path } }) as Effect.Effect<A, E, R>

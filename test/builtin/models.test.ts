@@ -174,7 +174,7 @@ describe("openai", () => {
         status: 429,
         retryAfter: 2000,
         retryable: true,
-        reason: "slow down, <redacted>",
+        reason: "slow down, [redacted]",
       }],
       [status(429, "", { "retry-after": new Date(0).toUTCString() }), { kind: "rate-limit", retryAfter: 0 }],
       [status(429, "", { "retry-after": "soon" }), { kind: "rate-limit", retryAfter: undefined, reason: "Too Many Requests" }],

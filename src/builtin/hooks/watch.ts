@@ -2,6 +2,7 @@
 import { hook } from "../../../dsl/flow/hook.ts"
 import type { Hook, HookPoint } from "../../../dsl/ir/hook.ts"
 import { writtenPath } from "../../../dsl/ir/path.ts"
+import { redact } from "../../model/secret.ts"
 import { Recent } from "../../store/recent.ts"
 import { messageOf, tagOf } from "../../model/error.ts"
 
@@ -43,7 +44,7 @@ const lineOf = (point: HookPoint, { run, flow, path, error, chosen }: Told): Log
 }
 
 /** Writes a line when a run or a step begins, ends or fails; by default as JSON to stderr. Values are never written. */
-export const logging = (write: (line: LogLine) => void = (line) => void process.stderr.write(`${JSON.stringify(line)}\n`)): ReadonlyArray<Hook> =>
+export const logging = (write: (line: LogLine) => void = (line) => void process.stderr.write(`${redact(JSON.stringify(line))}\n`)): ReadonlyArray<Hook> =>
   watching(["run.before", "run.after", "run.error", "step.before", "step.after", "step.error"], "logging", (point, told) => write(lineOf(point, told)))
 
 /** Writes a line for everything that decides what a run does to the world: its begin and end, choices, errors caught, what is undone. */

@@ -80,7 +80,7 @@ export async function showCommand(id: string, { store, json }: Shown & { readonl
   print(style.out("dim", `input  ${short(run.input, 100)}`))
   const until = run.status === "suspended" && run.due !== undefined ? new Date(run.due).toISOString() : ""
   if (run.status === "suspended") print(style.out("blue", `waits for ${[...run.waits, until].filter(Boolean).map(clean).join(" or ") || "a child run"}`))
-  for (const line of tree(nodes, "")) process.stdout.write(`${line}\n`)
+  for (const line of tree(nodes, "")) print(line)
   if (run.status === "completed") print(`${style.out("green", "output")}  ${short(encodeValue(output), 200)}`)
   if (run.status === "paused" && paused) print(`${style.out("yellow", "paused")}  ${short(paused, 200)}`)
   if (run.status === "failed" || run.status === "compensated") print(`${style.out("red", run.status)}  ${short(describe(error), 200)}`)

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { dirname } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { redact } from "../../../model/secret.ts"
 import { ModelFailed } from "../error.ts"
 import type { ModelPart, ModelRequest, ModelShape } from "../model.ts"
 
@@ -13,8 +14,8 @@ type Tape = Record<string, { readonly asked: string; readonly parts: ReadonlyArr
 /**
  * A model that plays what is recorded in `file`, and asks `model`, where one is given, for what is not, recording it.
  *
- * A turn is found by everything that was asked but its key: messages, tools, output, settings. Without a `model`, one that is not recorded fails. Text is
- * recorded as it is: let no secret into what a model is asked.
+ * A turn is found by everything that was asked but its key: messages, tools, output, settings. Without a `model`, one that is not recorded fails. What is
+ * a `secret` is not recorded; other text is, as it is.
  *
  * @example
  * const model = cassette("test/triage.json", process.env.RECORD ? openai({ baseUrl, model: "gpt-5-mini" }) : undefined)
@@ -25,7 +26,7 @@ export function cassette(file: string, model?: ModelShape): ModelShape {
   const load = (): Tape => (tape ??= existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Tape) : {})
   const save = (): void => {
     mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(`${file}.new`, `${JSON.stringify(tape, undefined, 2)}\n`)
+    writeFileSync(`${file}.new`, `${redact(JSON.stringify(tape, undefined, 2))}\n`)
     renameSync(`${file}.new`, file)
   }
   const turn = (request: ModelRequest): Stream.Stream<ModelPart, ModelFailed> =>

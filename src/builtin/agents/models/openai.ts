@@ -35,7 +35,7 @@ export function openai(options: OpenAiOptions): ModelShape {
   const key = apiKey === undefined || typeof apiKey === "string" ? apiKey : Redacted.value(apiKey)
   const failed = (kind: ModelFailure, reason: string, more: { readonly status?: number; readonly retryAfter?: number | undefined } = {}) => {
     const text = reason.slice(0, 500)
-    return new ModelFailed({ model, kind, reason: key === undefined ? text : text.replaceAll(key, "<redacted>"), ...more })
+    return new ModelFailed({ model, kind, reason: key === undefined ? text : text.replaceAll(key, "[redacted]"), ...more })
   }
   const late = () => failed("timeout", "no sign of life for too long")
   const post = (request: ModelRequest) =>
