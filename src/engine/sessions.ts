@@ -119,7 +119,7 @@ export class Sessions {
         const { name = record.name, user = record.user, tags = record.tags, policy = policyOf(record), context } = typeof change === "function" ?
           change(shown(record)) :
           change
-        const encoded = context === undefined ? record.context : yield* stored("context", () => encodeValue(context))
+        const encoded = yield* context === undefined ? Effect.succeed(record.context) : stored("context", () => encodeValue(context))
         const wrong = policyProblem(policy)
         if (wrong !== undefined) return yield* new SessionRefused({ session: id, asked: "be changed", reason: `its policy: ${wrong}` })
         return { ...record, name, user, tags, context: encoded, policy: JSON.stringify(policy) }

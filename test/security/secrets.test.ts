@@ -156,9 +156,12 @@ const shownAs = (exit: unknown): string => `${JSON.stringify(exit)} ${String(exi
 it("a transaction gives it to nobody either", async () => {
   secret(canary)
   const heddle = (await openHeddle({ store: join(folder(), "h.db") }))._unsafeUnwrap()
-  const flow = seq("f").step("t", transaction(() => canary)).step("then", ({ t }) => t.length)
+  const flow = seq("f").step("t", transaction((_sql, _scope, { progress }) => (progress(canary), canary))).step("then", ({ t }) => t.length)
   expect((await heddle.run(flow, undefined))._unsafeUnwrap()).toMatchObject({ t: "[redacted]", then: 10 })
   await heddle.close()
+  // what cannot be recorded is for the record to refuse
+  const odd = () => canary
+  expect(withoutSecrets(odd)).toBe(odd)
 })
 
 it("the command line shows it to nobody", () => {
