@@ -57,7 +57,7 @@ export function showError(error: unknown, { json, debug }: Shown): ExitCode {
     if (hint !== undefined) say(style.err("dim", `  ${clean(hint)}`))
     if (tag !== undefined && engineTags.has(tag)) say(style.err("dim", `  ${errorPage(tag)}`))
   }
-  if (debug) say(inspect(error))
+  if (debug) say(clean(inspect(error)))
   return code
 }
 /** Each error class of ours is exported under its tag. */

@@ -50,3 +50,10 @@ export class AgentFailed extends TaggedError("AgentFailed")<{
     return `agent '${this.agent}' came to no answer: ${this.reason}${listed}`
   }
 }
+
+/** A pool gives no member any more. */
+export class PoolClosed extends TaggedError("PoolClosed")<{ readonly pool: string }> {
+  override get message(): string {
+    return `pool '${this.pool}' is closed: take members before it is`
+  }
+}
