@@ -5,8 +5,8 @@ import { hostname } from "node:os"
 const host = hostname().replaceAll(":", "-")
 /** Kept in the environment, which worker threads and a second copy of this package share: they live as long as this process; child processes have another number. */
 const variable = "HEDDLE_PROCESS"
-const marked = process.env[variable]
-const mark = marked?.startsWith(`${process.pid}:`) === true ? marked : `${process.pid}:${randomBytes(4).toString("hex")}`
+const marked = String(process.env[variable])
+const mark = marked.startsWith(`${process.pid}:`) ? marked : `${process.pid}:${randomBytes(4).toString("hex")}`
 process.env[variable] = mark
 /** This process, as written on the runs it drives: its mark tells it from an earlier one with the same number, the last part threads and copies apart. */
 export const owner = `${host}:${mark}:${randomBytes(4).toString("hex")}`
