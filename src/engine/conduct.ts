@@ -18,6 +18,7 @@ import { hasStopped, isDriven, type RunRecord } from "../model/run.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import { Meter } from "../services/budgets.ts"
 import type { Hooks } from "../services/hooks.ts"
+import { telling } from "../services/recorded.ts"
 import { StateNews } from "../services/state-watch.ts"
 import { isTraced } from "../services/tracing.ts"
 import { childId } from "./child.ts"
@@ -186,7 +187,7 @@ export class Conductor {
 
   /** Sees the run to its end: drives it where nobody does, waits where somebody else does or where it waits itself. */
   settle(flow: FlowIR, id: string, asked: Settling, waiting = false): Any<unknown> {
-    return Effect.gen({ self: this }, function*() {
+    return telling(Effect.gen({ self: this }, function*() {
       let how = asked
       let patient = waiting
       while (true) {
@@ -218,7 +219,7 @@ export class Conductor {
         }
         patient = true
       }
-    })
+    }))
   }
 
   /** Gives the run to this process: counts the deaths of its owners, and brings it to the flow as it is now. */

@@ -14,7 +14,7 @@ import { Floors } from "./floors.ts"
 import type { Listeners } from "./listeners.ts"
 import { notice } from "./notice.ts"
 import { Picks } from "./picks.ts"
-import { dataOf, type Known, missing, type Recorded, roles } from "./recorded.ts"
+import { dataOf, type Known, missing, readable, type Recorded, roles } from "./recorded.ts"
 import { Spending } from "./spending.ts"
 import { Undone } from "./undone.ts"
 
@@ -272,7 +272,7 @@ export class Journal {
   output(event: RunEvent): Effect.Effect<unknown, StoreFailed> {
     const { output, ref } = dataOf(event)
     if (ref !== undefined) return this.value(ref)
-    const value = output === undefined ? undefined : revive(output)
+    const value = output === undefined ? undefined : readable(event, () => revive(output))
     const codec = this.#codecs.size === 0 ? undefined : this.#codecs.get(writtenPath(eventPath(event)))
     return Effect.succeed(codec === undefined ? value : codec.decode(value))
   }
