@@ -10,6 +10,7 @@ import type { Frame, Slot, Updates } from "./frame.ts"
 import { hooksAt } from "./hooks-at.ts"
 import { ask } from "./ask.ts"
 import { after, type BlockProgram, type Outcome, type Run } from "./program.ts"
+import { withoutSecrets } from "../model/without-secrets.ts"
 import { encodeError, encodeOutcome, inlineRef, readUpdates, stored } from "./record.ts"
 
 /** One fork to run: its label is its part of the path. */
@@ -102,12 +103,14 @@ class Runner {
     const { label, scope, block } = this.#fork
     return after(
       enter(this.#frame, at, scope, block, this.#past),
-      ({ outcome, updates }) =>
-        after(stored(at, () => encodeOutcome(updates === undefined ? outcome : { ...outcome, updates }, true)), (data) => {
+      ({ outcome: made, updates }) => {
+        const outcome = { ...made, value: withoutSecrets(made.value) }
+        return after(stored(at, () => encodeOutcome(updates === undefined ? outcome : { ...outcome, updates }, true)), (data) => {
           const written = journal.append("fork.completed", this.#path, label, data)
           const { seq } = journal
           return after(written, () => Effect.succeed({ label, value: outcome.value, seq, updates }))
-        }),
+        })
+      },
     )
   }
 

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import { messageOf, NotStorable, tagOf } from "../model/error.ts"
 import type { Ref, RunEvent } from "../model/event.ts"
+import { redact } from "../model/secret.ts"
 import { encodeValue, Unstorable } from "../model/value.ts"
 import { type Journal } from "../services/journal.ts"
 import { dataOf } from "../services/recorded.ts"
@@ -36,7 +37,7 @@ export function storable<A>(path: string, encode: () => A): A | Effect.Effect<ne
   try {
     return encode()
   } catch (cause) {
-    if (cause instanceof Unstorable) return Effect.fail(new NotStorable({ path, at: cause.at, reason: cause.reason }))
+    if (cause instanceof Unstorable) return Effect.fail(new NotStorable({ path, at: redact(cause.at), reason: cause.reason }))
     throw cause
   }
 }

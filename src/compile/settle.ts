@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { LimitExceeded, StepThrew } from "../model/error.ts"
 import { hasSecrets } from "../model/secret.ts"
 import { isServiceError, type ServiceError } from "../model/service-error.ts"
-import { withoutSecrets } from "../model/value.ts"
+import { withoutSecrets } from "../model/without-secrets.ts"
 
 interface ResultLike {
   readonly isOk: () => boolean

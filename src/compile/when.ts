@@ -1,6 +1,7 @@
 /** A choice: the decision is recorded before it is acted on, then only the chosen block runs. */
 import * as Effect from "effect/Effect"
 import type { WhenNode } from "../../dsl/ir/node.ts"
+import { redact } from "../model/secret.ts"
 import { NoCase } from "../model/error.ts"
 import { dataOf } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
@@ -14,7 +15,7 @@ export const compileWhen: CompileNode<WhenNode> = (node, compileBlock) => {
   const decide = (path: string, value: unknown): Effect.Effect<string, NoCase> => {
     const label = node.form === "if" ? (value ? "yes" : "no") : labelOf(value)
     // a `when` without its second block has nothing to do for `no`
-    return blocks.has(label) || node.form === "if" ? Effect.succeed(label) : Effect.fail(new NoCase({ path, label, cases: [...blocks.keys()] }))
+    return blocks.has(label) || node.form === "if" ? Effect.succeed(label) : Effect.fail(new NoCase({ path, label: redact(label), cases: [...blocks.keys()] }))
   }
   return (frame, path, past) => {
     const run = (label: string, matched: unknown): Run<Outcome> => {

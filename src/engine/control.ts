@@ -6,6 +6,7 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import { standingOf } from "../compile/standing.ts"
 import { CommandRefused, RunCancelled, RunConflict, type RunNotFound, RunPaused, type RunTakenOver, type StoreFailed, tagOf } from "../model/error.ts"
 import { eventPath } from "../model/event.ts"
+import { redact } from "../model/secret.ts"
 import { hasEnded, type RunRecord, type RunStatus } from "../model/run.ts"
 import { Journal } from "../services/journal.ts"
 import { dataOf } from "../services/recorded.ts"
@@ -110,7 +111,7 @@ export class Control {
 
   readonly pause = (id: string, options: CommandOptions = {}): Command<void> =>
     Effect.gen({ self: this }, function*() {
-      const { reason = "" } = options
+      const reason = redact(options.reason ?? "")
       yield* this.#take(id, "pause", options, new RunPaused({ run: id, reason }), (_run, journal) =>
         journal.append("run.paused", "", "", JSON.stringify({ reason }), { status: "paused", due: undefined }))
       for (const child of yield* this.#children(id)) {
@@ -123,7 +124,7 @@ export class Control {
   /** Ends the run; what can be undone is undone first, by this process if it knows the flow, else by whoever resumes it. */
   readonly cancel = (id: string, options: CommandOptions & { readonly flow?: FlowIR | undefined } = {}): Command<RunStatus> =>
     Effect.gen({ self: this }, function*() {
-      const { reason = "" } = options
+      const reason = redact(options.reason ?? "")
       const { live } = this.#conductor
       const { store } = this.#keeping
       const run = yield* store.runs.get(id)
@@ -179,7 +180,7 @@ export class Control {
   readonly rewind = (flow: FlowIR, id: string, path: string, options: CommandOptions = {}): Command<Plan> =>
     Effect.gen({ self: this }, function*() {
       const plan = yield* this.plan(flow, id, path, "rewind")
-      const { reason = "" } = options
+      const reason = redact(options.reason ?? "")
       yield* this.#take(id, "rewind", options, new RunPaused({ run: id, reason }), (taken, journal) =>
         Effect.flatMap(takenBack(this.#keeping.store, taken, journal.forked, plan), ({ writes, taken: seqs }) =>
           journal.commit(

@@ -7,7 +7,7 @@ import { stored } from "../compile/record.ts"
 import { RunConflict, type StoreFailed } from "../model/error.ts"
 import type { SessionRefused } from "../model/service-error.ts"
 import type { RunRecord } from "../model/run.ts"
-import { encodeValue, withoutSecrets } from "../model/value.ts"
+import { encodeValue } from "../model/value.ts"
 import { traceparent } from "../services/tracing.ts"
 import type { Store } from "../store/store.ts"
 import type { Conductor } from "./conduct.ts"
@@ -37,7 +37,7 @@ export function create(
   more: Ties & { readonly id: string; readonly at?: number | undefined },
 ): Effect.Effect<{ readonly created: boolean; readonly run: RunRecord; readonly parsed: unknown }, any, any> {
   return Effect.flatMap(
-    Effect.map(parseInput(flow, input), withoutSecrets),
+    parseInput(flow, input),
     (parsed) =>
       after(stored("input", () => encodeValue(input)), (encoded) =>
         Effect.flatMap(conductor.save(flow), (print) => {

@@ -15,6 +15,7 @@ import { readsSession, startScope } from "../compile/session-scope.ts"
 import { tooMuch } from "../compile/spend.ts"
 import { CompensationFailed, InputInvalid, isStoreError, OutputInvalid, RunCancelled, StoreFailed } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
+import { withoutSecrets } from "../model/without-secrets.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import { dataOf, errorOf, type Recorded } from "../services/recorded.ts"
@@ -144,6 +145,8 @@ const admitted = (flow: FlowIR, run: RunContext, input: unknown): Run<unknown> =
 
 /** A run's input as the flow's schema makes it. */
 export const parseInput = (flow: FlowIR, input: unknown): Effect.Effect<unknown, InputInvalid> =>
+  Effect.map(parsed(flow, input), (value) => withoutSecrets(value))
+const parsed = (flow: FlowIR, input: unknown): Effect.Effect<unknown, InputInvalid> =>
   flow.input === undefined ?
     Effect.succeed(input) :
     Effect.mapError(validate(flow.input, input), (issues) => new InputInvalid({ flow: flow.name, path: "", issues }))
@@ -211,7 +214,7 @@ const approved = (run: RunContext, outcome: Outcome): Run<Outcome> =>
 
 const recordable = (flow: FlowIR, value: unknown, ref: Outcome["ref"]): Run<{ readonly output: unknown; readonly data: string }> =>
   Effect.flatMap(
-    Effect.mapError(validate(flow.output, value), (issues) => new OutputInvalid({ flow: flow.name, path: "", issues })),
+    Effect.mapError(validate(flow.output, withoutSecrets(value)), (issues) => new OutputInvalid({ flow: flow.name, path: "", issues })),
     (output) =>
       Effect.map(stored("", () => encodeOutcome(flow.output === undefined ? { value: output, ref } : { value: output }, true)), (data) => ({ output, data })),
   )

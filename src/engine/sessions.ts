@@ -9,6 +9,7 @@ import type { Artifact } from "../../dsl/ir/artifact.ts"
 import { type ArtifactNotFound, type ArtifactRefused, SessionConflict, type SessionNotFound, SessionRefused } from "../model/service-error.ts"
 import { policyProblem } from "../model/session-policy.ts"
 import { type NewSession, type SessionPolicy, type SessionRecord, type SessionStatus, sessionTransitions } from "../model/session.ts"
+import { withoutSecrets } from "../model/without-secrets.ts"
 import { decodeValue, encodeValue } from "../model/value.ts"
 import type { ArtifactView } from "../services/artifacts.ts"
 import { sessionNotice } from "../services/notice.ts"
@@ -91,7 +92,8 @@ export class Sessions {
       const wrong = policyProblem(policy)
       if (wrong !== undefined) return yield* refused(`its policy: ${wrong}`)
       if (parent !== undefined) yield* this.#store.sessions.get(parent)
-      const given: NewSession = { id, name, user, parent, context: yield* stored("context", () => encodeValue(context)), policy: JSON.stringify(policy), tags }
+      const told = withoutSecrets({ name, user, tags })
+      const given: NewSession = { id, ...told, parent, context: yield* stored("context", () => encodeValue(context)), policy: JSON.stringify(policy) }
       const { created, session } = yield* this.#store.sessions.create(given)
       if (!created) return yield* refused("there is one with this id already")
       this.#tell(session)
@@ -122,7 +124,7 @@ export class Sessions {
         const encoded = yield* context === undefined ? Effect.succeed(record.context) : stored("context", () => encodeValue(context))
         const wrong = policyProblem(policy)
         if (wrong !== undefined) return yield* new SessionRefused({ session: id, asked: "be changed", reason: `its policy: ${wrong}` })
-        return { ...record, name, user, tags, context: encoded, policy: JSON.stringify(policy) }
+        return { ...record, ...withoutSecrets({ name, user, tags }), context: encoded, policy: JSON.stringify(policy) }
       }))
     return Effect.map(changed, shown)
   }
@@ -236,7 +238,7 @@ export class Sessions {
           return yield* new SessionRefused({ session: id, asked: `become ${to}`, reason: reasons })
         }
         const now = yield* currentTimeMillis
-        return { ...record, status: to, reason, usedAt: now, endedAt: to === "completed" || to === "failed" ? now : record.endedAt }
+        return { ...record, status: to, reason: withoutSecrets(reason), usedAt: now, endedAt: to === "completed" || to === "failed" ? now : record.endedAt }
       }))
     return Effect.map(moved, (record) => {
       this.#tell(record)

@@ -1,5 +1,5 @@
 /** The one codec for everything that is recorded: values in, JSON text out, and back without loss. */
-import { hasSecrets, redact } from "./secret.ts"
+import { withoutSecrets } from "./without-secrets.ts"
 
 /** Where a value cannot be recorded, and why. */
 export class Unstorable extends Error {
@@ -21,7 +21,7 @@ const lenientLimits = { depth: 8, nodes: 10_000 } as const
 const mark = "$"
 
 /**
- * `value` as JSON text.
+ * A value as JSON text.
  *
  * `Date`, `Map`, `Set`, `bigint`, bytes, `Error`, `undefined`, `NaN`, `-0` and the infinities come back as they were.
  * With `lenient`, what cannot be kept is replaced by a description: for errors, which must never hide themselves.
@@ -30,7 +30,8 @@ const mark = "$"
  *
  * @throws Unstorable for functions, symbols, class instances, promises, cycles, hostile keys, and beyond `limits`
  */
-export function encodeValue(value: unknown, lenient = false): string {
+export function encodeValue(given: unknown, lenient = false): string {
+  const value = withoutSecrets(given)
   // plain values are by far the most; one look tells, and the engine's own stringify does the rest
   const text = typeof value === "string" || typeof value === "boolean" || value === null ?
     JSON.stringify(value) :
@@ -38,36 +39,7 @@ export function encodeValue(value: unknown, lenient = false): string {
     String(value) :
     JSON.stringify(new Encoder(lenient).encode(value, "", 0))
   if (text.length > limits.bytes) throw new Unstorable("", `larger than ${limits.bytes / 1024 / 1024} MiB as JSON`)
-  return redact(text)
-}
-
-/** The value as it will be read: without secrets, if it has some. What cannot be recorded stays as it is. */
-export function withoutSecrets(value: unknown, depth = 0): unknown {
-  if (!hasSecrets() || depth > lenientLimits.depth) return value
-  if (value instanceof Error) return cleaned(value, depth)
-  try {
-    const text = JSON.stringify(new Encoder(false).encode(value, "", 0))
-    const clean = redact(text)
-    return clean === text ? value : decodeValue(clean)
-  } catch {
-    return value
-  }
-}
-
-/** The same error if nothing in it is secret; else a copy of the same class. */
-const cleaned = (error: Error, depth: number): Error => {
-  const own: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(error)
-  let changed = false
-  // also what an error keeps to tell as JSON, under symbols
-  for (const key of Reflect.ownKeys(error)) {
-    const value: unknown = Reflect.get(error, key)
-    const clean = typeof value === "string" ? redact(value) : withoutSecrets(value, depth + 1)
-    if (clean === value) continue
-    own[key as string] = { value: clean, enumerable: Object.prototype.propertyIsEnumerable.call(error, key), writable: true, configurable: true }
-    changed = true
-  }
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- made from its prototype
-  return changed ? Object.create(Object.getPrototypeOf(error) as object, own) as Error : error
+  return text
 }
 
 class Encoder {

@@ -62,7 +62,7 @@ export class ArtifactView {
           hash,
           size,
           mime,
-          type,
+          type: redact(type),
           tags: tags.map(redact),
           about: described,
           by: this.#asker.by,
@@ -136,7 +136,7 @@ export class ArtifactView {
   }
 
   tag(name: string, tags: ReadonlyArray<string>, place?: ArtifactPlace): Asked<void> {
-    return Effect.flatMap(this.#owned(name, place), ({ nr }) => this.#store.artifacts.change(nr, { tags }))
+    return Effect.flatMap(this.#owned(name, place), ({ nr }) => this.#store.artifacts.change(nr, { tags: tags.map(redact) }))
   }
 
   /** Removes one version, or the newest; its content goes when nothing refers to it any more. */

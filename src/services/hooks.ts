@@ -19,6 +19,7 @@ import {
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { walk } from "../../dsl/ir/walk.ts"
+import { redact } from "../model/secret.ts"
 import { HookFailed, messageOf } from "../model/error.ts"
 import { Breaker } from "./breaker.ts"
 import { isDone } from "./done.ts"
@@ -202,7 +203,7 @@ export class RunHooks {
     const failed = (cause: unknown): Effect.Effect<undefined, HookFailed> =>
       Effect.flatMap(currentTimeMillis, (now) => {
         breaker.failed(now)
-        this.#notice("hook.failed", path, { hook: hook.name, point: hook.point, reason: messageOf(cause) })
+        this.#notice("hook.failed", path, { hook: hook.name, point: hook.point, reason: redact(messageOf(cause)) })
         return hook.onFailure === "fail" ? Effect.fail(new HookFailed({ path, hook: hook.name, point: hook.point, cause })) : Effect.succeed(undefined)
       })
     const call = (): Effect.Effect<Decision | undefined, HookFailed> => {

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { Fiber } from "effect/Fiber"
 import { type AnySpan, type ExternalSpan, externalSpan } from "effect/Tracer"
 import type { RunRecord } from "../model/run.ts"
-import { withoutSecrets } from "../model/value.ts"
+import { withoutSecrets } from "../model/without-secrets.ts"
 
 /** Somebody has provided a tracer to the fiber; Effect's own, which keeps nothing, does not count. */
 export const isTraced = (fiber: Fiber<unknown, unknown>): boolean => fiber.cache.tracer !== undefined

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Fiber, Stream } from "effect"
 import { nest, openHeddle, seq } from "heddle"
 import { agent, type MemberChange, type ModelRequest, Pool, pooled, type PoolOptions, scripted } from "heddle/agents"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { z } from "zod"
 import { Member } from "../../src/builtin/agents/pool/member.ts"
 
@@ -191,6 +191,54 @@ describe("a pool", () => {
     await go(one.pool.pause(1))
     await go(Fiber.join(breaking))
     expect(await go(one.pool.use(held(0)))).toBe(2)
+  })
+
+  it("loses no place to what throws, hangs or takes long to go", async () => {
+    let throws = true
+    const made = numbers({
+      make: (nr) => {
+        if (throws) throw new Error("no")
+        return Effect.succeed(nr)
+      },
+    })
+    expect((await go(Effect.exit(made.pool.use(held(0)))))._tag).toBe("Failure")
+    throws = false
+    expect(await go(made.pool.use(held(0)))).toBe(2)
+    const picky = numbers({
+      breaks: () => {
+        throw new Error("no")
+      },
+      onChange: () => {
+        throw new Error("no")
+      },
+    })
+    const complaints = vi.spyOn(console, "error").mockImplementation(() => undefined)
+    await go(Effect.exit(picky.pool.use(() => Effect.fail("bad"))))
+    expect([await go(picky.pool.use(held(0))), complaints.mock.calls.length > 0]).toEqual([2, true])
+    complaints.mockRestore()
+    const hangs = numbers({ recover: () => Effect.never, patience: 20 })
+    await go(Effect.exit(hangs.pool.use(() => Effect.fail("bad"))))
+    expect(await go(hangs.pool.use(held(0)))).toBe(2)
+    // one that takes long to go has its place until it is gone
+    let [alive, most] = [0, 0]
+    const slow = new Pool("slow", {
+      size: 1,
+      make: () => Effect.acquireRelease(Effect.sync(() => void (most = Math.max(most, ++alive))), () => Effect.delay(Effect.sync(() => alive--), 20)),
+    })
+    await go(times(3, () => Effect.exit(slow.use(() => Effect.fail("bad")))))
+    expect([most, alive]).toEqual([1, 0])
+    // a paused one that somebody has keeps only its own place
+    const two = numbers({ size: 2, perMember: 1 })
+    const using = Effect.runFork(two.pool.use(held(40)))
+    await sleep(5)
+    await go(two.pool.pause(1))
+    expect(await go(Effect.timeout(two.pool.use(held(0)), 30))).toBe(2)
+    // whoever waits is told that it is closed
+    const waiting = Effect.runFork(Effect.flip(times(2, () => two.pool.use(held(1000)))))
+    await sleep(5)
+    await go(two.pool.close)
+    expect((await go(Fiber.join(waiting)))._tag).toBe("PoolClosed")
+    await go(Fiber.join(using))
   })
 
   it("has at least one member, and says which state follows which", () => {

@@ -5,7 +5,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { Effect, Redacted, Tracer } from "effect"
-import { nest, openHeddle, secret, seq, state, tool, transaction } from "heddle"
+import { hook, nest, openHeddle, secret, seq, state, tool, transaction } from "heddle"
 import { agent, cassette, openai, scripted } from "heddle/agents"
 import { logging } from "heddle/hooks"
 import { jsonLines } from "heddle/telemetry"
@@ -13,7 +13,7 @@ import { web } from "heddle/tools"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
-import { withoutSecrets } from "../../src/model/value.ts"
+import { withoutSecrets } from "../../src/model/without-secrets.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { folder } from "./kit.ts"
@@ -152,6 +152,49 @@ it("env, input, header, error, tool result: it is in no file, event, span, log l
   server.close()
 })
 const shownAs = (exit: unknown): string => `${JSON.stringify(exit)} ${String(exit)}`
+
+it("a live run and a resumed one see the same, wherever a value comes from", async () => {
+  secret(canary)
+  const note = state<string, "note">("note", { scope: "run" })
+  const seen: Array<unknown> = []
+  const inner = seq("inner").step("s", () => 1).returns(() => canary)
+  const flow = seq("f", { input: z.object({ token: z.string() }) })
+    .step("nested", nest(inner, () => undefined))
+    .match("chosen", () => "a" as const, { a: (b) => b.step("s", () => 1).returns(() => canary) })
+    .each("items", () => [1, 2], (b) => b.step("s", () => 1).returns(() => canary))
+    .parallel("both", { a: (b) => b.step("s", () => canary), b: (b) => b.step("s", () => 1).returns(() => canary) })
+    .step("own", async (_, { state: own }) => {
+      await own.set(note, canary)
+      return own.get(note)
+    })
+    .step("before", (scope) => void seen.push(JSON.stringify(scope)))
+    .wait("go")
+    .step("after", (scope) => void seen.push(JSON.stringify({ ...scope, before: undefined, go: undefined })))
+    .returns(() => `at the end ${canary}`)
+  const replaces = hook("step.after", ({ path }) => (path === "own" ? { does: "replace", value: `${canary} by a hook` } : undefined))
+  const file = join(folder(), "h.db")
+  const first = (await openHeddle({ store: file, hooks: [replaces] }))._unsafeUnwrap()
+  await first.sessions.create({ id: "s", name: canary, user: canary, tags: [canary] })
+  await first.sessions.change("s", { tags: [`${canary}!`] })
+  await first.run(flow as any, { token: canary }, { id: "r", session: "s", onSuspend: "return" })
+  await first.close()
+  const second = (await openHeddle({ store: file, hooks: [replaces] }))._unsafeUnwrap()
+  await second.signal(flow as any, "r", "go" as never, undefined as never)
+  expect((await second.resume(flow as any, "r"))._unsafeUnwrap()).toBe("at the end [redacted]")
+  expect(seen[0]).toBe(seen[1])
+  expect(found(String(seen[0]))).toEqual([])
+  await second.run(seq("w").step("a", async (_, { artifacts }) => void await artifacts.put("x", "x", { type: canary })).wait("go"), undefined, {
+    id: "w",
+    session: "s",
+    onSuspend: "return",
+  })
+  await second.artifacts.tag("x", [canary], { session: "s" })
+  await second.pause("w", { reason: canary })
+  await second.cancel("w", { reason: canary })
+  await second.sessions.fail("s", canary)
+  await second.close()
+  expect(found(lying(file.slice(0, -5)))).toEqual([])
+})
 
 it("a transaction gives it to nobody either", async () => {
   secret(canary)

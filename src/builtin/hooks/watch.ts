@@ -37,14 +37,14 @@ const lineOf = (point: HookPoint, { run, flow, path, error, chosen }: Told): Log
     run,
     flow,
     path,
-    ...(error === undefined ? {} : { error: messageOf(error).slice(0, most) }),
+    ...(error === undefined ? {} : { error: redact(messageOf(error)).slice(0, most) }),
     ...(tag === undefined ? {} : { tag }),
     ...(chosen === undefined ? {} : { chosen }),
   }
 }
 
 /** Writes a line when a run or a step begins, ends or fails; by default as JSON to stderr. Values are never written. */
-export const logging = (write: (line: LogLine) => void = (line) => void process.stderr.write(`${redact(JSON.stringify(line))}\n`)): ReadonlyArray<Hook> =>
+export const logging = (write: (line: LogLine) => void = (line) => void process.stderr.write(`${JSON.stringify(line)}\n`)): ReadonlyArray<Hook> =>
   watching(["run.before", "run.after", "run.error", "step.before", "step.after", "step.error"], "logging", (point, told) => write(lineOf(point, told)))
 
 /** Writes a line for everything that decides what a run does to the world: its begin and end, choices, errors caught, what is undone. */

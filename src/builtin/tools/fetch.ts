@@ -43,8 +43,8 @@ const denied = (code: string, reason: string) => refuse(name, code, reason)
 
 /** Headers that are the connection's own. */
 const owned = /^(host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|content-length|expect|accept-encoding)$/i
-/** Headers that are for the first host only. */
-const secret = /^(authorization|cookie|cookie2|x-api-key)$/i
+/** Headers that another host may see: any other may say who asks. */
+const harmless = /^(accept|accept-language|cache-control|user-agent|content-type|content-language|range|if-.*)$/i
 const redirecting: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 /** Makes the request and follows where it leads; every hop is checked as the first one was. */
@@ -62,15 +62,18 @@ export async function fetchChecked(given: FetchRequest, limits: FetchLimits, sig
       const { statusCode: status = 0, headers: { location } } = response
       if (!redirecting.has(status) || location === undefined) {
         const flat = Object.entries(response.headers).map(([key, value]) => [key, String(value)] as const)
-        return { status, headers: Object.fromEntries(flat), body: await drain(response, limits, ending), url: url.href }
+        return { status, headers: Object.fromEntries(flat), body: await drain(response, limits, ending, method !== "HEAD"), url: url.href }
       }
       response.destroy()
       if (hop >= redirects) denied("redirects", `it leads on more than ${redirects} times`)
       const next = parsed(new URL(location, url).href)
       if (url.protocol === "https:" && next.protocol === "http:" && !downgrades) denied("downgrade", "it leads from https to http")
-      if (next.origin !== url.origin) headers = without(headers, secret)
       if (status === 303 || (status < 303 && method === "POST")) {
         ;[method, body, headers] = ["GET", undefined, without(headers, /^content-/i)]
+      }
+      if (next.origin !== url.origin) {
+        if (body !== undefined) denied("redirects", "it leads to another host, which would be sent the body")
+        headers = Object.fromEntries(Object.entries(headers).filter(([key]) => harmless.test(key)))
       }
       url = next
     }
@@ -91,7 +94,7 @@ const vet = (url: URL, { hosts, ports = [80, 443], addresses }: FetchLimits): vo
   if (!ports.includes(port)) denied("port", `port ${port} may not be asked`)
   const host = url.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "").toLowerCase()
   const isNamed = isIP(host) === 0
-  if (hosts !== undefined && !hosts.some((one) => (one.startsWith("*.") ? isNamed && host.endsWith(one.slice(1)) : host === one))) {
+  if (hosts !== undefined && !hosts.some((one) => (one.startsWith("*.") ? isNamed && host.endsWith(one.slice(1).toLowerCase()) : host === one.toLowerCase()))) {
     denied("host", "this host may not be asked")
   }
   // nobody looks a literal address up
@@ -124,24 +127,30 @@ const request = (url: URL, { method, headers, body }: Omit<FetchRequest, "url">,
       agent: new Agent({ keepAlive: false, autoSelectFamily: true }),
       maxHeaderSize: 32_768,
     })
-    asked.on("response", resolve).on("error", reject).end(body)
+    asked.on("response", resolve).on("error", reject)
+    asked.on("upgrade", (_, socket) => {
+      socket.destroy()
+      reject(new ToolRefused({ tool: name, code: "network", reason: "it answers in another protocol" }))
+    })
+    asked.end(body)
   })
 
-const unpackers: Readonly<Record<string, () => zlib.Gunzip | zlib.BrotliDecompress | zlib.ZstdDecompress>> = {
-  gzip: () => zlib.createGunzip(),
-  br: () => zlib.createBrotliDecompress(),
-  zstd: () => zlib.createZstdDecompress({ params: { [zlib.constants.ZSTD_d_windowLogMax]: 23 } }),
-}
+const unpackers = new Map<string, () => zlib.Gunzip | zlib.BrotliDecompress | zlib.ZstdDecompress>([
+  ["gzip", () => zlib.createGunzip()],
+  ["br", () => zlib.createBrotliDecompress()],
+  ["zstd", () => zlib.createZstdDecompress({ params: { [zlib.constants.ZSTD_d_windowLogMax]: 23 } })],
+])
 
 /** The body, unpacked once, up to what may come. */
-const drain = async (message: http.IncomingMessage, { bytes = 10 * 1024 * 1024 }: FetchLimits, signal: AbortSignal): Promise<Buffer> => {
+const drain = async (message: http.IncomingMessage, { bytes = 10 * 1024 * 1024 }: FetchLimits, signal: AbortSignal, isPacked: boolean): Promise<Buffer> => {
   const tooLarge = () => new ToolRefused({ tool: name, code: "size", reason: `the answer has more than ${bytes} bytes` })
-  const encoding = message.headers["content-encoding"] ?? "identity"
-  const unpack = unpackers[encoding]
+  const encoding = (message.headers["content-encoding"] ?? "identity").toLowerCase()
+  // the answer to HEAD says how its body would be packed, and has none
+  const unpack = isPacked ? unpackers.get(encoding) : undefined
   const parts: Array<Buffer> = []
   let [came, length] = [0, 0]
   try {
-    if (encoding !== "identity" && unpack === undefined) denied("encoding", "it is packed in a way that was not asked for")
+    if (isPacked && encoding !== "identity" && unpack === undefined) denied("encoding", "it is packed in a way that was not asked for")
     message.on("data", (part: Buffer) => {
       came += part.length
       if (came > bytes) message.destroy(tooLarge())

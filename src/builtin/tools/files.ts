@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { tool } from "../../../dsl/flow/tool.ts"
 import { object, text, whole } from "./input.ts"
-import { refuse } from "./error.ts"
+import { refuse, refusing } from "./error.ts"
 import { pattern } from "./pattern.ts"
 import { Root } from "./root.ts"
 
@@ -34,43 +34,51 @@ export function files({ root: folder, most = 5 * 1024 * 1024, entries = 1000, hi
       description: "Reads a text file.",
       input: object({ path }),
       needs: ["files.read"],
-    }, ({ path: at }) => new TextDecoder("utf-8", { fatal: true }).decode(root.read(at, most))),
+    }, refusing(({ path: at }) => new TextDecoder("utf-8", { fatal: true }).decode(root.read(at, most)))),
 
     list: tool("list_files", {
       description: "Lists a folder: names and whether they are files or folders. The root is \"\".",
       input: object({ path }),
       needs: ["files.read"],
-    }, ({ path: at }) => root.list(at, entries)),
+    }, refusing(({ path: at }) => root.list(at, entries))),
 
     search: tool("search_files", {
       description: "Finds lines that match a pattern (RE2 syntax) in the text files below a folder.",
       input: object({ path, pattern: text({ longest: 1000 }) }),
       needs: ["files.read"],
-    }, ({ path: at, pattern: source }) => search(root, at, source, { most, entries, hits })),
+    }, refusing(({ path: at, pattern: source }) => search(root, at, source, { most, entries, hits }))),
 
-    write: tool("write_file", {
-      description: "Writes a text file, whole; folders on the way are made.",
-      input: object({ path, content: text({ longest: most }) }),
-      needs: ["files.write"],
-      effects: "writes a file",
-    }, ({ path: at, content }) => {
-      root.write(at, content)
-      return { path: at, bytes: Buffer.byteLength(content) }
-    }),
+    write: tool(
+      "write_file",
+      {
+        description: "Writes a text file, whole; folders on the way are made.",
+        input: object({ path, content: text({ longest: most }) }),
+        needs: ["files.write"],
+        effects: "writes a file",
+      },
+      refusing(({ path: at, content }) => {
+        root.write(at, content)
+        return { path: at, bytes: Buffer.byteLength(content) }
+      }),
+    ),
 
-    watch: tool("watch_file", {
-      description: "Waits until a file is made, changed or deleted, and says which; at most so many seconds.",
-      input: object({ path, seconds: whole({ least: 1, most: 3600 }) }),
-      needs: ["files.read"],
-    }, async ({ path: at, seconds }, { signal }) => {
-      const before = root.look(at)
-      for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(100, undefined, { signal })) {
-        const now = root.look(at)
-        if (now?.size === before?.size && now?.changed === before?.changed) continue
-        return before === undefined ? "made" : now === undefined ? "deleted" : "changed"
-      }
-      return "unchanged"
-    }),
+    watch: tool(
+      "watch_file",
+      {
+        description: "Waits until a file is made, changed or deleted, and says which; at most so many seconds.",
+        input: object({ path, seconds: whole({ least: 1, most: 3600 }) }),
+        needs: ["files.read"],
+      },
+      refusing(async ({ path: at, seconds }, signal): Promise<"made" | "changed" | "deleted" | "unchanged"> => {
+        const before = root.look(at)
+        for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(100, undefined, { signal })) {
+          const now = root.look(at)
+          if (now?.size === before?.size && now?.changed === before?.changed) continue
+          return before === undefined ? "made" : now === undefined ? "deleted" : "changed"
+        }
+        return "unchanged"
+      }),
+    ),
 
     /** Gives the folder back to the system; its tools fail from then on. */
     close: () => root.close(),

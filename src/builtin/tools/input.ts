@@ -28,6 +28,11 @@ export const whole = ({ description, least, most }: { readonly description?: str
     value,
   ) => (Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most ? undefined : `it is to be a whole number from ${least} to ${most}`),
 })
+export const scalar: Field<string | number | null> = {
+  json: { type: ["string", "number", "null"] },
+  optional: false,
+  check: (value) => (value === null || typeof value === "string" || typeof value === "number" ? undefined : "it is to be text, a number or null"),
+}
 export const oneOf = <const Value extends string>(...values: ReadonlyArray<Value>): Field<Value> => ({
   json: { type: "string", enum: values },
   optional: false,

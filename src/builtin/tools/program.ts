@@ -1,10 +1,10 @@
-/** Programs with argument vectors: no shell reads them, nothing they start outlives them, nothing they say is too much. */
+/** Programs with argument vectors: no shell reads them, what they start ends with them unless it leaves their process group, nothing they say is too much. */
 import { spawn } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
 import type { Readable } from "node:stream"
 import { tool } from "../../../dsl/flow/tool.ts"
-import { refuse, ToolRefused } from "./error.ts"
+import { refuse, refusing, ToolRefused } from "./error.ts"
 import { listOf, object, oneOf, optional, text } from "./input.ts"
 
 export interface ProgramsOptions {
@@ -57,25 +57,29 @@ export function programs(
   const root = fs.realpathSync(given)
   const env = Object.fromEntries(environment.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
   return {
-    run: tool("run_program", {
-      description: `Runs a program: ${[...known.keys()].join(", ")}. Arguments are given as they are; no shell reads them.`,
-      input: object({
-        program: oneOf(...known.keys()),
-        args: listOf(text({ longest: 32_768 }), 256),
-        folder: optional(text({ description: "relative to the root", longest: 4096 })),
-        input: optional(text({ longest: 4 * 1024 * 1024 })),
+    run: tool(
+      "run_program",
+      {
+        description: `Runs a program: ${[...known.keys()].join(", ")}. Arguments are given as they are; no shell reads them.`,
+        input: object({
+          program: oneOf(...known.keys()),
+          args: listOf(text({ longest: 32_768 }), 256),
+          folder: optional(text({ description: "relative to the root", longest: 4096 })),
+          input: optional(text({ longest: 4 * 1024 * 1024 })),
+        }),
+        level: "privileged",
+        needs: ["process.run"],
+        effects: "runs a program",
+        approval: true,
+      },
+      refusing(({ program, args, folder = ".", input }, signal) => {
+        if (args.some((one) => one.includes("\0")) || args.reduce((sum, one) => sum + one.length, 0) > 128_000) {
+          denied("arguments", "the arguments have a NUL or more than 128,000 characters")
+        }
+        const cwd = within(root, folder)
+        return run(known.get(program)!, args, { cwd, env: { ...env, PWD: cwd }, input, timeout, bytes, signal })
       }),
-      level: "privileged",
-      needs: ["process.run"],
-      effects: "runs a program",
-      approval: true,
-    }, ({ program, args, folder = ".", input }, { signal }) => {
-      if (args.some((one) => one.includes("\0")) || args.reduce((sum, one) => sum + one.length, 0) > 128_000) {
-        denied("arguments", "the arguments have a NUL or more than 128,000 characters")
-      }
-      const cwd = within(root, folder)
-      return run(known.get(program)!, args, { cwd, env: { ...env, PWD: cwd }, input, timeout, bytes, signal })
-    }),
+    ),
   }
 }
 

@@ -1,5 +1,6 @@
 /** The web, as tools. */
 import { tool } from "../../../dsl/flow/tool.ts"
+import { refusing } from "./error.ts"
 import { fetchChecked, type FetchLimits } from "./fetch.ts"
 import { object, oneOf, optional, recordOf, text } from "./input.ts"
 
@@ -14,38 +15,46 @@ import { object, oneOf, optional, recordOf, text } from "./input.ts"
 export function web(limits: FetchLimits = {}) {
   const url = text({ description: "http or https", longest: 4096 })
   return {
-    request: tool("http_request", {
-      description: "Makes an HTTP request and gives status, headers and body as text.",
-      input: object({
-        url,
-        method: optional(oneOf("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")),
-        headers: optional(recordOf(text({ longest: 8192 }))),
-        body: optional(text({ longest: 4 * 1024 * 1024 })),
+    request: tool(
+      "http_request",
+      {
+        description: "Makes an HTTP request and gives status, headers and body as text.",
+        input: object({
+          url,
+          method: optional(oneOf("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")),
+          headers: optional(recordOf(text({ longest: 8192 }))),
+          body: optional(text({ longest: 4 * 1024 * 1024 })),
+        }),
+        needs: ["net.request"],
+        effects: "may change whatever it asks",
+      },
+      refusing(async (given, signal) => {
+        const { body, ...answer } = await fetchChecked(given, limits, signal)
+        return { ...answer, body: body.toString("utf8") }
       }),
-      needs: ["net.request"],
-      effects: "may change whatever it asks",
-    }, async (given, { signal }) => {
-      const { body, ...answer } = await fetchChecked(given, limits, signal)
-      return { ...answer, body: body.toString("utf8") }
-    }),
+    ),
 
-    page: tool("fetch_page", {
-      description: "Reads a web page as plain text, with its title.",
-      input: object({ url }),
-      needs: ["net.fetch"],
-    }, async (given, { signal }) => {
-      const { body, status, url: at } = await fetchChecked({ ...given, headers: { accept: "text/html, text/plain" } }, limits, signal)
-      return { url: at, status, ...plainText(body.toString("utf8")) }
-    }),
+    page: tool(
+      "fetch_page",
+      {
+        description: "Reads a web page as plain text, with its title.",
+        input: object({ url }),
+        needs: ["net.fetch"],
+      },
+      refusing(async (given, signal) => {
+        const { body, status, url: at } = await fetchChecked({ ...given, headers: { accept: "text/html, text/plain" } }, limits, signal)
+        return { url: at, status, ...plainText(body.toString("utf8")) }
+      }),
+    ),
   }
 }
 
-const entities: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: "\"", apos: "'", nbsp: " ", "#39": "'" }
+const entities = new Map([["amp", "&"], ["lt", "<"], ["gt", ">"], ["quot", "\""], ["apos", "'"], ["nbsp", " "], ["#39", "'"]])
 /** What a reader would see of a page: no scripts, styles, tags; entities as what they stand for. */
 export function plainText(html: string): { readonly title: string; readonly text: string } {
-  const title = /<title[^>]*>([^<]*)/i.exec(html)?.[1] ?? ""
+  let title: string | undefined
   const out: Array<string> = []
-  const lower = html.toLowerCase()
+  const lower = html.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())
   // one pass, each character looked at a bounded number of times
   for (let at = 0; at < html.length;) {
     const open = html.indexOf("<", at)
@@ -56,10 +65,11 @@ export function plainText(html: string): { readonly title: string; readonly text
     const hidden = html[open + 1] !== "/" && (tag === "script" || tag === "style" || tag === "title" || tag === "noscript")
     const close = html.startsWith("<!--", open) ? "-->" : hidden ? `</${tag}` : ">"
     const end = lower.indexOf(close, open + 1)
+    if (tag === "title" && end !== -1) title ??= html.slice(html.indexOf(">", open) + 1, end)
     if (/^(p|div|br|li|tr|h[1-6]|section|article|ul|ol|table|pre)$/.test(tag)) out.push("\n")
     at = end === -1 ? html.length : hidden ? html.indexOf(">", end) + 1 || html.length : end + close.length
   }
-  const decode = (text: string) => text.replace(/&(#?\w{1,8});/g, (whole, key: string) => entities[key] ?? whole)
+  const decode = (text: string) => text.replace(/&(#?\w{1,8});/g, (whole, key: string) => entities.get(key) ?? whole)
   const lines = decode(out.join("")).split("\n").map((line) => line.replace(/\s+/g, " ").trim())
-  return { title: decode(title).trim(), text: lines.filter((line) => line !== "").join("\n") }
+  return { title: decode(title ?? "").trim(), text: lines.filter((line) => line !== "").join("\n") }
 }

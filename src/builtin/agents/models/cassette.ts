@@ -4,9 +4,21 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { dirname } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { redact } from "../../../model/secret.ts"
+import { hasSecrets } from "../../../model/secret.ts"
+import { withoutSecrets } from "../../../model/without-secrets.ts"
 import { ModelFailed } from "../error.ts"
 import type { ModelPart, ModelRequest, ModelShape } from "../model.ts"
+
+/** A secret may have come in two pieces. */
+const joined = (parts: ReadonlyArray<ModelPart>): ReadonlyArray<ModelPart> => {
+  const whole: Array<ModelPart> = []
+  for (const part of parts) {
+    const last = whole.at(-1)
+    if (hasSecrets() && part.type === "text" && last?.type === "text") whole[whole.length - 1] = { type: "text", text: last.text + part.text }
+    else whole.push(part)
+  }
+  return whole
+}
 
 /** What was recorded, by the hash of what was asked. */
 type Tape = Record<string, { readonly asked: string; readonly parts: ReadonlyArray<ModelPart> }>
@@ -26,7 +38,7 @@ export function cassette(file: string, model?: ModelShape): ModelShape {
   const load = (): Tape => (tape ??= existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Tape) : {})
   const save = (): void => {
     mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(`${file}.new`, `${redact(JSON.stringify(tape, undefined, 2))}\n`)
+    writeFileSync(`${file}.new`, `${JSON.stringify(withoutSecrets(tape), undefined, 2)}\n`)
     renameSync(`${file}.new`, file)
   }
   const turn = (request: ModelRequest): Stream.Stream<ModelPart, ModelFailed> =>
@@ -49,7 +61,7 @@ export function cassette(file: string, model?: ModelShape): ModelShape {
       const heard = Stream.tap(model.turn(request), (part) => Effect.sync(() => parts.push(part)))
       // only whole turns are kept
       const kept = Stream.fromEffect(Effect.sync(() => {
-        load()[hash] = { asked, parts }
+        load()[hash] = { asked, parts: joined(parts) }
         save()
       }))
       return Stream.concat(heard, Stream.drain(kept))

@@ -8,44 +8,8 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { ModelFailed, PoolClosed } from "../error.ts"
 import type { ModelShape } from "../model.ts"
-import { Member, type MemberChange, type MemberLook } from "./member.ts"
-
-/** Which of several free members is given: the one given longest ago, the one that fewest have, the one given last, any; or which a function says. */
-export type PoolStrategy = "round-robin" | "least-busy" | "most-recent" | "random" | ((free: ReadonlyArray<MemberLook>) => number)
-
-export interface PoolOptions<A, E> {
-  /** Makes a member; what it acquires is released when the member goes. */
-  readonly make: (nr: number) => Effect.Effect<A, E, Scope>
-  /** How many members; with `min`, so many stay when they idle, default none. */
-  readonly size: number | { readonly min?: number; readonly max: number }
-  /** How many may have one member at once, default 1. */
-  readonly perMember?: number
-  /** Default `round-robin`. */
-  readonly strategy?: PoolStrategy
-  /** Asked before a member is given that was not checked for `checkAfter`, default 30 seconds. One that is not, or fails, is mended or replaced. */
-  readonly healthy?: (member: A) => Effect.Effect<boolean, unknown>
-  readonly checkAfter?: Duration.Input
-  /** Mends a broken member; without it, or where it fails, the member is replaced. */
-  readonly recover?: (member: A) => Effect.Effect<void, unknown>
-  /** Which failures of a use break the member, default all. An interruption never does. */
-  readonly breaks?: (error: unknown) => boolean
-  /** After how long without use a member above `min` goes, default 5 minutes. */
-  readonly idle?: Duration.Input
-  /** A member this old, or given this often, is replaced; default never. */
-  readonly maxAge?: Duration.Input
-  readonly maxUses?: number
-  /** Told of every change of a member's state; it must not throw. */
-  readonly onChange?: (change: MemberChange) => void
-}
-
-export interface PoolStats {
-  readonly members: ReadonlyArray<MemberLook>
-  /** How many wait for a member now. */
-  readonly waiting: number
-  /** How many members were made, and how many have gone, since the beginning. */
-  readonly made: number
-  readonly gone: number
-}
+import { Member } from "./member.ts"
+import type { PoolOptions, PoolStats } from "./options.ts"
 
 /**
  * A pool of members: models, connections, browsers, workers.
@@ -125,9 +89,10 @@ export class Pool<A, E = never> {
       return this.#resize()
     })
   }
-  /** As many may have a member as there are places for. */
+  /** As many may have a member as there are places, but for those that a paused member keeps free. */
   #resize(): Effect.Effect<void> {
-    return this.#permits.resize((this.#max - [...this.#members].filter(({ held }) => held).length) * this.#each)
+    const kept = [...this.#members].reduce((sum, { held, busy }) => sum + (held ? this.#each - busy : 0), 0)
+    return this.#permits.resize(this.#closed ? Number.MAX_SAFE_INTEGER : this.#max * this.#each - kept)
   }
 
   /** No member is given any more; those that are free go now, the others when they are given back. */
@@ -135,8 +100,11 @@ export class Pool<A, E = never> {
     return Effect.suspend(() => {
       this.#closed = true
       clearTimeout(this.#trimming)
+      const idle = [...this.#members].filter(({ busy, leaving }) => busy === 0 && !leaving)
       for (const member of this.#members) member.leaving = true
-      return Effect.forEach([...this.#members].filter(({ busy }) => busy === 0), (member) => this.#drop(member), { discard: true })
+      this.#tell()
+      // whoever waits is told
+      return Effect.andThen(this.#resize(), Effect.forEach(idle, (member) => this.#drop(member), { discard: true }))
     })
   }
 
@@ -145,11 +113,11 @@ export class Pool<A, E = never> {
       // each may turn out to be ill or too old, and goes; a new one is taken as it is
       for (;;) {
         if (this.#closed) return yield* new PoolClosed({ pool: this.name })
-        let member = this.#free() ?? this.#another()
-        // those that could be shared are being made or mended
-        while (member === undefined) {
+        const member = this.#free() ?? this.#another()
+        if (member === undefined) {
+          // all are being made, mended or ended
           yield* restore(this.#news.await)
-          member = this.#free() ?? this.#another()
+          continue
         }
         member.busy++
         // somebody else who shares it may have broken it meanwhile
@@ -181,7 +149,11 @@ export class Pool<A, E = never> {
     const nr = ++this.#made
     const member = new Member<A>(nr, (from, to) => {
       this.#tell()
-      this.#options.onChange?.({ pool: this.name, nr, from, to })
+      try {
+        this.#options.onChange?.({ pool: this.name, nr, from, to })
+      } catch (error) {
+        console.error("a pool's onChange threw", error)
+      }
     })
     this.#members.add(member)
     return member
@@ -196,7 +168,7 @@ export class Pool<A, E = never> {
   /** Makes it, or looks whether it is still good. */
   #usable(member: Member<A>): Effect.Effect<boolean, E> {
     const { make, healthy, checkAfter = "30 seconds", maxAge = Duration.infinity, maxUses = Number.POSITIVE_INFINITY } = this.#options
-    if (member.state === "initializing") return Effect.as(member.make(make(member.nr)), true)
+    if (member.state === "initializing") return Effect.as(member.make(Effect.suspend(() => make(member.nr))), true)
     const now = Date.now()
     if (now - member.madeAt > Duration.toMillis(maxAge) || member.uses >= maxUses) {
       member.leaving = true
@@ -204,8 +176,8 @@ export class Pool<A, E = never> {
     }
     if (healthy === undefined || now - member.checkedAt < Duration.toMillis(checkAfter)) return Effect.succeed(true)
     member.checkedAt = now
-    const well = Effect.catchCause(Effect.suspend(() => healthy(member.value!)), () => Effect.succeed(false))
-    return Effect.flatMap(well, (is) => (is ? Effect.succeed(true) : this.#mend(member)))
+    const well = this.#bounded(() => healthy(member.value!))
+    return Effect.flatMap(well, (exit) => (Exit.isSuccess(exit) && exit.value) ? Effect.succeed(true) : this.#mend(member))
   }
 
   /** It is broken: whether it could be mended. */
@@ -216,30 +188,45 @@ export class Pool<A, E = never> {
       member.move("error")
       if (recover === undefined) return Effect.succeed(false)
       member.move("recovering")
-      return Effect.map(Effect.exit(Effect.suspend(() => recover(member.value!))), (exit) => {
+      return Effect.map(this.#bounded(() => recover(member.value!)), (exit) => {
         member.move(Exit.isSuccess(exit) ? "ready" : "error")
         return Exit.isSuccess(exit)
       })
     })
   }
 
+  /** What is asked of a member may take only so long, also where nothing else is interrupted. */
+  #bounded<B>(work: () => Effect.Effect<B, unknown>): Effect.Effect<Exit.Exit<B, unknown>> {
+    return Effect.exit(Effect.timeout(Effect.interruptible(Effect.suspend(work)), this.#options.patience ?? "30 seconds"))
+  }
+
   #checkIn(member: Member<A>, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    const { breaks = () => true } = this.#options
     return Effect.suspend(() => {
       member.usedAt = Date.now()
-      const broke = Exit.isFailure(exit) && !Exit.hasInterrupts(exit) && breaks(errorIn(exit))
-      return broke ? Effect.flatMap(this.#mend(member), (mended) => (mended ? this.#giveBack(member) : this.#lose(member))) : this.#giveBack(member)
+      return Exit.isFailure(exit) && !Exit.hasInterrupts(exit) && this.#breaks(errorIn(exit)) ?
+        Effect.flatMap(this.#mend(member), (mended) => (mended ? this.#giveBack(member) : this.#lose(member))) :
+        this.#giveBack(member)
     })
+  }
+
+  #breaks(error: unknown): boolean {
+    const { breaks = () => true } = this.#options
+    try {
+      return breaks(error)
+    } catch {
+      return true
+    }
   }
 
   #giveBack(member: Member<A>): Effect.Effect<void> {
     member.busy--
     this.#tell()
-    if (member.busy > 0) return Effect.void
-    if (member.leaving) return this.#drop(member)
-    member.move(member.held ? "paused" : "ready")
-    this.#trimLater()
-    return Effect.void
+    if (member.busy === 0) {
+      if (member.leaving) return this.#drop(member)
+      member.move(member.held ? "paused" : "ready")
+      this.#trimLater()
+    }
+    return member.held ? this.#resize() : Effect.void
   }
 
   /** It is given to nobody any more, and goes when the last one has given it back. */
@@ -249,11 +236,16 @@ export class Pool<A, E = never> {
     return member.busy > 0 ? Effect.void : this.#drop(member)
   }
   #drop(member: Member<A>): Effect.Effect<void> {
-    this.#members.delete(member)
-    this.#tell()
-    this.#gone++
+    member.leaving = true
     if (member.state === "initializing") member.move("error")
-    return Effect.andThen(member.held ? this.#resize() : Effect.void, member.end())
+    // it has its place until it is gone
+    const gone = Effect.suspend(() => {
+      this.#members.delete(member)
+      this.#gone++
+      this.#tell()
+      return this.#resize()
+    })
+    return Effect.andThen(member.end(), gone)
   }
 
   #trimLater(): void {
