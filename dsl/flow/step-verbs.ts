@@ -182,11 +182,14 @@ export interface StepVerbs {
   >
 }
 
+/** Keys that `Wants` cannot do without. */
+type RequiredOf<Wants> = { [Key in keyof Wants]-?: {} extends Pick<Wants, Key> ? never : Key }[keyof Wants]
+type Found<S extends AnyScope> = S["names"] | keyof At<S, "input">
 /** Keys `Wants` asks for that neither the scope nor the run's input has. */
-type Missing<Wants, S extends AnyScope> = Exclude<keyof Wants, S["names"] | keyof At<S, "input">>
+type Missing<Wants, S extends AnyScope> = Exclude<RequiredOf<Wants>, Found<S>>
 type Provided<S extends AnyScope, Key> = Key extends S["names"] ? At<S, Key> : At<S, "input">[Key & keyof At<S, "input">]
 type Wrong<Wants, S extends AnyScope> = {
-  [Key in keyof Wants]: [Provided<S, Key>] extends [Wants[Key]] ? never : Mismatch<Key, Wants[Key], Provided<S, Key>>
+  [Key in keyof Wants]-?: Key extends Found<S> ? [Provided<S, Key>] extends [Wants[Key]] ? never : Mismatch<Key, Wants[Key], Provided<S, Key>> : never
 }[keyof Wants]
 
 /** Printed as `Mismatch<"draft", string, number>`: the key, what the step wants, what the scope has. */

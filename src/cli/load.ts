@@ -3,6 +3,7 @@ import { existsSync, statSync } from "node:fs"
 import { relative, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { Flow } from "../../dsl/flow/flow.ts"
+import { messageOf } from "../model/error.ts"
 import { CliError, exitCode } from "./exit-codes.ts"
 
 /** A flow and where it stands. */
@@ -61,7 +62,7 @@ export async function loadFlows(path: string, timeout = importTimeout): Promise<
 }
 
 const firstLine = (cause: unknown): string => {
-  const text = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+  const text = cause instanceof Error ? `${cause.name}: ${cause.message}` : messageOf(cause)
   // a syntax error of tsx has its place and its reason on the second line
   return text.split("\n").find((line) => line.trim() !== "" && !/transform failed/i.test(line)) ?? ""
 }

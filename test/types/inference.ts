@@ -16,6 +16,7 @@ import {
   step,
   type StepThrew,
   type StepTimedOut,
+  tool,
 } from "heddle"
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -134,3 +135,13 @@ void timedOut
 // both doors
 const result = run(parsed, { n: "1" })
 void result.map(({ n }) => n.toFixed())
+
+// a step takes from the scope what it asks for; what it may do without may be missing
+const search = tool("search", { description: "Searches.", input: z.object({ text: z.string(), path: z.string().optional() }) }, ({ text }) => text)
+seq("a", { input: z.object({ text: z.string() }) }).step(search)
+seq("b", { input: z.object({ text: z.string(), path: z.string() }) }).step(search)
+seq("c", { input: z.object({ text: z.string(), path: z.string().optional() }) }).step(search)
+// @ts-expect-error what it may do without is there and is no text
+seq("d", { input: z.object({ text: z.string(), path: z.number() }) }).step(search)
+// @ts-expect-error it cannot do without a text
+seq("e", { input: z.object({ path: z.string() }) }).step(search)
