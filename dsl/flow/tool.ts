@@ -7,7 +7,7 @@ import type { AnyMark } from "./mark.ts"
 import { defined, type DefinitionOptions, type StepDefinition } from "./definition.ts"
 import type { Absent, BareOf, Irreversible, TimeoutError } from "./step-verbs.ts"
 
-/** A tool: to be used as `.step(tool)`, given to an agent, or called directly in tests. */
+/** A tool: to be used as `.step(tool)`, given to an agent, or called in tests, with a step context where it reads one. */
 export interface ToolDefinition<Name extends string, in Input, out Result, out Marks extends AnyMark = never, out Failure = never>
   extends StepDefinition<Name, Input, Result, Marks, Failure>
 {
