@@ -62,6 +62,7 @@ describe("secrets", () => {
     expect(withoutSecrets(new Set(["nvapi-XYZ123"]))).toEqual(new Set(["[redacted]"]))
     expect(Buffer.from(withoutSecrets(Buffer.from("xx \u00fcml\u00e4uts!!"))).toString()).toBe("xx [redacted]")
     const bytes = Buffer.from("none")
+    expect(withoutSecrets(bytes)).toBe(bytes)
     expect(withoutSecrets({ bytes, k: "nvapi-XYZ123" }).bytes).toBe(bytes)
     class Point {
       readonly at = "nvapi-XYZ123"
