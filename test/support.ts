@@ -2,9 +2,9 @@
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect } from "effect"
-import type { Heddle } from "heddle"
-import { err } from "neverthrow"
+import { Effect, Tracer } from "effect"
+import { type Heddle, nest, run, seq } from "heddle"
+import { err, type Result } from "neverthrow"
 import { RunTakenOver, StoreFailed } from "../src/model/error.ts"
 import type { NewRun } from "../src/model/run.ts"
 import type { Store } from "../src/store/store.ts"
@@ -57,3 +57,22 @@ export function failing(
 /** Another takes the run first, `times()` times. */
 export const racing = (store: Store["Service"], races: () => boolean): Store["Service"] =>
   failing(store, "runs.claim", { times: races, error: new RunTakenOver({ run: "r" }) })
+
+/** What a tool gives as a step of a flow. */
+export const useTool = async (definition: any, input: unknown): Promise<Result<any, any>> =>
+  (await (run as any)(seq("use").step("it", nest(definition, () => input as never)))).map(({ it }: { readonly it: unknown }) => it)
+/** Why something was refused, in a word. */
+export const codeOf = (error: any): string => error?.code ?? error?.cause?.code ?? error?._tag ?? error?.name ?? String(error)
+
+/** A tracer, and the spans it was given. */
+export const recorder = () => {
+  const spans: Array<Tracer.NativeSpan> = []
+  const tracer = Tracer.make({
+    span: (options) => {
+      const span = new Tracer.NativeSpan(options)
+      spans.push(span)
+      return span
+    },
+  })
+  return { tracer, spans }
+}

@@ -10,8 +10,7 @@ import { canUndo } from "./compensate.ts"
 import { committed } from "./commit.ts"
 import type { Frame } from "./frame.ts"
 import { after, type Body, type Jump, type Outcome, type Program, type Run } from "./program.ts"
-import { withoutSecrets } from "../model/without-secrets.ts"
-import { encodeOutcome, readUpdates, storable, stored } from "./record.ts"
+import { asRecorded, encodeOutcome, readUpdates, storable, stored } from "./record.ts"
 
 export function instrument(node: Node, body: Body): Program {
   const kind = `${node.kind}.completed` as const
@@ -42,10 +41,8 @@ export function instrument(node: Node, body: Body): Program {
   }
 
   const record = (frame: Frame, path: string, given: Outcome, read: string, nr: number): Run<Jump> => {
-    // a resumed run will see what is recorded
-    const value = withoutSecrets(given.value)
-    const outcome = value === given.value ? given : { ...given, value }
-    if (outcome.seq !== undefined) return jumped(bind(frame, outcome, outcome.seq))
+    if (given.seq !== undefined) return jumped(bind(frame, given, given.seq))
+    const outcome = asRecorded(given)
     const data = storable(path, () => encode(outcome, read))
     if (typeof data !== "string") return data
     frame.run.budgets?.close(path)

@@ -10,8 +10,7 @@ import type { Frame, Slot, Updates } from "./frame.ts"
 import { hooksAt } from "./hooks-at.ts"
 import { ask } from "./ask.ts"
 import { after, type BlockProgram, type Outcome, type Run } from "./program.ts"
-import { withoutSecrets } from "../model/without-secrets.ts"
-import { encodeError, encodeOutcome, inlineRef, readUpdates, stored } from "./record.ts"
+import { asRecorded, encodeError, encodeOutcome, inlineRef, readUpdates, stored } from "./record.ts"
 
 /** One fork to run: its label is its part of the path. */
 export interface Fork {
@@ -104,7 +103,7 @@ class Runner {
     return after(
       enter(this.#frame, at, scope, block, this.#past),
       ({ outcome: made, updates }) => {
-        const outcome = { ...made, value: withoutSecrets(made.value) }
+        const outcome = asRecorded(made)
         return after(stored(at, () => encodeOutcome(updates === undefined ? outcome : { ...outcome, updates }, true)), (data) => {
           const written = journal.append("fork.completed", this.#path, label, data)
           const { seq } = journal

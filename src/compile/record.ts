@@ -4,10 +4,17 @@ import { messageOf, NotStorable, tagOf } from "../model/error.ts"
 import type { Ref, RunEvent } from "../model/event.ts"
 import { redact } from "../model/secret.ts"
 import { encodeValue, Unstorable } from "../model/value.ts"
+import { withoutSecrets } from "../model/without-secrets.ts"
 import { type Journal } from "../services/journal.ts"
 import { dataOf } from "../services/recorded.ts"
 import type { Slot, Updates } from "./frame.ts"
 import type { Outcome, Run } from "./program.ts"
+
+/** The outcome as a resumed run will see it. */
+export function asRecorded(outcome: Outcome): Outcome {
+  const value = withoutSecrets(outcome.value)
+  return value === outcome.value ? outcome : { ...outcome, value }
+}
 
 /** The outcome as JSON text; values inside are encoded once, never as strings in strings. */
 export function encodeOutcome(outcome: Outcome, keepsOutput: boolean, encode: (value: unknown) => string = encodeValue): string {

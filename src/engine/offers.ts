@@ -11,7 +11,7 @@ import type { StateNews } from "../services/state-watch.ts"
 import { StateView } from "../services/state.ts"
 import type { Changes } from "../services/state-changes.ts"
 import type { Quota, Store } from "../store/store.ts"
-import { policyOf } from "./session-meter.ts"
+import { policyOf, sessionIn } from "./session-meter.ts"
 
 /** What a session may keep where its policy does not say. */
 const defaults: Quota = { count: 1000, bytes: 10 * 2 ** 30 }
@@ -23,9 +23,9 @@ export const archived = "!archive"
 /** How much a session may keep; what belongs to none is not bounded. */
 export const quotaIn = (store: Store["Service"]) => (session: string): Effect.Effect<Quota, StoreFailed> =>
   session === "" || session === archived ? Effect.succeed(unlimited) : Effect.map(
-    Effect.catchTag(store.sessions.get(session), "SessionNotFound", () => Effect.succeed({ policy: "{}" })),
+    sessionIn(store, session),
     (record) => {
-      const { artifacts = defaults.count, artifactBytes = defaults.bytes } = policyOf(record)
+      const { artifacts = defaults.count, artifactBytes = defaults.bytes } = record === undefined ? {} : policyOf(record)
       return { count: artifacts, bytes: artifactBytes }
     },
   )

@@ -17,6 +17,7 @@ import type { ArtifactView } from "../services/artifacts.ts"
 import type { Store } from "../store/store.ts"
 import { importRun } from "./bundle.ts"
 import { clearSession, format } from "./session-archive.ts"
+import { sessionIn } from "./session-meter.ts"
 import { encoded, list, record, runId, string, untrusted, whole, Wrong } from "./untrusted.ts"
 
 interface KeptEntry {
@@ -62,7 +63,7 @@ export function importSession(
     const { session, state, runs, artifacts: kept } = yield* parse(text)
     const id = as ?? session.id
     if (!isRunId(id)) return yield* new BundleInvalid({ at: "session.id", reason: "not an id" })
-    const there = yield* Effect.catchTag(store.sessions.get(id), "SessionNotFound", () => Effect.succeed(undefined))
+    const there = yield* sessionIn(store, id)
     if (there !== undefined && there.status !== "archived") {
       return yield* new SessionRefused({ session: id, asked: "be imported", reason: "there is one with this id already: give it another" })
     }

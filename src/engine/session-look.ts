@@ -6,7 +6,7 @@ import type { RunRecord } from "../model/run.ts"
 import type { Spent } from "../services/budgets.ts"
 import { errorOf } from "../services/recorded.ts"
 import type { Store } from "../store/store.ts"
-import { carriedBy, spentIn } from "./session-meter.ts"
+import { carriedBy, sessionIn, spentIn } from "./session-meter.ts"
 
 /** What a session has used. */
 export interface SessionUsage extends Spent {
@@ -28,7 +28,7 @@ export interface SessionFailure {
 export function usageOf(store: Store["Service"], session: string): Effect.Effect<SessionUsage, StoreFailed> {
   return Effect.gen(function*() {
     const { count, bytes } = yield* store.artifacts.usage(session)
-    const record = yield* Effect.catchTag(store.sessions.get(session), "SessionNotFound", () => Effect.succeed({ carried: "{}" }))
+    const record = yield* sessionIn(store, session)
     const runs = yield* store.runs.list({ session, roots: true, limit: Number.MAX_SAFE_INTEGER })
     return { ...yield* spentIn(store, session), runs: carriedBy(record).runs + runs.length, artifacts: count, artifactBytes: bytes }
   })

@@ -21,12 +21,20 @@ export interface Bounds {
 
 export const policyOf = ({ policy }: Pick<SessionRecord, "policy">): SessionPolicy => JSON.parse(policy) as SessionPolicy
 
+/** The session, if somebody has created it. */
+export const sessionIn = (store: Store["Service"], id: string): Effect.Effect<SessionRecord | undefined, StoreFailed> =>
+  Effect.catchTag(store.sessions.get(id), "SessionNotFound", () => Effect.succeed(undefined))
+
 /** What deleted runs of a session have used. */
 interface Carried {
   readonly spent: Spent
   readonly runs: number
 }
-export const carriedBy = ({ carried }: Pick<SessionRecord, "carried">): Carried => ({ spent: {}, runs: 0, ...JSON.parse(carried) as Partial<Carried> })
+export const carriedBy = (session: Pick<SessionRecord, "carried"> | undefined): Carried => ({
+  spent: {},
+  runs: 0,
+  ...JSON.parse(session?.carried ?? "{}") as Partial<Carried>,
+})
 export const added = (a: Spent, b: Spent): Spent =>
   Object.fromEntries(budgetItems.flatMap((item) => (a[item] === undefined && b[item] === undefined ? [] : [[item, (a[item] ?? 0) + (b[item] ?? 0)]])))
 
@@ -55,8 +63,7 @@ export const spentBy = (store: Store["Service"], run: RunRecord): Effect.Effect<
 /** What a session and those inside it have spent, as their runs have recorded it. */
 export function spentIn(store: Store["Service"], session: string): Effect.Effect<Spent, StoreFailed> {
   return Effect.gen(function*() {
-    const record = yield* Effect.catchTag(store.sessions.get(session), "SessionNotFound", () => Effect.succeed({ carried: "{}" }))
-    let spent = carriedBy(record).spent
+    let { spent } = carriedBy(yield* sessionIn(store, session))
     for (const run of yield* store.runs.list({ session, roots: true, limit: Number.MAX_SAFE_INTEGER })) spent = added(spent, yield* spentBy(store, run))
     for (const { id } of yield* store.sessions.list({ parent: session, limit: Number.MAX_SAFE_INTEGER })) spent = added(spent, yield* spentIn(store, id))
     return spent
@@ -69,7 +76,7 @@ export function carry(store: Store["Service"], gone: ReadonlyArray<RunRecord>): 
     Map.groupBy(gone.filter(({ session, parent }) => session !== undefined && parent === undefined), ({ session }) => session!),
     ([id, runs]) =>
       Effect.gen(function*() {
-        const record = yield* Effect.catchTag(store.sessions.get(id), "SessionNotFound", () => Effect.succeed(undefined))
+        const record = yield* sessionIn(store, id)
         if (record === undefined) return
         const before = carriedBy(record)
         let { spent } = before
@@ -86,7 +93,7 @@ function around(store: Store["Service"], id: string): Effect.Effect<ReadonlyArra
     const found: Array<SessionRecord> = []
     let next: string | undefined = id
     while (next !== undefined) {
-      const session: SessionRecord | undefined = yield* Effect.catchTag(store.sessions.get(next), "SessionNotFound", () => Effect.succeed(undefined))
+      const session: SessionRecord | undefined = yield* sessionIn(store, next)
       if (session !== undefined) found.push(session)
       next = session?.parent
     }

@@ -188,15 +188,15 @@ export class Sessions {
   ): Effect.Effect<Artifact, StoreFailed | SessionNotFound | SessionConflict | SessionRefused | RunNotFound | ArtifactNotFound | ArtifactRefused> {
     return Effect.gen({ self: this }, function*() {
       const { status } = yield* this.#store.sessions.get(id)
+      const name = `sessions/${id}.json`
       if (status === "archived") {
         // somebody else has come so far
         yield* clearSession(this.#store, id)
-        return yield* this.#artifacts.get(`sessions/${id}.json`, { session: archived })
+        return yield* this.#artifacts.get(name, { session: archived })
       }
       if (!sessionTransitions[status].includes("archived")) {
         return yield* new SessionRefused({ session: id, asked: "be archived", reason: `it is ${status}: it must have ended` })
       }
-      const name = `sessions/${id}.json`
       const artifact = yield* this.#artifacts.put(name, yield* this.export(id), { mime: "application/json", type: "session", session: archived })
       yield* this.#move(id, "archived", undefined)
       yield* clearSession(this.#store, id)

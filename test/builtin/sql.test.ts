@@ -6,10 +6,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Effect } from "effect"
-import { nest, run, seq } from "heddle"
 import { sql } from "heddle/tools"
 import { afterAll, describe, expect, it } from "vitest"
 import { ask, open, type Query, type Said, serve } from "../../src/builtin/tools/sql/reader.ts"
+import { codeOf, useTool } from "../support.ts"
 
 const at = mkdtempSync(join(tmpdir(), "heddle-sql-"))
 const file = join(at, "shop.db")
@@ -31,11 +31,7 @@ const query = (text: string, values: Query["values"] = [], more: Partial<Query> 
   }
 }
 const shop = sql({ file, tables: ["orders"], hidden: ["orders.card"], timeout: 700 })
-const use = async (tool: typeof shop.query, input: unknown): Promise<any> =>
-  (await (run as any)(seq("use").step("it", nest(tool, () => input as never)))).match(
-    ({ it: rows }: any) => rows,
-    (error: any) => error.cause?.code ?? error.code ?? error._tag,
-  )
+const use = async (tool: typeof shop.query, input: unknown): Promise<any> => (await useTool(tool, input)).match((rows) => rows, codeOf)
 afterAll(() => {
   shop.close()
   reader.close()

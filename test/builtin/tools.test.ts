@@ -18,12 +18,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { isPublic } from "../../src/builtin/tools/address.ts"
 import { Root } from "../../src/builtin/tools/root.ts"
 import { plainText } from "../../src/builtin/tools/web.ts"
+import { codeOf, useTool } from "../support.ts"
 
 /** What a tool gives in a flow, or the code it refused with. */
-const use = async (definition: any, input: unknown): Promise<any> => {
-  const result = await (run as any)(seq("use").step("it", nest(definition, () => input as never)), undefined)
-  return result.match(({ it: output }: any) => output, (error: any) => error.code ?? error.cause?.code ?? error._tag)
-}
+const use = async (definition: any, input: unknown): Promise<any> => (await useTool(definition, input)).match((output) => output, codeOf)
 const folder = () => mkdtempSync(join(tmpdir(), "heddle-tools-"))
 
 describe("files", () => {

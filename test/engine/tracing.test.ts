@@ -7,17 +7,10 @@ import { nest, run, seq } from "heddle"
 import { expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
-import { no, out } from "../support.ts"
+import { no, out, recorder } from "../support.ts"
 
-const recorder = () => {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    },
-  })
+const recorded = () => {
+  const { tracer, spans } = recorder()
   const named = (name: string) => spans.filter((span) => span.name === name)
   const parentOf = (name: string) => {
     const parent = named(name)[0]!.parent
@@ -28,7 +21,7 @@ const recorder = () => {
 const go = <A>(effect: Effect.Effect<A, any, any>, tracer: Tracer.Tracer) => out(Effect.provideService(effect, Tracer.Tracer, tracer))
 
 it("a run, its nodes and its children are spans in each other; what fails says so", async () => {
-  const { tracer, named, parentOf, spans } = recorder()
+  const { tracer, named, parentOf, spans } = recorded()
   const child = seq("kid").step("k", () => 1)
   const flow = seq("f").step("a", () => 1).when(() => false).step("skipped", () => 1)
     .parallel("p", { x: (b) => b.step("inner", () => Effect.withSpan(Effect.succeed(1), "mine")) })
@@ -48,7 +41,7 @@ it("a run, its nodes and its children are spans in each other; what fails says s
 
 it("a run goes on in the trace in which it began, wherever; inside another one it is linked to it", async () => {
   const store = memoryStore()
-  const [first, second, third] = [recorder(), recorder(), recorder()]
+  const [first, second, third] = [recorded(), recorded(), recorded()]
   const flow = seq("f").wait("go").wait("on").step("a", () => 1)
   await go(Effect.withSpan(makeHeddle(store).start(flow, undefined, { id: "r" }), "request"), first.tracer)
   const [request] = first.spans
@@ -66,7 +59,7 @@ it("a run goes on in the trace in which it began, wherever; inside another one i
 
 it("an input that its schema changes, or that cannot be recorded, is traced no less; without a tracer nothing is", async () => {
   for (const value of [() => "changed", () => () => 1]) {
-    const { tracer, spans } = recorder()
+    const { tracer, spans } = recorded()
     const input = { "~standard": { version: 1 as const, vendor: "test", validate: () => ({ value: value() }) } }
     const heddle = makeHeddle(memoryStore())
     const flow = seq("f", { input }).wait("go").returns(() => 1)
@@ -75,7 +68,7 @@ it("an input that its schema changes, or that cannot be recorded, is traced no l
     await go(heddle.resume(flow, "r"), tracer)
     expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1)
   }
-  const { tracer, spans } = recorder()
+  const { tracer, spans } = recorded()
   const store = memoryStore()
   const flow = seq("f").step("a", () => 1)
   await go(Effect.withSpan(makeHeddle(store).start(flow, undefined, { id: "r" }), "unsampled", { sampled: false }), tracer)

@@ -5,7 +5,9 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
-import { nest, run, seq } from "heddle"
+import { codeOf, useTool } from "../support.ts"
+
+export { codeOf }
 
 export interface Attack {
   readonly id: number
@@ -15,7 +17,6 @@ export interface Attack {
 }
 
 export const folder = () => mkdtempSync(join(tmpdir(), "heddle-attack-"))
-export const codeOf = (error: any): string => error?.code ?? error?.cause?.code ?? error?._tag ?? error?.name ?? String(error)
 export const thrown = (work: () => unknown): string => {
   try {
     return `done: ${String(work())}`.slice(0, 60)
@@ -24,10 +25,8 @@ export const thrown = (work: () => unknown): string => {
   }
 }
 /** What a tool gives in a flow, or how it refused. */
-export const used = async (definition: any, input: unknown): Promise<any> => {
-  const result = await (run as any)(seq("use").step("it", nest(definition, () => input as never)))
-  return result.match(({ it }: any) => `done: ${JSON.stringify(it)}`.slice(0, 200), codeOf)
-}
+export const used = async (definition: any, input: unknown): Promise<any> =>
+  (await useTool(definition, input)).match((output) => `done: ${JSON.stringify(output)}`.slice(0, 200), codeOf)
 /** Every one of them is refused with one of these codes. */
 export const allRefused = (outcomes: ReadonlyArray<string>, codes: ReadonlyArray<string>) => ({
   outcome: [...new Set(outcomes)].join(", "),

@@ -13,6 +13,13 @@ type Members = Readonly<Record<string, AnyDefinition>>
 /** Chains are typed where authors write them. */
 type Chain = any
 const work = (definition: AnyDefinition) => nest(definition, ({ input }: { readonly input: never }) => input)
+/** For each member a block that is its work, as a step of this name. */
+const blocks = (step: string, members: Members) =>
+  Object.fromEntries(
+    Object.entries(members).map(([label, one]) => [label, (b: Chain) =>
+      b.step(step, work(one)).returns((scope: Readonly<Record<string, unknown>>) => scope[step])]
+    ),
+  )
 
 /**
  * Asks all at once and takes what most of them say, if enough do; one that fails has no vote.
@@ -33,11 +40,8 @@ export function consensus<const Name extends string, M extends Members, Output =
   },
 ): Team<Name, InputOf<M[keyof M]>, OutputOf<M[keyof M]> | Output, never, NeedsIn<M[keyof M]>> {
   type Said = OutputOf<M[keyof M]>
-  const forks = Object.fromEntries(
-    Object.entries(members).map(([label, one]) => [label, (b: Chain) => b.step("said", work(one)).returns(({ said }: { said: Said }) => said)]),
-  )
   return (seq(name as string) as Chain)
-    .parallel("votes", forks, { failure: "collect" })
+    .parallel("votes", blocks("said", members), { failure: "collect" })
     .returns(({ votes }: { readonly votes: Readonly<Record<string, { readonly ok: boolean; readonly value?: Said }>> }) => {
       const said = Object.values(votes).flatMap((vote) => (vote.ok ? [vote.value as Said] : []))
       const groups = [...Map.groupBy(said, key).values()].sort((a, b) => b.length - a.length)
@@ -62,14 +66,9 @@ export function delegate<const Name extends string, Chooser extends AnyDefinitio
   FailureOf<Chooser> | FailureOf<M[keyof M]>,
   NeedsIn<Chooser> | NeedsIn<M[keyof M]>
 > {
-  const cases = Object.fromEntries(
-    Object.entries<AnyDefinition>(members).map((
-      [label, one],
-    ) => [label, (b: Chain) => b.step("done", work(one)).returns(({ done }: { done: unknown }) => done)]),
-  )
   return (seq(name as string) as Chain)
     .step("chosen", work(choose))
-    .match("answer", ({ chosen }: { chosen: string }) => chosen, cases)
+    .match("answer", ({ chosen }: { chosen: string }) => chosen, blocks("done", members))
     .returns(({ answer }: { answer: unknown }) => answer)
 }
 

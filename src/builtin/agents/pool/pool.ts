@@ -232,8 +232,7 @@ export class Pool<A, E = never> {
   /** It is given to nobody any more, and goes when the last one has given it back. */
   #lose(member: Member<A>): Effect.Effect<void> {
     member.leaving = true
-    member.busy--
-    return member.busy > 0 ? Effect.void : this.#drop(member)
+    return this.#giveBack(member)
   }
   #drop(member: Member<A>): Effect.Effect<void> {
     member.leaving = true
