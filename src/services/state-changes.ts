@@ -6,6 +6,7 @@ import type { StoreFailed } from "../model/error.ts"
 import { StateRefused } from "../model/service-error.ts"
 import type { ChangedState, NextEntry, StateChange, StateEntry, StateWrite } from "../model/state-entry.ts"
 import { decodeValue } from "../model/value.ts"
+import { withoutSecrets } from "../model/without-secrets.ts"
 import type { StateError } from "./state-scope.ts"
 import { encodeState, readState } from "./state-value.ts"
 
@@ -94,8 +95,9 @@ export class Changes {
   }
 }
 
+/** What the changes make of an entry, as it will be read. */
 export const nextOf = ({ key, changes }: Pending, entry: StateEntry | undefined, now: number): unknown =>
-  changes.reduce((value: unknown, change) => change(value === gone ? key.initial : value), readState(key, entry, now))
+  withoutSecrets(changes.reduce((value: unknown, change) => change(value === gone ? key.initial : value), readState(key, entry, now)))
 /** What others have written meanwhile is combined with `next`. */
 const merged = ({ key, read }: Pending, next: unknown, entry: StateEntry | undefined, now: number): unknown =>
   key.merge === undefined || entry === undefined || entry.revision === read?.entry?.revision ?

@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import type { StateKey, StateMember, StateSetOptions } from "../../dsl/ir/state.ts"
 import type { StoreFailed } from "../model/error.ts"
 import { StateConflict, StateRefused } from "../model/service-error.ts"
-import { withoutSecrets } from "../model/without-secrets.ts"
 import type { Store } from "../store/store.ts"
 import { type Change, Changes, failedWith, gone, nextOf, type Pending } from "./state-changes.ts"
 import { type Asked, type Place, scopeOf, type StateError } from "./state-scope.ts"
@@ -39,8 +38,7 @@ export class StateView {
   set<Value>(key: StateKey<Value, any>, value: Value, { ttl }: StateSetOptions = {}): Asked<void> {
     return this.#change(key, (pending) => {
       encodeState(key, value)
-      const kept = withoutSecrets(value)
-      this.#put(pending, () => kept, ttl)
+      this.#put(pending, () => value, ttl)
       return Effect.void
     })
   }

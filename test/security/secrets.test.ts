@@ -16,6 +16,7 @@ import { makeHeddle } from "../../src/engine/heddle.ts"
 import { withoutSecrets } from "../../src/model/without-secrets.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
+import { recorder } from "../support.ts"
 import { folder } from "./kit.ts"
 
 const canary = "Canary-7f3+\"9Qz/x"
@@ -32,18 +33,6 @@ const lying = (at: string): string =>
   readdirSync(at, { recursive: true, encoding: "utf8", withFileTypes: true }).filter((one) => one.isFile()).map((one) =>
     readFileSync(join(one.parentPath, one.name), "latin1")
   ).join("\n")
-const spansOf = (): { readonly tracer: Tracer.Tracer; readonly spans: Array<Tracer.NativeSpan> } => {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    },
-  })
-  return { tracer, spans }
-}
-
 it("what is a secret is told as it is until it is one", () => {
   const error = new Error("x")
   expect(withoutSecrets(error)).toBe(error)
@@ -132,7 +121,7 @@ it("env, input, header, error, tool result: it is in no file, event, span, log l
   await heddle.close()
   expect(lying(at)).toContain("Canary-of-nobody")
 
-  const { tracer, spans } = spansOf()
+  const { tracer, spans } = recorder()
   const traced = seq("t", { input: z.any() }).step("a", () => {
     throw new Odd(canary)
   })
@@ -167,6 +156,10 @@ it("a live run and a resumed one see the same, wherever a value comes from", asy
       await own.set(note, canary)
       return own.get(note)
     })
+    .step("changed", async (_, { state: own }) => {
+      const updated = await own.update(note, (before) => `${before} ${canary}`)
+      return [updated, await own.compareAndSet(note, updated, canary), await own.get(note)]
+    })
     .step("before", (scope) => void seen.push(JSON.stringify(scope)))
     .wait("go")
     .step("after", (scope) => void seen.push(JSON.stringify({ ...scope, before: undefined, go: undefined })))
@@ -182,6 +175,7 @@ it("a live run and a resumed one see the same, wherever a value comes from", asy
   await second.signal(flow as any, "r", "go" as never, undefined as never)
   expect((await second.resume(flow as any, "r"))._unsafeUnwrap()).toBe("at the end [redacted]")
   expect(seen[0]).toBe(seen[1])
+  expect(JSON.parse(String(seen[0])).changed).toEqual(["[redacted] [redacted]", true, "[redacted]"])
   expect(found(String(seen[0]))).toEqual([])
   await second.run(seq("w").step("a", async (_, { artifacts }) => void await artifacts.put("x", "x", { type: canary })).wait("go"), undefined, {
     id: "w",

@@ -5,6 +5,7 @@ import * as Sse from "effect/encoding/Sse"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { messageOf } from "../../../model/error.ts"
+import { mask } from "../../../model/secret.ts"
 import { ModelFailed, type ModelFailure } from "../error.ts"
 import { estimated, type FinishReason, type Message, type ModelPart, type ModelRequest, type ModelShape, priced } from "../model.ts"
 
@@ -34,8 +35,9 @@ export function openai(options: OpenAiOptions): ModelShape {
   const { baseUrl, model, apiKey, headers = {}, timeout = "2 minutes", price } = options
   const key = apiKey === undefined || typeof apiKey === "string" ? apiKey : Redacted.value(apiKey)
   const failed = (kind: ModelFailure, reason: string, more: { readonly status?: number; readonly retryAfter?: number | undefined } = {}) => {
-    const text = reason.slice(0, 500)
-    return new ModelFailed({ model, kind, reason: key === undefined ? text : text.replaceAll(key, "[redacted]"), ...more })
+    // before it is cut: half a key is too much as well
+    const text = key === undefined ? reason : reason.replaceAll(key, mask)
+    return new ModelFailed({ model, kind, reason: text.slice(0, 500), ...more })
   }
   const late = () => failed("timeout", "no sign of life for too long")
   const post = (request: ModelRequest) =>
