@@ -5,9 +5,10 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["source"], externalConditions: ["source"] } },
   test: {
     include: ["test/**/*.test.ts", "examples/*.test.ts"],
+    globalSetup: "test/temporary.ts",
     testTimeout: 20_000,
-    // a package whose exports have a condition of the same name as ours, and TypeScript behind it
-    server: { deps: { inline: [/@ai-sdk/, /eventsource-parser/] } },
+    // packages whose exports have a condition of the same name as ours, and TypeScript behind it
+    server: { deps: { inline: [/@ai-sdk/, /@modelcontextprotocol/, /eventsource/] } },
     reporters: ["default", ["json", { outputFile: "coverage/results.json" }]],
     coverage: {
       provider: "v8",

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import * as heddle from "heddle"
 import * as agents from "heddle/agents"
+import * as mcp from "heddle/mcp"
 import * as tools from "heddle/tools"
 import { describe, expect, it } from "vitest"
 import { exitCode } from "../src/cli/exit-codes.ts"
@@ -103,7 +104,7 @@ describe("docs", () => {
   })
 
   it("every error of ours has its page, and every page its error", () => {
-    const tags = Object.entries({ ...heddle, ...agents, ...tools }).flatMap((
+    const tags = Object.entries({ ...heddle, ...agents, ...mcp, ...tools }).flatMap((
       [name, value],
     ) => (typeof value === "function" && value.prototype instanceof Error ? [name] : []))
     expect(tags.length).toBeGreaterThan(15)

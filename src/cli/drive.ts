@@ -3,11 +3,12 @@ import type * as Effect from "effect/Effect"
 import type { Heddle } from "../engine/heddle.ts"
 import type { ResumeOptions } from "../engine/start.ts"
 import { RunSuspended } from "../model/error.ts"
+import { asJson } from "../model/value.ts"
 import type { Durability } from "../store/store.ts"
 import { withEngine, withExisting } from "./engine.ts"
 import { CliError, type ExitCode, exitCode } from "./exit-codes.ts"
 import { type Loaded, loadFlow } from "./load.ts"
-import { asJson, clean, print, printJson, say, type Shown, style } from "./output.ts"
+import { clean, print, printJson, say, type Shown, style } from "./output.ts"
 import { Progress } from "./progress.ts"
 
 export interface RunFlags extends Shown {

@@ -84,3 +84,10 @@ export async function loadFlow(target: string): Promise<Loaded> {
   if (found === undefined) throw new CliError(exitCode.usage, `${path} exports no flow '${wanted}'`, `its flows: ${names}`)
   return found
 }
+
+/** Every flow of the files, or of `file#flow` that one. */
+export async function loadAll(files: ReadonlyArray<string>): Promise<ReadonlyArray<Loaded>> {
+  const loaded = (await Promise.all(files.map(async (file) => (file.includes("#") ? [await loadFlow(file)] : loadFlows(file))))).flat()
+  if (loaded.length === 0) throw new CliError(exitCode.usage, `${files.join(", ")} exports no flow`)
+  return loaded
+}

@@ -3,6 +3,7 @@ import { inspect, styleText } from "node:util"
 import * as errors from "../model/error.ts"
 import { errorPage, messageOf, tagOf } from "../model/error.ts"
 import { redact } from "../model/secret.ts"
+import { asJson } from "../model/value.ts"
 import { CliError, codeOf, type ExitCode } from "./exit-codes.ts"
 
 type Format = Parameters<typeof styleText>[0]
@@ -24,9 +25,6 @@ export const short = (text: string, width: number): string => {
 }
 
 export const print = (text: string): void => void process.stdout.write(`${redact(text)}\n`)
-/** For `JSON.stringify`: what JSON has no word for. */
-export const asJson = (_key: string, value: unknown): unknown =>
-  typeof value === "bigint" ? `${value}n` : value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value
 /** One JSON value on a line of its own. */
 export const printJson = (value: unknown): void => print(JSON.stringify(value, asJson))
 export const say = (text: string): void => void process.stderr.write(`${redact(text)}\n`)

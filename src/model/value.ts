@@ -182,3 +182,7 @@ const reviveMarked = (kind: string, marked: Marked): unknown => {
   if (reviver === undefined) throw new Unstorable("", `a marker '${kind}' this version of Heddle does not know`)
   return reviver(marked)
 }
+
+/** For `JSON.stringify`: what JSON has no word for. */
+export const asJson = (_key: string, value: unknown): unknown =>
+  typeof value === "bigint" ? `${value}n` : value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value

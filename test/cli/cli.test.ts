@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Readable } from "node:stream"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { Effect } from "effect"
 import { nest, seq } from "heddle"
@@ -364,4 +365,24 @@ describe("the command line itself", () => {
     expect(short("a\nb", 10)).toBe("a b")
     expect(short("abc", 0)).toBe("…")
   })
+})
+
+it("mcp serves the flows of files over stdin and stdout", async () => {
+  const asks = (...messages: ReadonlyArray<object>) => {
+    const lines = messages.map((message, i) => JSON.stringify({ jsonrpc: "2.0", id: i + 1, ...message })).join("\n")
+    vi.spyOn(process, "stdin", "get").mockReturnValue(Readable.from([`${lines}\n`]) as never)
+  }
+  asks({ method: "initialize", params: {} }, { method: "tools/call", params: { name: "greet", arguments: { name: "Ada" } } })
+  const served = await heddle("mcp", greet, "--name", "greeter", "--store", "memory")
+  expect(served).toMatchObject({ code: 0, errors: "MCP server · greet · memory\n" })
+  expect(served.out.trim().split("\n").map((line) => JSON.parse(line).result)).toMatchObject([
+    { serverInfo: { name: "greeter" } },
+    { content: [{ text: "Hello Ada" }] },
+  ])
+  expect(await heddle("mcp", several, "--store", "memory")).toMatchObject({ code: 2, errors: expect.stringContaining("with an input schema") })
+  expect(await heddle("mcp", greet, "--store", join(folder, "no/such/folder/x.db"))).toMatchObject({ code: 4 })
+  vi.spyOn(process, "stdin", "get").mockImplementation(() => {
+    throw new Error("no stdin")
+  })
+  expect(await heddle("mcp", greet, "--store", "memory")).toMatchObject({ code: 1, errors: expect.stringContaining("no stdin") })
 })

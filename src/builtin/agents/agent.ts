@@ -97,7 +97,9 @@ export function agent<
   options: AgentOptions<Input, Output, Tool, Own, OnError>,
 ): Agent<Name, Input, Output, FailureIn<Tool, OnError, LimitExceeded>, NeedsOfAll<Tool, Own>> {
   const { input, output, outputSchema, model, instructions, prompt, limits = {}, settings = {}, onToolError = "tell", allow, description } = options
-  const tools = (options.tools ?? []).map((one) => callable(name, one, allow === "privileged"))
+  const tools = (options.tools ?? []).map((one) => callable(`agent '${name}'`, one, allow === "privileged"))
+  const twice = tools.find(({ info }, i) => tools.findIndex((one) => one.info.name === info.name) !== i)
+  if (twice !== undefined) throw new TypeError(`agent '${name}': two of its tools are called '${twice.info.name}'`)
   const { turns = 25, tokens, cost, concurrency = 4, result = 32_768 } = limits
   const seen = described(tools)
   const wanted = output === undefined ? undefined : { name, schema: outputSchema ?? jsonSchemaOf(output) }

@@ -41,11 +41,11 @@ export const handOff = <Definition extends AnyDefinition>(definition: Definition
   ({ handOff: definition }) as HandOff<Definition>
 
 /** @throws TypeError where it cannot be called by a model */
-export function callable(agent: string, given: AnyDefinition, allowsPrivileged: boolean): Callable {
+export function callable(where: string, given: AnyDefinition, allowsPrivileged: boolean): Callable {
   const { handOff: handed } = given as AnyDefinition & { readonly handOff?: AnyDefinition }
   const definition = handed ?? given
   const { tool, ir } = definition as AnyDefinition & { readonly tool?: ToolInfo; readonly ir?: FlowIR }
-  const refused = (what: string) => new TypeError(`agent '${agent}': ${what}`)
+  const refused = (what: string) => new TypeError(`${where}: ${what}`)
   const info = tool ?? (ir === undefined ? undefined : infoOf(ir))
   if (info === undefined) {
     throw refused("a tool is made with tool(), agent() or seq() with an input schema: a step has no description and no schema for a model to read")
@@ -53,7 +53,7 @@ export function callable(agent: string, given: AnyDefinition, allowsPrivileged: 
   const bad = nameProblem(info.name) ?? (/^[A-Za-z0-9_-]{1,64}$/.test(info.name) ? undefined : "models take names of 1 to 64 characters A-Z a-z 0-9 _ -")
   if (bad !== undefined) throw refused(`tool '${info.name}': ${bad}`)
   if (info.level === "privileged" && info.approval === false && !allowsPrivileged) {
-    throw refused(`tool '${info.name}' is privileged: give it an approval, or the agent allow: "privileged"`)
+    throw refused(`tool '${info.name}' is privileged: give it an approval, or say allow: "privileged"`)
   }
   return { definition, info, final: handed !== undefined }
 }

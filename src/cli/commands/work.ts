@@ -2,8 +2,8 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { withStopping } from "../engine.ts"
-import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
-import { loadFlow, loadFlows } from "../load.ts"
+import { type ExitCode, exitCode } from "../exit-codes.ts"
+import { loadAll } from "../load.ts"
 import { clean, print, printJson, say, type Shown, style } from "../output.ts"
 
 interface WorkerFlags extends Shown {
@@ -14,8 +14,7 @@ interface WorkerFlags extends Shown {
 }
 
 export async function workerCommand(files: ReadonlyArray<string>, { store, json, concurrency, grace, untilIdle }: WorkerFlags): Promise<ExitCode> {
-  const loaded = (await Promise.all(files.map(async (file) => (file.includes("#") ? [await loadFlow(file)] : loadFlows(file))))).flat()
-  if (loaded.length === 0) throw new CliError(exitCode.usage, `${files.join(", ")} exports no flow`)
+  const loaded = await loadAll(files)
   if (!json) say(style.err("dim", `worker ${process.pid} · ${loaded.map(({ flow }) => clean(flow.ir.name)).join(", ")} · ${store}`))
   let ended = 0
   await withStopping(store, (heddle, stopped) =>

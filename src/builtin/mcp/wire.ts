@@ -1,0 +1,163 @@
+/**
+ * The process of an MCP server, spoken to in newline-delimited JSON-RPC 2.0 over its stdin and stdout.
+ *
+ * By hand: the client in `effect/ai` (4.1.0, experimental) refuses servers that speak an older version, print a line of their own, or say nothing of
+ * capabilities, and takes ten seconds to end one that does not want to.
+ */
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import type { Socket } from "node:net"
+import { McpFailed, type McpFailure } from "./error.ts"
+import { Lines } from "./lines.ts"
+
+type Json = Readonly<Record<string, unknown>>
+export const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** Of the protocol, newest first. */
+export const versions: ReadonlyArray<unknown> = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
+
+export interface WireOptions {
+  readonly server: string
+  readonly command: readonly [string, ...ReadonlyArray<string>]
+  readonly folder: string | undefined
+  readonly environment: NodeJS.ProcessEnv
+  /** Most bytes of one message. */
+  readonly bytes: number
+}
+/** How long it may take to end when its stdin is closed, and again when it is told to, in milliseconds. */
+const grace = 1000
+
+const alive = new Set<Wire>()
+/** They end with this process. */
+const endAll = (): void => alive.forEach((wire) => wire.kill("SIGTERM"))
+
+export class Wire {
+  /** Why nothing can be asked any more. */
+  over: McpFailed | undefined
+  /** It has said that its tools are others now. */
+  changed = false
+  readonly #child: ChildProcessWithoutNullStreams
+  readonly #server: string
+  readonly #waiting = new Map<unknown, PromiseWithResolvers<unknown>>()
+  readonly #exited = Promise.withResolvers<void>()
+  readonly #closed = Promise.withResolvers<void>()
+  #next = 1
+  #said = ""
+
+  private constructor(child: ChildProcessWithoutNullStreams, { server, bytes }: WireOptions) {
+    this.#child = child
+    this.#server = server
+    if (alive.size === 0) process.on("exit", endAll)
+    alive.add(this)
+    // its end tells more than the pipe does
+    child.stdin.on("error", () => undefined)
+    child.stderr.on("data", (part: Buffer) => (this.#said = (this.#said + part.toString()).slice(-2000)))
+    const lines = new Lines(bytes, (line) => this.#receive(line), () => {
+      this.#end("too-much", `a message has more than ${bytes} bytes`)
+      this.kill("SIGKILL")
+    })
+    child.stdout.on("data", (part: Buffer) => lines.read(part))
+    child.once("exit", () => {
+      alive.delete(this)
+      if (alive.size === 0) process.off("exit", endAll)
+      this.#exited.resolve()
+    })
+    child.once("close", (code, signal) => {
+      this.#end("ended", `it has ended (${signal ?? code})${this.#said === "" ? "" : `: ${this.#said.trim()}`}`)
+      this.#closed.resolve()
+    })
+  }
+
+  /** Resolves when its process has ended and all it has said has been read. */
+  get ended(): Promise<void> {
+    return this.#closed.promise
+  }
+
+  static open(options: WireOptions): Promise<Wire> {
+    const { server, command: [program, ...args], folder, environment } = options
+    return new Promise((resolve, reject) => {
+      // a group of its own, so that what it has started ends with it
+      const child = spawn(program, args, { cwd: folder, env: environment, shell: false, detached: true, windowsHide: true, stdio: ["pipe", "pipe", "pipe"] })
+      child.once("error", (cause) => reject(new McpFailed({ server, code: "start", reason: cause.message })))
+      child.once("spawn", () => resolve(new Wire(child, options)))
+    })
+  }
+
+  request(method: string, params: Json, signal: AbortSignal): Promise<unknown> {
+    if (this.over !== undefined || signal.aborted) return Promise.reject(this.over ?? signal.reason)
+    const id = this.#next++
+    const answer = Promise.withResolvers<unknown>()
+    const drop = () => {
+      if (method !== "initialize") this.notify("notifications/cancelled", { requestId: id })
+      answer.reject(signal.reason)
+    }
+    signal.addEventListener("abort", drop, { once: true })
+    this.#waiting.set(id, answer)
+    this.#hold()
+    this.#send({ id, method, params })
+    return answer.promise.finally(() => {
+      signal.removeEventListener("abort", drop)
+      this.#waiting.delete(id)
+      this.#hold()
+    })
+  }
+
+  notify(method: string, params: Json = {}): void {
+    this.#send({ method, params })
+  }
+
+  /** Its stdin is closed; then it is told to end; then it is killed, with what it has started. */
+  async close(): Promise<void> {
+    this.#end("closed", "it has been closed")
+    this.#child.ref()
+    this.#child.stdin.end()
+    const timers = [setTimeout(() => this.kill("SIGTERM"), grace), setTimeout(() => this.kill("SIGKILL"), 2 * grace)]
+    await this.#exited.promise
+    timers.forEach(clearTimeout)
+  }
+
+  /** Only what is waited for keeps this process alive. */
+  #hold(): void {
+    const hold = this.#waiting.size > 0 ? "ref" : "unref"
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- pipes of a child are sockets
+    for (const one of [this.#child, this.#child.stdin, this.#child.stdout, this.#child.stderr] as unknown as ReadonlyArray<Socket>) one[hold]()
+  }
+
+  /** Tells it, and what it has started, to end. */
+  kill(how: NodeJS.Signals): void {
+    try {
+      process.kill(-this.#child.pid!, how)
+    } catch {
+      // nothing of it is left
+    }
+  }
+
+  #end(code: McpFailure, reason: string): void {
+    this.over ??= new McpFailed({ server: this.#server, code, reason })
+    for (const { reject } of this.#waiting.values()) reject(this.over)
+  }
+
+  #send(message: Json): void {
+    if (this.#child.stdin.writable) this.#child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`)
+  }
+
+  #receive(line: string): void {
+    let message: unknown
+    try {
+      message = JSON.parse(line)
+    } catch {
+      // a line of its own
+      return
+    }
+    if (!isRecord(message) || message["jsonrpc"] !== "2.0") return
+    const { id, method, error, result } = message
+    if (typeof method === "string") {
+      if (method === "notifications/tools/list_changed") this.changed = true
+      if (id !== undefined) this.#send(method === "ping" ? { id, result: {} } : { id, error: { code: -32601, message: "Method not found" } })
+      return
+    }
+    const answer = this.#waiting.get(id)
+    if (isRecord(error)) {
+      answer?.reject(new McpFailed({ server: this.#server, code: "protocol", reason: `${String(error["message"])} (${String(error["code"])})` }))
+    } else answer?.resolve(result)
+  }
+}
