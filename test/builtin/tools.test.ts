@@ -10,7 +10,8 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import tls from "node:tls"
 import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
+import { Tar, Zip } from "effect/encoding"
 import { nest, run, seq } from "heddle"
 import { jsonSchemaOf } from "heddle/agents"
 import { dateTime, diffText, files, fillTemplate, findText, hashText, newId, parseData, programs, replaceText, web } from "heddle/tools"
@@ -23,6 +24,71 @@ import { codeOf, useTool } from "../support.ts"
 /** What a tool gives in a flow, or the code it refused with. */
 const use = async (definition: any, input: unknown): Promise<any> => (await useTool(definition, input)).match((output) => output, codeOf)
 const folder = () => mkdtempSync(join(tmpdir(), "heddle-tools-"))
+
+describe("archives", () => {
+  it.each(["a.zip", "a.tar", "a.tar.gz", "a.TGZ"])("%s is packed and unpacked", async (name) => {
+    const at = folder()
+    const tools = files({ root: at })
+    for (const [path, content] of [["in/one.txt", "one"], ["in/sub/two.txt", "two"], ["in/empty", ""]] as const) await use(tools.write, { path, content })
+    expect(await use(tools.pack, { path: "in", archive: name })).toMatchObject({ path: name, files: 3 })
+    const written = await use(tools.unpack, { archive: name, path: "out" })
+    expect(written.map(({ path }: { path: string }) => path).sort()).toEqual(["out/empty", "out/one.txt", "out/sub/two.txt"])
+    expect(execFileSync("diff", ["-r", join(at, "in"), join(at, "out")]).toString()).toBe("")
+    await use(tools.pack, { path: "", archive: `again-${name}` })
+    expect((await use(tools.unpack, { archive: `again-${name}`, path: "" })).map(({ path }: { path: string }) => path)).toContain("in/sub/two.txt")
+    tools.close()
+  })
+
+  it("what others pack is unpacked, and what is packed here others unpack", async () => {
+    const at = folder()
+    const tools = files({ root: at })
+    await use(tools.write, { path: "in/sub/one.txt", content: "one" })
+    execFileSync("tar", ["czf", "theirs.tgz", "in"], { cwd: at })
+    expect((await use(tools.unpack, { archive: "theirs.tgz", path: "out" })).map(({ path }: { path: string }) => path)).toEqual(["out/in/sub/one.txt"])
+    await use(tools.pack, { path: "in", archive: "ours.tar.gz" })
+    mkdirSync(join(at, "elsewhere"))
+    execFileSync("tar", ["xzf", "../ours.tar.gz"], { cwd: join(at, "elsewhere") })
+    expect(readFileSync(join(at, "elsewhere/sub/one.txt"), "utf8")).toBe("one")
+    tools.close()
+  })
+
+  it("what leads out, links, comes twice or is too much is refused, and nothing of it is written", async () => {
+    const at = folder()
+    const tools = files({ root: at, most: 1000, entries: 5 })
+    const unpack = async (archive: string, content: Uint8Array | string, path = "out") => {
+      writeFileSync(join(at, archive), content)
+      return use(tools.unpack, { archive, path })
+    }
+    const bytes = async (stream: Stream.Stream<Uint8Array, unknown>) => Buffer.concat(await Effect.runPromise(Stream.runCollect(stream)))
+    const tar = async (...entries: ReadonlyArray<Tar.Entry>) =>
+      unpack("a.tar", await bytes(Stream.pipeThroughChannel(Stream.fromIterable([Tar.file("ok", "x"), ...entries]), Tar.encode())))
+    const zip = async (...entries: ReadonlyArray<Zip.ContentEntry>) =>
+      unpack("a.zip", await bytes(Stream.pipeThroughChannel(Stream.fromIterable([Zip.file("ok", "x"), ...entries]), Zip.encode())))
+    const many = Array.from({ length: 6 }, (_, i) => String(i))
+
+    expect([await tar(Tar.file("../out", "x")), await zip(Zip.file("sub/../../x", "x"))]).toEqual(["outside", "outside"])
+    // its own encoder writes no such name
+    const forwards = await bytes(Stream.pipeThroughChannel(Stream.make(Zip.file("../x", "x")), Zip.encode()))
+    const backwards = Buffer.from(forwards.toString("latin1").replaceAll("../x", "..\\x"), "latin1")
+    expect([await tar(Tar.file("/etc/x", "x")), await unpack("a.zip", backwards)]).toEqual(["outside", "outside"])
+    expect([await tar(Tar.symlink("l", "/etc")), await tar(Tar.hardlink("l", "ok"))]).toEqual(["link", "link"])
+    expect([await tar(Tar.file("OK", "x")), await zip(Zip.file("./ok", "x"))]).toEqual(["name", "name"])
+    expect([await tar(...many.map((one) => Tar.file(one, "x"))), await zip(...many.map((one) => Zip.file(one, "x")))]).toEqual(["too-much", "too-much"])
+    expect([await tar(Tar.file("big", "x".repeat(2000))), await zip(Zip.file("big", "x".repeat(2000)))]).toEqual(["size", "size"])
+    // a file that does not say how large it is
+    const bomb = Stream.pipeThroughChannel(Stream.make(Zip.fileStream("big", Stream.make(new Uint8Array(2_000_000)))), Zip.encode())
+    expect(await unpack("b.zip", await bytes(bomb))).toBe("size")
+    expect(await unpack("b.tgz", gzipSync(Buffer.alloc(80_000_000)))).toBe("size")
+    expect([await unpack("b.zip", "no zip"), await unpack("b.tar.gz", "no gzip"), await unpack("b.rar", "x")]).toEqual(["syntax", "syntax", "format"])
+    expect(await use(tools.unpack, { archive: "none.zip", path: "out" })).toBe("missing")
+    expect(await use(tools.pack, { path: "", archive: "b.rar" })).toBe("format")
+    expect(await use(tools.list, { path: "out" })).toBe("missing")
+    // a link that is there already is not followed
+    symlinkSync("/tmp", join(at, "link"))
+    expect(await unpack("c.zip", await bytes(Stream.pipeThroughChannel(Stream.make(Zip.file("link/x", "x")), Zip.encode())), "")).toBe("link")
+    tools.close()
+  })
+})
 
 describe("files", () => {
   for (const portable of [false, true]) {

@@ -3,6 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Worker } from "node:worker_threads"
+import { Effect, Stream } from "effect"
+import { Tar } from "effect/encoding"
 import { openHeddle, seq, state } from "heddle"
 import { files, programs, web } from "heddle/tools"
 import { Root } from "../../src/builtin/tools/root.ts"
@@ -11,7 +13,7 @@ import { allRefused, type Attack, folder, serving, thrown, used } from "./kit.ts
 export const reach: ReadonlyArray<Attack> = [
   {
     id: 35,
-    attack: "paths that go up, out, through links, pipes and hard links, or are swapped while they are opened",
+    attack: "paths, also in archives, that go up, out, through links, pipes and hard links, or are swapped while they are opened",
     run: async () => {
       const at = folder()
       const [inside, outside] = [join(at, "root"), join(at, "root-evil")]
@@ -43,9 +45,10 @@ export const reach: ReadonlyArray<Attack> = [
         root.close()
         return got.filter((one) => one !== "missing" && one !== "ENAMETOOLONG")
       })
-      const written = readdirSync(outside).length === 1 && readFileSync(join(outside, "f"), "utf8") === "OUTSIDE"
       const tools = files({ root: inside })
-      const asked = await used(tools.read, { path: "../root-evil/f" })
+      const slip = await Effect.runPromise(Stream.runCollect(Stream.pipeThroughChannel(Stream.make(Tar.file("../root-evil/f", "PWNED")), Tar.encode())))
+      writeFileSync(join(inside, "slip.tar"), Buffer.concat(slip))
+      const asked = [await used(tools.read, { path: "../root-evil/f" }), await used(tools.unpack, { archive: "slip.tar", path: "" })]
       tools.close()
       symlinkSync(outside, join(inside, "x"))
       const swapping = new Worker(
@@ -64,8 +67,9 @@ export const reach: ReadonlyArray<Attack> = [
       }
       await swapping.terminate()
       root.close()
-      const { outcome, pass } = allRefused([...outcomes, asked], ["outside", "link", "name", "kind"])
-      return { outcome: `${outcome}; ${leaks} of ${reads} swapped reads leaked`, pass: pass && written && leaks === 0 }
+      const untouched = readdirSync(outside).length === 1 && readFileSync(join(outside, "f"), "utf8") === "OUTSIDE"
+      const { outcome, pass } = allRefused([...outcomes, ...asked], ["outside", "link", "name", "kind"])
+      return { outcome: `${outcome}; ${leaks} of ${reads} swapped reads leaked`, pass: pass && untouched && leaks === 0 }
     },
   },
   {

@@ -1,6 +1,8 @@
 /** Files under a root, as tools. */
 import { setTimeout as sleep } from "node:timers/promises"
+import * as Effect from "effect/Effect"
 import { tool } from "../../../dsl/flow/tool.ts"
+import { packed, unpacked } from "./archive.ts"
 import { object, text, whole } from "./input.ts"
 import { refuse, refusing } from "./error.ts"
 import { pattern } from "./pattern.ts"
@@ -16,7 +18,7 @@ export interface FilesOptions {
   readonly hits?: number
 }
 
-/** Folders below which a search does not look, and how much it looks at. */
+/** How deep and at how much a search looks, and how much is packed or unpacked. */
 const bounds = { depth: 16, files: 5000, bytes: 50 * 1024 * 1024, milliseconds: 2000 } as const
 
 /**
@@ -80,8 +82,69 @@ export function files({ root: folder, most = 5 * 1024 * 1024, entries = 1000, hi
       }),
     ),
 
+    pack: tool("pack_files", {
+      description: "Packs the files below a folder into a .zip, .tar or .tar.gz.",
+      input: object({ path, archive: path }),
+      needs: ["files.read", "files.write"],
+      effects: "writes a file",
+    }, ({ path: from, archive }) =>
+      Effect.gen(function*() {
+        const found = yield* refusing(() => [...below(root, from, { most, entries, tool: "pack_files" })])(undefined)
+        const packs = found.map(({ path: at, bytes }) => ({ path: from === "" ? at : at.slice(from.length + 1), bytes }))
+        const bytes = yield* packed(archive, packs)
+        yield* refusing(() => root.write(archive, bytes))(undefined)
+        return { path: archive, files: packs.length, bytes: bytes.length }
+      })),
+
+    unpack: tool("unpack_files", {
+      description: "Unpacks a .zip, .tar or .tar.gz into a folder and says which files it has written; those that are there are written over.",
+      input: object({ archive: path, path }),
+      needs: ["files.read", "files.write"],
+      effects: "writes files",
+    }, ({ archive, path: into }) =>
+      Effect.gen(function*() {
+        const bytes = yield* refusing(() => root.read(archive, bounds.bytes))(undefined)
+        const packs = yield* unpacked(archive, bytes, { entries, file: most, total: bounds.bytes })
+        return yield* refusing(() =>
+          packs.map((one) => {
+            const at = into === "" ? one.path : `${into}/${one.path}`
+            root.write(at, one.bytes)
+            return { path: at, bytes: one.bytes.length }
+          })
+        )(undefined)
+      })),
+
     /** Gives the folder back to the system; its tools fail from then on. */
     close: () => root.close(),
+  }
+}
+
+interface Bounds {
+  /** Most bytes of one file, and most entries of a folder. */
+  readonly most: number
+  readonly entries: number
+  /** Whose refusal it is. */
+  readonly tool: string
+}
+/** The files below a folder that can be read; those that are too large, linked elsewhere or gone meanwhile are passed over. */
+function* below(root: Root, from: string, { most, entries, tool: name }: Bounds): Generator<{ readonly path: string; readonly bytes: Buffer }> {
+  const folders = [{ path: from, depth: 0 }]
+  const end = Date.now() + bounds.milliseconds
+  let [looked, bytes] = [0, 0]
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for (const { name: entry, kind } of root.list(folder.path, entries)) {
+      if (looked >= bounds.files || bytes >= bounds.bytes || Date.now() > end) {
+        refuse(name, "too-much", "there is too much below this folder: look in a smaller one")
+      }
+      const path = folder.path === "" ? entry : `${folder.path}/${entry}`
+      if (kind === "folder" && folder.depth < bounds.depth) folders.push({ path, depth: folder.depth + 1 })
+      if (kind !== "file") continue
+      looked++
+      const content = readable(root, path, most)
+      if (content === undefined) continue
+      bytes += content.length
+      yield { path, bytes: content }
+    }
   }
 }
 
@@ -90,41 +153,20 @@ interface Hit {
   readonly line: number
   readonly text: string
 }
-function search(
-  root: Root,
-  from: string,
-  source: string,
-  { most, entries, hits }: { readonly most: number; readonly entries: number; readonly hits: number },
-): ReadonlyArray<Hit> {
+function search(root: Root, from: string, source: string, { hits, ...bound }: Omit<Bounds, "tool"> & { readonly hits: number }): ReadonlyArray<Hit> {
   const wanted = pattern("search_files", source)
   const found: Array<Hit> = []
-  const folders = [{ path: from, depth: 0 }]
-  const end = Date.now() + bounds.milliseconds
-  let [looked, bytes] = [0, 0]
-  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for (const { name, kind } of root.list(folder.path, entries)) {
-      if (found.length >= hits) return found.slice(0, hits)
-      if (looked >= bounds.files || bytes >= bounds.bytes || Date.now() > end) {
-        refuse("search_files", "too-much", "there is too much below this folder: look in a smaller one")
-      }
-      const path = folder.path === "" ? name : `${folder.path}/${name}`
-      if (kind === "folder" && folder.depth < bounds.depth) folders.push({ path, depth: folder.depth + 1 })
-      if (kind !== "file") continue
-      looked++
-      const content = readable(root, path, most)
-      if (content === undefined) continue
-      bytes += content.length
-      // a NUL among the first bytes: no text
-      if (content.subarray(0, 8000).includes(0)) continue
-      for (const [i, line] of content.toString("utf8").split("\n").entries()) {
-        if (line.length <= 10_000 && wanted.test(line)) found.push({ path, line: i + 1, text: line.slice(0, 400) })
-      }
+  for (const { path, bytes } of below(root, from, { ...bound, tool: "search_files" })) {
+    // a NUL among the first bytes: no text
+    if (bytes.subarray(0, 8000).includes(0)) continue
+    for (const [i, line] of bytes.toString("utf8").split("\n").entries()) {
+      if (line.length <= 10_000 && wanted.test(line)) found.push({ path, line: i + 1, text: line.slice(0, 400) })
     }
+    if (found.length >= hits) break
   }
   return found.slice(0, hits)
 }
 
-/** Too large, linked elsewhere or gone meanwhile: passed over. */
 const readable = (root: Root, path: string, most: number): Buffer | undefined => {
   try {
     return root.read(path, most)
