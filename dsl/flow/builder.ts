@@ -1,5 +1,6 @@
 /** The recorder behind `Chain`: every verb appends one frozen node to a copy. It knows nothing of types. */
 import type { StandardSchemaV1 } from "@standard-schema/spec"
+import type { AgentInfo } from "../ir/agent.ts"
 import type { Hook } from "../ir/hook.ts"
 import type { RunBudget } from "../ir/limit.ts"
 import type { Ask, Block, Call, FlowIR, MergePolicy, Node, StepNode, WaitFor, Work } from "../ir/node.ts"
@@ -77,6 +78,8 @@ export function seq(given?: unknown, options: FlowOptions = {}): unknown {
       migrations: migrationsOf(options.migrations),
       hooks: options.hooks ?? none,
       budget: options.budget,
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only `agent` says it, past the types of authors
+      agent: (options as { readonly agent?: AgentInfo }).agent,
       stray: strayIn("flow", options),
     },
     nodes: [],

@@ -7,7 +7,7 @@ import type { ToolInfo } from "../ir/tool.ts"
 import { type Compensating, compensation, type GivenRetry, retryPolicy } from "./compensation.ts"
 import type { AnyDefinition, AnyFlow, FailureOf, InputOf, NeedsIn, OutputOf, ServicesOf, Types } from "./flow.ts"
 import type { AnyMark } from "./mark.ts"
-import type { NodeHook } from "./hook.ts"
+import type { StepHook } from "./hook.ts"
 import { inOrder } from "./limit.ts"
 import type { Absent, BareOf, Compensate, Irreversible, RetryOf, TimeoutError } from "./step-verbs.ts"
 import type { FlowTypeError } from "./type-error.ts"
@@ -35,7 +35,7 @@ export interface DefinitionOptions<Name extends string, Input, Result, Effects, 
   /** How many at once and how fast, wherever it is used. */
   readonly limits?: ReadonlyArray<Limit<Input>>
   /** Asked wherever it is used. */
-  readonly hooks?: ReadonlyArray<NodeHook<"step" | "compensation", ValueOf<Result>>>
+  readonly hooks?: ReadonlyArray<StepHook<ValueOf<Result>>>
   /** One sentence for diagrams and docs. */
   readonly description?: string
   /** What it changes in the outside world, in a few words; `{ irreversible: "…" }` where nothing can undo it. */
@@ -66,12 +66,12 @@ export function step<
   return defined(name, run, options) as never
 }
 
-/** What `step` and `tool` give: a function that carries its work. */
+/** What `step` and `tool` give, and what a turn of an agent is: a function that carries its work. */
 export function defined(
   name: string,
   run: (input: never, step: StepContext) => unknown,
   options: DefinitionOptions<any, any, any, any, any, any>,
-  tool?: ToolInfo,
+  about: { readonly tool?: ToolInfo; readonly turn?: string } = {},
 ): (input: never, step: StepContext) => unknown {
   const { input, output, retry, timeout, limits, hooks, description } = options
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the recorder knows nothing of the author's types
@@ -79,7 +79,17 @@ export function defined(
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same
   const own = { retry: retryPolicy(retry as GivenRetry | undefined), timeout, limits: inOrder(limits), hooks: hooks ?? [], description }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same
-  const work: Work = { from: "definition", call, input, output, given: undefined, tool, own, ...compensation(options as Compensating) }
+  const work: Work = {
+    from: "definition",
+    call,
+    input,
+    output,
+    given: undefined,
+    tool: about.tool,
+    turn: about.turn,
+    own,
+    ...compensation(options as Compensating),
+  }
   const definition = (input: never, context: StepContext) => run(input, context)
   return Object.defineProperties(definition, { name: { value: name }, [workOf]: { value: Object.freeze(work) } })
 }

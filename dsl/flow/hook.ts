@@ -35,6 +35,9 @@ export interface HookOptions<P extends HookPoint> {
 /** Hooks that a node of this kind takes; what they put in its place must fit its output. */
 export type NodeHook<Kind extends string, Value = never> = Hook<Extract<HookPoint, `${Kind}.${string}`>, Value>
 
+/** Hooks that a step takes: of what it is, of the tool or the agent that it holds, of what it does to State and artifacts. */
+export type StepHook<Value = never> = NodeHook<"step" | "compensation" | "tool" | "agent", Value> | NodeHook<"turn" | "state" | "artifact", unknown>
+
 type Settle<A> = A extends Promise<infer B> ? B : A extends Effect<infer B, any, any> ? B : A
 type Replaced<A> = Settle<A> extends infer D ? D extends Replace<infer Value> ? Value : never : never
 
@@ -69,7 +72,7 @@ export function hook<P extends HookPoint, A extends HookAnswer<P>>(
 
 /** What hooks decide; the type of each point says which are possible there. */
 export const decide = Object.freeze({
-  /** Goes on with other values: some names of the scope at `step.before`, the whole input at `run.before`. */
+  /** Goes on with other values: some names of the scope at `step.before`, elsewhere the whole input. */
   modify: (values: unknown): Modify => ({ does: "modify", values }),
   /** Goes on with this output. Before a node: it does not run. After an error: the node has not failed. */
   replace: <const Value>(value: Value): Replace<Value> => ({ does: "replace", value }),
@@ -83,6 +86,6 @@ export const decide = Object.freeze({
   fork: <F extends AnyFlow>(flow: F, input: InputOf<F>): Fork => ({ does: "fork", flow: flow.ir, input }),
   /** Goes on with the output kept under `key`, or keeps what the step gives; in this process, for `ttl` (default 5 minutes). */
   cache: (key: string, ttl: Duration = 300_000): Cache => ({ does: "cache", key, ttl }),
-  /** Leaves out a pass of a loop, or a compensation. */
+  /** Leaves out a pass of a loop, a compensation, a change of State. */
   skip: (reason: string): Skip => ({ does: "skip", reason }),
 })

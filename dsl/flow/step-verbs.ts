@@ -4,7 +4,7 @@ import type { Limit } from "../ir/limit.ts"
 import type { StepContext } from "../ir/node.ts"
 import type { StepTimedOut, StepUncertain } from "./failure.ts"
 import type { AnyDefinition, Chain, FailureOf, InputOf, NeedsIn, OutputOf } from "./flow.ts"
-import type { NodeHook } from "./hook.ts"
+import type { StepHook } from "./hook.ts"
 import type { BareMark } from "./mark.ts"
 import type { StepName, UpdateName } from "./names.ts"
 import type { AnyScope, At, Bind, Pass, ScopeOf } from "./scope.ts"
@@ -86,7 +86,7 @@ export interface StepOptions<Name extends string, S extends AnyScope, Result, Ti
   /** One sentence for diagrams and docs. */
   readonly description?: string
   /** Asked at this node only. */
-  readonly hooks?: ReadonlyArray<NodeHook<"step" | "compensation", NoInfer<ValueOf<Result>>>>
+  readonly hooks?: ReadonlyArray<StepHook<NoInfer<ValueOf<Result>>>>
 }
 type StepFailure<Result, Timeout, Delivery> = ErrorOf<Result> | TimeoutError<Timeout> | ([Delivery] extends [never] ? never : StepUncertain)
 

@@ -3,7 +3,7 @@ import type { NodeKind } from "../ir/node.ts"
 
 const common = ["description", "hooks"]
 const options: Readonly<Record<NodeKind | "flow", ReadonlyArray<string>>> = {
-  flow: [...common, "version", "input", "output", "session", "capabilities", "migrations", "budget"],
+  flow: [...common, "agent", "version", "input", "output", "session", "capabilities", "migrations", "budget"],
   step: [...common, "retry", "timeout", "codec", "effects", "compensate", "delivery", "limits"],
   when: [],
   loop: [...common, "while", "until", "times", "over", "max", "atMax", "collect", "budget"],

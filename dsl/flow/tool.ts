@@ -52,5 +52,5 @@ export function tool<
 ): ToolDefinition<Name, Input, Result, BareOf<Name, Effects, Undone>, TimeoutError<Timeout>> {
   const { description, input, parameters, level = "restricted", needs = [], approval = false } = options
   const info: ToolInfo = Object.freeze({ name, description, level, needs: Object.freeze([...needs]), input, parameters, approval })
-  return Object.defineProperty(defined(name, run, options as DefinitionOptions<any, any, any, any, any, any>, info), "tool", { value: info }) as never
+  return Object.defineProperty(defined(name, run, options as DefinitionOptions<any, any, any, any, any, any>, { tool: info }), "tool", { value: info }) as never
 }

@@ -1,9 +1,10 @@
 /** Hooks as data: where they stand, and what they may decide there. */
 import type { Input as Duration } from "effect/Duration"
+import type { Artifact } from "./artifact.ts"
 import type { BudgetItem } from "./limit.ts"
 import type { FlowIR, Values } from "./node.ts"
 
-/** Goes on with other values: names of the scope at `step.before`, the input at `run.before`. */
+/** Goes on with other values: names of the scope at `step.before`, else the input. */
 export interface Modify {
   readonly does: "modify"
   readonly values: unknown
@@ -42,7 +43,7 @@ export interface Cache {
   readonly key: string
   readonly ttl: Duration
 }
-/** Leaves this out: the pass of a loop, or a compensation. */
+/** Leaves this out: the pass of a loop, a compensation, a change of State. */
 export interface Skip {
   readonly does: "skip"
   readonly reason: string
@@ -74,6 +75,17 @@ type Before<Decides extends Decision = never> = Point<{}, Replace | Cancel | Dec
 type After<Decides extends Decision = never> = Point<{ readonly output: unknown }, Replace | Cancel | Fork | Decides>
 type Errored<Decides extends Decision = never> = Point<{ readonly error: unknown }, Replace | Cancel | Fork | Decides>
 
+/** What is known by a name of its own: a tool, a turn of a model, an agent. */
+interface Given {
+  /** Of the tool; of the agent, for its turns too. */
+  readonly name: string
+  /** What it is given, as its schema has made it; of a turn: `{ messages }`. */
+  readonly input: unknown
+}
+type Calling = Point<Given, Modify | Replace | Cancel>
+type Called = Point<Given & { readonly output: unknown }, Replace | Cancel | Fork>
+type CallFailed = Point<Given & { readonly error: unknown }, Replace | Cancel | Fork>
+
 /** Every point at which hooks are asked, what they are told and what they may decide there. */
 export interface HookPoints {
   /** A new run has its input and nothing has been done yet. */
@@ -85,6 +97,29 @@ export interface HookPoints {
   readonly "step.before": Before<Modify | Cache>
   readonly "step.after": After<Retry>
   readonly "step.error": Errored<Retry>
+  /** A tool is about to be called, by a step or by a model; what it is given has passed its schema. */
+  readonly "tool.before": Calling
+  readonly "tool.after": Called
+  readonly "tool.error": CallFailed
+  /** An agent is about to begin, as a step or as a run. */
+  readonly "agent.before": Calling
+  readonly "agent.after": Called
+  readonly "agent.error": CallFailed
+  /** A model is about to be asked; what it answers is a `ModelTurn`. */
+  readonly "turn.before": Calling
+  readonly "turn.after": Called
+  readonly "turn.error": CallFailed
+  /** A step is about to change State: to `value`, which is `undefined` where it deletes. */
+  readonly "state.before": Point<{ readonly key: string; readonly of: string; readonly value: unknown }, Replace | Skip | Cancel>
+  /** A step is about to keep an artifact; `input` is `{ name, mime, type, tags, about }`. */
+  readonly "artifact.before": Point<{ readonly input: unknown }, Modify | Cancel>
+  /** It is kept. */
+  readonly "artifact.after": Point<{ readonly artifact: Artifact }, Cancel | Fork>
+  /** A session is about to be created (`from` is `undefined`) or to change its status. `cancel` refuses that; it belongs to no run. */
+  readonly "session.before": Point<
+    { readonly session: string; readonly from: string | undefined; readonly to: string; readonly reason: string | undefined },
+    Cancel
+  >
   readonly "when.before": Before
   /** A case is chosen and not yet recorded. */
   readonly "when.decided": Point<{ readonly chosen: string; readonly cases: ReadonlyArray<string> }, Redirect | Cancel>
@@ -127,6 +162,7 @@ export type HookPoint = keyof HookPoints
 
 const before = ["replace", "cancel"] as const
 const over = [...before, "fork"] as const
+const calling = ["modify", ...before] as const
 /** The same as data: what may be decided where. */
 export const hookDecisions: { readonly [P in HookPoint]: ReadonlyArray<HookPoints[P]["decides"]["does"]> } = {
   "run.before": ["modify", "cancel"],
@@ -135,6 +171,19 @@ export const hookDecisions: { readonly [P in HookPoint]: ReadonlyArray<HookPoint
   "step.before": [...before, "modify", "cache"],
   "step.after": [...over, "retry"],
   "step.error": [...over, "retry"],
+  "tool.before": calling,
+  "tool.after": over,
+  "tool.error": over,
+  "agent.before": calling,
+  "agent.after": over,
+  "agent.error": over,
+  "turn.before": calling,
+  "turn.after": over,
+  "turn.error": over,
+  "state.before": [...before, "skip"],
+  "artifact.before": ["modify", "cancel"],
+  "artifact.after": ["cancel", "fork"],
+  "session.before": ["cancel"],
   "when.before": before,
   "when.decided": ["redirect", "cancel"],
   "when.after": over,

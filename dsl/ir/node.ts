@@ -1,6 +1,7 @@
 /** The whole language on one page: what a flow consists of, as frozen data. */
 import type { Input as Duration } from "effect/Duration"
 import type { StandardSchemaV1 } from "@standard-schema/spec"
+import type { AgentInfo } from "./agent.ts"
 import type { ArtifactAccess } from "./artifact.ts"
 import type { Hook } from "./hook.ts"
 import type { Budget, Limit, RunBudget, Spending } from "./limit.ts"
@@ -61,6 +62,8 @@ export type Work =
     readonly given: Ask | undefined
     /** What is known of it, if it is a tool. */
     readonly tool: ToolInfo | undefined
+    /** Whose turn it is, if it is a turn of an agent's model. */
+    readonly turn: string | undefined
     /** What every step that uses it begins with. */
     readonly own: Pick<StepNode, "retry" | "timeout" | "limits" | "hooks" | "description">
     readonly effects?: string | undefined
@@ -237,6 +240,8 @@ export interface FlowIR {
   readonly hooks: ReadonlyArray<Hook>
   /** What one run may spend. */
   readonly budget: RunBudget | undefined
+  /** What is known of it, if it is an agent. */
+  readonly agent: AgentInfo | undefined
   /** Names of options that flows do not have. */
   readonly stray: ReadonlyArray<string>
   readonly body: Block

@@ -48,7 +48,7 @@ export class Context implements Viewing {
     return this.#abort.signal
   }
   get [stateView](): StateView {
-    return this.#view ??= this.#running.offers.state(this.#changes = new Changes())
+    return this.#view ??= this.#running.offers.state(this.#changes = new Changes(), this.path)
   }
   get state(): StateAccess {
     return this.#state ??= stateAccess(this[stateView])

@@ -23,7 +23,7 @@ export type Updates = ReadonlyMap<string, Slot>
 /** What running steps may ask for. */
 export interface Offers {
   /** State as the run sees it; what is changed is collected. */
-  readonly state: (changes: Changes) => StateView
+  readonly state: (changes: Changes, path: string) => StateView
   readonly artifacts: (step: Pick<StepContext, "path" | "charge">) => ArtifactView
   /** Tells whoever listens how a step gets on. */
   readonly progress: (path: string, news: unknown) => void

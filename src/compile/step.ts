@@ -20,6 +20,7 @@ import { startScope } from "./session-scope.ts"
 import { ofAttempt } from "./standing.ts"
 import { settle, threw } from "./settle.ts"
 import { bounded, charging, spend } from "./spend.ts"
+import { asAgent, byName, nameOf } from "./by-name.ts"
 
 export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
   const { work, retry, timeout, delivery, limits } = node
@@ -129,17 +130,25 @@ const nothingOffered = (name: string): Offers => {
   return { state: refuse, artifacts: refuse, progress: () => undefined, stateChanged: refuse }
 }
 
+const itself = (value: unknown): unknown => value
+
 type CallWork = (frame: Frame, path: string, context: Context) => Run<unknown>
 type OwnWork = Extract<Work, { from: "function" | "definition" }>
 
 const caller = (work: OwnWork): CallWork => {
   if (work.from === "function") return (frame, path, context) => settle(path, () => work.call(frame.scope, context))
-  const { call, output } = work
-  return (frame, path, context) =>
-    after(
-      givenTo(frame.run.flow, path, work, frame.scope),
-      (given) => after(settle(path, () => call(given as Values, context)), (value) => checkOutput(frame.run.flow, path, output, value)),
-    )
+  const { call, input, output } = work
+  const once = (flow: string, path: string, context: Context, given: unknown) =>
+    after(settle(path, () => call(given as Values, context)), (value) => checkOutput(flow, path, output, value))
+  const named = nameOf(work)
+  if (named === undefined) {
+    return ({ run: { flow }, scope }, path, context) => after(givenTo(flow, path, work, scope), (given) => once(flow, path, context, given))
+  }
+  return ({ run, run: { flow }, scope }, path, context) =>
+    after(givenTo(flow, path, work, scope), (given) => {
+      const about = { run, path, named, input: given, check: (value: unknown) => checkInput(flow, path, input, value), output: itself, replaced: itself }
+      return byName(about, (now) => once(flow, path, context, now))
+    })
 }
 const called = (work: OwnWork, delivery: StepNode["delivery"]): Attempt => {
   const call = caller(work)
@@ -213,7 +222,10 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
       )
     return Effect.flatMap(
       anew(frame, path, past, tries),
-      () => after(given(frame, path), (value) => after(checkInput(flow.name, path, flow.input, value), entered)),
+      () => {
+        const check = (value: unknown) => checkInput(flow.name, path, flow.input, value)
+        return after(given(frame, path), (value) => after(check(value), (input) => asAgent(flow, frame.run, path, input, check, entered)))
+      },
     )
   }
 }

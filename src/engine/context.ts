@@ -45,7 +45,7 @@ export class Context implements RunContext {
   }
 
   get offers(): RunOffers {
-    return this.#offers ??= new RunOffers(this.#driving.store, this.#run, this.#ir, this.journal, this.#driving.stateNews)
+    return this.#offers ??= new RunOffers(this, this.#driving.store, this.#run, this.#driving.stateNews)
   }
 
   /** Fails when a hook cancels the run. */

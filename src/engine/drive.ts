@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import type { Clock } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { FlowIR } from "../../dsl/ir/node.ts"
+import { asAgent } from "../compile/by-name.ts"
 import { compensate, isUndoable } from "../compile/compensate.ts"
 import { compile } from "../compile/compile.ts"
 import { Frame, type RunContext } from "../compile/frame.ts"
@@ -185,10 +186,12 @@ const parsedInput = (flow: FlowIR, run: RunRecord, store: Store["Service"]): Run
 const program = (flow: FlowIR, run: RunContext, input: unknown, fresh: boolean): Run<Outcome> => {
   const block = compile(flow.body)
   const from = (recorded: Recorded | undefined): Run<Outcome> => {
-    return after(startScope(flow, run.journal, input), (scope) => {
-      const frame = new Frame(run, "", scope, block.own, recorded)
-      return Effect.flatMap(block.run(frame), () => block.output(frame))
-    })
+    const begun = (given: unknown) =>
+      after(startScope(flow, run.journal, given), (scope) => {
+        const frame = new Frame(run, "", scope, block.own, recorded)
+        return Effect.flatMap(block.run(frame), () => block.output(frame))
+      })
+    return asAgent(flow, run, "", input, (given) => parseInput(flow, given), begun)
   }
   return fresh ? from(undefined) : Effect.flatMap(run.journal.under(""), from)
 }

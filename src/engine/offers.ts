@@ -1,12 +1,12 @@
 /** What the steps of one run may ask for. */
 import * as Effect from "effect/Effect"
-import type { FlowIR, StepContext } from "../../dsl/ir/node.ts"
-import type { Offers } from "../compile/frame.ts"
+import type { StepContext } from "../../dsl/ir/node.ts"
+import type { Offers, RunContext } from "../compile/frame.ts"
+import { artifactGuard, stateGuard } from "../compile/guards.ts"
 import type { StoreFailed } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
 import { ArtifactView } from "../services/artifacts.ts"
-import type { Journal } from "../services/journal.ts"
 import type { StateNews } from "../services/state-watch.ts"
 import { StateView } from "../services/state.ts"
 import type { Changes } from "../services/state-changes.ts"
@@ -32,40 +32,40 @@ export const quotaIn = (store: Store["Service"]) => (session: string): Effect.Ef
 
 /** One per run whose steps ask for something. */
 export class RunOffers implements Offers {
+  readonly #context: RunContext
   readonly #store: Store["Service"]
   readonly #run: RunRecord
-  readonly #flow: FlowIR
-  readonly #journal: Journal
   readonly #news: StateNews
 
-  constructor(store: Store["Service"], run: RunRecord, flow: FlowIR, journal: Journal, news: StateNews) {
+  constructor(context: RunContext, store: Store["Service"], run: RunRecord, news: StateNews) {
+    this.#context = context
     this.#store = store
     this.#run = run
-    this.#flow = flow
-    this.#journal = journal
     this.#news = news
   }
 
-  state(changes: Changes): StateView {
+  state(changes: Changes, path: string): StateView {
     const { id, session } = this.#run
-    return new StateView(this.#store, { run: id, flow: this.#flow.name, session }, changes, this.stateChanged)
+    return new StateView(this.#store, { run: id, flow: this.#context.flow, session }, changes, this.stateChanged, stateGuard(this.#context, path))
   }
 
   artifacts({ path, charge }: Pick<StepContext, "path" | "charge">): ArtifactView {
     const { id, session = "" } = this.#run
+    const { journal } = this.#context
     return new ArtifactView(this.#store, {
       session,
       by: `${id}/${path}`,
       quota: quotaIn(this.#store),
       kept: (artifact) => {
-        this.#journal.notice("artifact.kept", path, JSON.stringify({ artifact: artifact.id, size: artifact.size }))
+        journal.notice("artifact.kept", path, JSON.stringify({ artifact: artifact.id, size: artifact.size }))
         charge({ bytes: artifact.size })
       },
+      guard: artifactGuard(this.#context, path),
     })
   }
 
   progress(path: string, news: unknown): void {
-    this.#journal.notice("step.progressed", path, () => encodeValue({ news }, true))
+    this.#context.journal.notice("step.progressed", path, () => encodeValue({ news }, true))
   }
 
   get stateChanged(): () => void {

@@ -94,6 +94,7 @@ export class Sessions {
       if (parent !== undefined) yield* this.#store.sessions.get(parent)
       const told = withoutSecrets({ name, user, tags })
       const given: NewSession = { id, ...told, parent, context: yield* stored("context", () => encodeValue(context)), policy: JSON.stringify(policy) }
+      yield* this.#allowed(id, undefined, "active", undefined, "be created")
       const { created, session } = yield* this.#store.sessions.create(given)
       if (!created) return yield* refused("there is one with this id already")
       this.#tell(session)
@@ -230,19 +231,31 @@ export class Sessions {
   /** Moves it to another status, if that may follow. */
   #move(id: string, to: SessionStatus, reason: string | undefined): Asked<Session> {
     const moved = this.#changed(id, (record) =>
-      Effect.gen(function*() {
+      Effect.gen({ self: this }, function*() {
         const { status } = record
         if (!sessionTransitions[status].includes(to)) {
           const next = sessionTransitions[status]
           const reasons = `it is ${status}, ${next.length === 0 ? "and stays so" : `and can only become ${next.join(" or ")}`}`
           return yield* new SessionRefused({ session: id, asked: `become ${to}`, reason: reasons })
         }
+        yield* this.#allowed(id, status, to, reason, `become ${to}`)
         const now = yield* currentTimeMillis
         return { ...record, status: to, reason: withoutSecrets(reason), usedAt: now, endedAt: to === "completed" || to === "failed" ? now : record.endedAt }
       }))
     return Effect.map(moved, (record) => {
       this.#tell(record)
       return shown(record)
+    })
+  }
+
+  /** As hooks let it through. */
+  #allowed(id: string, from: SessionStatus | undefined, to: SessionStatus, reason: string | undefined, asked: string): Effect.Effect<void, SessionRefused> {
+    const hooks = this.#conductor.hooks.outside(id, () => undefined)
+    const verdict = hooks.ask("session.before", "", () => ({ run: "", flow: "", path: "", scope: {}, session: id, from, to, reason }))
+    const refused = (why: string) => Effect.fail(new SessionRefused({ session: id, asked, reason: why }))
+    return Effect.matchEffect(verdict, {
+      onFailure: ({ message }) => refused(message),
+      onSuccess: (told) => (told?.decided?.decision.does === "cancel" ? refused(`a hook says: ${told.decided.decision.reason}`) : Effect.void),
     })
   }
 

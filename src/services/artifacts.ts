@@ -23,6 +23,14 @@ export interface Asker {
   readonly quota: (session: string) => Effect.Effect<Quota, StoreFailed>
   /** Told of what was kept; too much may fail. */
   readonly kept: (artifact: Artifact) => void
+  /** Asked about what is to be kept, and about what is. */
+  readonly guard?: ArtifactGuard | undefined
+}
+/** What an artifact is to be called, and what is to be said about it. */
+type Description = Required<Pick<ArtifactOptions, "mime" | "type" | "tags" | "about">> & { readonly name: string }
+export interface ArtifactGuard {
+  readonly before: (description: Description) => Effect.Effect<Description, any>
+  readonly after: (artifact: Artifact) => Effect.Effect<void, any>
 }
 
 const namePattern = /^[\p{L}\p{N}][\p{L}\p{N} ._:/@+()-]{0,255}$/u
@@ -38,12 +46,15 @@ export class ArtifactView {
   }
 
   put<E = never>(
-    name: string,
+    called: string,
     content: ArtifactContent | Stream.Stream<Uint8Array, E>,
     options: ArtifactOptions = {},
   ): Effect.Effect<Artifact, E | ArtifactError> {
     return Effect.gen({ self: this }, function*() {
-      const { mime = typeof content === "string" ? "text/plain" : "application/octet-stream", type = "artifact", tags = [], about = {}, from = [] } = options
+      const { mime: given = typeof content === "string" ? "text/plain" : "application/octet-stream", from = [] } = options
+      const description = { name: called, mime: given, type: options.type ?? "artifact", tags: options.tags ?? [], about: options.about ?? {} }
+      const { guard } = this.#asker
+      const { name, mime, type, tags, about } = guard === undefined ? description : yield* guard.before(description)
       const session = options.session ?? this.#asker.session ?? ""
       const described = yield* this.#described(name, mime, about)
       yield* this.#may(session, name, "write")
@@ -73,6 +84,7 @@ export class ArtifactView {
       )
       const artifact = toArtifact(record)
       this.#asker.kept(artifact)
+      if (guard !== undefined) yield* guard.after(artifact)
       return artifact
     })
   }

@@ -16,13 +16,13 @@ import {
   type Retry,
   type Skip,
 } from "../../dsl/ir/hook.ts"
-import type { FlowIR, Node } from "../../dsl/ir/node.ts"
+import type { FlowIR } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
-import { walk } from "../../dsl/ir/walk.ts"
 import { redact } from "../model/secret.ts"
 import { HookFailed, messageOf } from "../model/error.ts"
 import { Breaker } from "./breaker.ts"
 import { isDone } from "./done.ts"
+import { Standing, standingOf, type Surrounded } from "./hook-standing.ts"
 import { Recent } from "../store/recent.ts"
 
 /** What the hooks of one point have come to. */
@@ -40,6 +40,8 @@ export type HookNotice = (kind: "hook.decided" | "hook.failed", path: string, da
 
 /** Most outputs that `cache` keeps. */
 const cached = 1000
+
+const none: ReadonlyArray<Hook> = []
 
 /** The hooks of an engine. */
 export class Hooks {
@@ -89,6 +91,11 @@ export class Hooks {
     return standing === undefined ? undefined : new RunHooks(this, standing, notice)
   }
 
+  /** Those that are asked about what belongs to no run. */
+  outside(session: string, notice: HookNotice): RunHooks {
+    return new RunHooks(this, new Standing(this.#in(session), new Map()), notice)
+  }
+
   breaker(hook: Hook): Breaker {
     const breakers = this.#breakers ??= new WeakMap()
     let breaker = breakers.get(hook)
@@ -108,52 +115,6 @@ export class Hooks {
   }
 }
 
-/** Which hooks stand where in one flow; found once for a list of hooks. */
-class Standing {
-  readonly #everywhere: ReadonlyArray<Hook>
-  readonly #own: ReadonlyMap<string, ReadonlyArray<Hook>>
-  readonly #found = new Map<string, ReadonlyArray<Hook>>()
-  readonly #surrounded = new Map<string, boolean>()
-
-  constructor(everywhere: ReadonlyArray<Hook>, own: ReadonlyMap<string, ReadonlyArray<Hook>>) {
-    this.#everywhere = everywhere
-    this.#own = own
-  }
-
-  /** Those at one point of the node at a path as it is written, in the order they are asked. */
-  at(point: HookPoint, written: string): ReadonlyArray<Hook> {
-    const key = `${point} ${written}`
-    let found = this.#found.get(key)
-    if (found === undefined) {
-      found = [...this.#everywhere, ...(this.#own.get(written) ?? [])].filter((hook) => hook.point === point).sort((a, b) => a.priority - b.priority)
-      this.#found.set(key, found)
-    }
-    return found
-  }
-
-  /** Somebody could be asked before, after or on an error of the node. */
-  surrounds(kind: Exclude<Node["kind"], "jump">, written: string): boolean {
-    let found = this.#surrounded.get(written)
-    if (found === undefined) {
-      found = (["before", "after", "error"] as const).some((when) => this.at(`${kind}.${when}`, written).length > 0)
-      this.#surrounded.set(written, found)
-    }
-    return found
-  }
-}
-
-const none: ReadonlyArray<Hook> = []
-const found = new WeakMap<ReadonlyArray<Hook>, WeakMap<FlowIR, Standing>>()
-/** `undefined` where nobody would ever be asked. */
-function standingOf(hooks: ReadonlyArray<Hook>, flow: FlowIR): Standing | undefined {
-  const own = ownHooks(flow)
-  if (hooks.length === 0 && own === undefined) return undefined
-  const byFlow = found.get(hooks) ?? new WeakMap<FlowIR, Standing>()
-  const standing = byFlow.get(flow) ?? new Standing(hooks, own ?? new Map())
-  found.set(hooks, byFlow.set(flow, standing))
-  return standing
-}
-
 /** The hooks of one run. */
 export class RunHooks {
   readonly engine: Hooks
@@ -167,8 +128,13 @@ export class RunHooks {
   }
 
   /** Somebody could be asked before, after or on an error of this node. */
-  surround(kind: Exclude<Node["kind"], "jump">, path: string): boolean {
+  surround(kind: Surrounded, path: string): boolean {
     return this.#standing.surrounds(kind, writtenPath(path))
+  }
+
+  /** Somebody is asked at this point of this node. */
+  stand(point: HookPoint, path: string): boolean {
+    return this.#standing.at(point, writtenPath(path)).length > 0
   }
 
   /** Asks every hook of this point, in order, until one has decided; those that only watch are told all the same. `undefined` where none stands. */
@@ -235,7 +201,7 @@ const possible = (
 ): Effect.Effect<Decision | undefined, Error> => {
   if (decision === undefined) return Effect.succeed(undefined)
   const allowed: ReadonlyArray<string> = hookDecisions[point]
-  const unknown = decision.does === "modify" && point !== "run.before" ? Object.keys(Object(decision.values)).find((name) => !(name in told.scope)) : undefined
+  const unknown = decision.does === "modify" && !("input" in told) ? Object.keys(Object(decision.values)).find((name) => !(name in told.scope)) : undefined
   const problem = !allowed.includes(decision.does) ?
     `'${decision.does}' cannot be decided here, only: ${allowed.join(", ")}` :
     unknown !== undefined ?
@@ -265,24 +231,4 @@ export const asked = <Told>(handle: (told: Told) => unknown, told: Told): Effect
   if (Effect.isEffect(answer)) return Effect.catchDefect(answer as Effect.Effect<Decision | undefined, unknown>, (defect) => Effect.fail(defect))
   return Effect.succeed(answer as Decision | undefined)
   // oxlint-enable typescript/no-unsafe-type-assertion
-}
-
-const known = new WeakMap<FlowIR, ReadonlyMap<string, ReadonlyArray<Hook>> | "none">()
-/** By path as written: the hooks of the flows around a node, then its own. `undefined` if there are none at all. */
-function ownHooks(flow: FlowIR): ReadonlyMap<string, ReadonlyArray<Hook>> | undefined {
-  let found = known.get(flow)
-  if (found === undefined) {
-    const flows = new Map<string, ReadonlyArray<Hook>>([["", flow.hooks]])
-    const byPath = new Map<string, ReadonlyArray<Hook>>([["", flow.hooks]])
-    for (const { path, node } of walk(flow)) {
-      const around = [...flows].filter(([prefix]) => prefix === "" || path.startsWith(`${prefix}/`)).flatMap(([, hooks]) => hooks)
-      byPath.set(path, [...around, ...node.hooks])
-      if (node.kind === "step" && node.work.from === "flow" && node.work.as === "inline" && node.work.flow.hooks.length > 0) {
-        flows.set(path, node.work.flow.hooks)
-      }
-    }
-    found = [...byPath.values()].some((hooks) => hooks.length > 0) ? byPath : "none"
-    known.set(flow, found)
-  }
-  return found === "none" ? undefined : found
 }

@@ -2,6 +2,7 @@
 import { currentTimeMillis } from "effect/Clock"
 import type { Input as Duration } from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { Replace, Skip } from "../../dsl/ir/hook.ts"
 import type { StateKey, StateMember, StateSetOptions } from "../../dsl/ir/state.ts"
 import type { StoreFailed } from "../model/error.ts"
 import { StateConflict, StateRefused } from "../model/service-error.ts"
@@ -10,6 +11,9 @@ import { type Change, Changes, failedWith, gone, nextOf, type Pending } from "./
 import { type Asked, type Place, scopeOf, type StateError } from "./state-scope.ts"
 import { encodeState, readState } from "./state-value.ts"
 
+/** Asked before a change is taken: another value in its place, or nothing of it. */
+export type StateGuard = (key: StateKey, value: unknown) => Effect.Effect<Replace | Skip | undefined, any>
+
 /** State at one place; changes are written at once, or collected for whoever writes them. */
 export class StateView {
   readonly #store: Store["Service"]
@@ -17,12 +21,14 @@ export class StateView {
   readonly #collected: Changes | undefined
   /** Told when something was written. */
   readonly #news: () => void
+  readonly #guard: StateGuard | undefined
 
-  constructor(store: Store["Service"], place: Place, collected: Changes | undefined, news: () => void) {
+  constructor(store: Store["Service"], place: Place, collected: Changes | undefined, news: () => void, guard?: StateGuard) {
     this.#store = store
     this.#place = place
     this.#collected = collected
     this.#news = news
+    this.#guard = guard
   }
 
   get<Value, Empty>(key: StateKey<Value, Empty>): Asked<Value | Empty> {
@@ -40,46 +46,47 @@ export class StateView {
       encodeState(key, value)
       this.#put(pending, () => value, ttl)
       return Effect.void
-    })
+    }, nothing)
   }
 
   delete(key: StateKey): Asked<void> {
     return this.#change(key, (pending) => {
       this.#put(pending, () => gone, undefined)
       return Effect.void
-    })
+    }, nothing)
   }
 
   update<Value, Empty>(key: StateKey<Value, Empty>, change: (value: Value | Empty) => Value): Asked<Value> {
-    return this.#change(key, (pending, now) =>
+    const changed = (pending: Pending) =>
       Effect.map(this.#read(pending), () => {
         pending.changes.push(change)
         pending.by = undefined
-        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `change` has given it
-        return nextOf(pending, pending.read!.entry, now) as Value
-      }))
+      })
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `change` has given it
+    return this.#change(key, changed, (next) => next() as Value)
   }
 
   increment(key: StateKey<number, any>, by = 1): Asked<number> {
-    return this.#change(key, (pending, now) =>
+    const added = (pending: Pending) =>
       Effect.map(this.#read(pending), () => {
-        const added = pending.changes.length === 0 ? by : pending.by === undefined ? undefined : pending.by + by
+        const sum = pending.changes.length === 0 ? by : pending.by === undefined ? undefined : pending.by + by
         pending.changes.push((value: number | undefined) => (value ?? 0) + by)
-        pending.by = added
-        return Number(nextOf(pending, pending.read!.entry, now))
-      }))
+        pending.by = sum
+      })
+    return this.#change(key, added, (next) => Number(next()))
   }
 
   compareAndSet<Value, Empty>(key: StateKey<Value, Empty>, expected: Value | Empty, next: Value): Asked<boolean> {
-    return this.#change(key, (pending, now) =>
+    let is = false
+    const changed = (pending: Pending, now: number) =>
       Effect.map(this.#read(pending), () => {
         const value = nextOf(pending, pending.read!.entry, now)
-        const is = value === undefined || value === gone ?
+        is = value === undefined || value === gone ?
           expected === undefined :
           expected !== undefined && encodeState(key, value) === encodeState(key, expected)
         if (is) this.#put(pending, () => next, undefined)
-        return is
-      }))
+      })
+    return this.#change(key, changed, () => is)
   }
 
   list<Value>(key: StateKey<Value, any>, { limit = 1000 }: { readonly limit?: number } = {}): Asked<ReadonlyArray<StateMember<Value>>> {
@@ -134,8 +141,30 @@ export class StateView {
     })
   }
 
-  #change<A>(key: StateKey, work: (pending: Pending, now: number) => Asked<A>): Asked<A> {
-    return this.#in(key, "writers", (scope, changes, now) => work(changes.of(scope, key), now))
+  /** Takes a change, if nobody objects; gives what `result` makes of what is there then. */
+  #change<A>(key: StateKey, take: (pending: Pending, now: number) => Asked<void>, result: (next: () => unknown) => A): Asked<A> {
+    return this.#in(key, "writers", (scope, changes, now) => {
+      const pending = changes.of(scope, key)
+      const next = () => nextOf(pending, pending.read?.entry, now)
+      const before = { ...pending, changes: [...pending.changes] }
+      const taken = take(pending, now)
+      const guard = this.#guard
+      return Effect.map(guard === undefined ? taken : Effect.andThen(taken, () => this.#guarded(guard, pending, before, next)), () => result(next))
+    })
+  }
+
+  #guarded(guard: StateGuard, pending: Pending, before: Pending, next: () => unknown): Asked<void> {
+    const { key, changes } = pending
+    if (changes.length === before.changes.length && changes[0] === before.changes[0]) return Effect.void
+    const value = next()
+    return Effect.map(guard(key, value === gone ? undefined : value), (decision) => {
+      // what was read stays read
+      if (decision?.does === "skip") Object.assign(pending, { ...before, read: pending.read })
+      else if (decision !== undefined) {
+        encodeState(key, decision.value)
+        this.#put(pending, () => decision.value, pending.ttl)
+      }
+    })
   }
 
   #in<A>(key: StateKey, may: "readers" | "writers", work: (scope: string, changes: Changes, now: number) => Asked<A>): Asked<A> {
@@ -158,6 +187,8 @@ export class StateView {
     })
   }
 }
+
+const nothing = (): void => undefined
 
 /** `work`, which may refuse by throwing. */
 const refusable = <A>(work: () => Asked<A>): Asked<A> => {

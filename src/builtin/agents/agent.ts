@@ -6,6 +6,9 @@ import type { LimitExceeded } from "../../../dsl/flow/failure.ts"
 import type { AnyDefinition, AnyFlow, FailureOf, NeedsIn, Types } from "../../../dsl/flow/flow.ts"
 import type { SignalMark } from "../../../dsl/flow/mark.ts"
 import type { Declared, Frame } from "../../../dsl/flow/scope.ts"
+import { defined, nest } from "../../../dsl/flow/definition.ts"
+import type { AgentInfo } from "../../../dsl/ir/agent.ts"
+import type { Hook } from "../../../dsl/ir/hook.ts"
 import type { StepContext } from "../../../dsl/ir/node.ts"
 import { type Approval, callable, callBlock, described } from "./calls.ts"
 import { advance, type AgentLimits, type CallResult, type Chat } from "./chat.ts"
@@ -13,15 +16,6 @@ import { type AgentFailed, ModelFailed } from "./error.ts"
 import { jsonSchemaOf } from "./json-schema.ts"
 import { collect, type Message, Model, type ModelShape, type ModelTurn } from "./model.ts"
 
-/** What is known of an agent beside its flow. */
-export interface AgentInfo {
-  readonly name: string
-  readonly description: string | undefined
-  /** Names of its tools. */
-  readonly tools: ReadonlyArray<string>
-  /** The model it names itself, if it does. */
-  readonly model: string | undefined
-}
 /** An agent is a flow: to be run, drawn, used as a step under its name, or given to other agents as a tool. */
 export interface Agent<out Name extends string, in Input, out Output, out Failure, out Needs> extends AnyFlow {
   readonly "~types": Types<Name, Input, Output, Failure, Needs>
@@ -51,6 +45,8 @@ export interface AgentOptions<Input, Output, Tool extends AnyDefinition, Own, On
   readonly onToolError?: OnError
   /** `privileged`: its tools may be privileged without an approval. */
   readonly allow?: "privileged"
+  /** Asked where it begins, ends and fails, at each of its turns and calls, and at every step of it. */
+  readonly hooks?: ReadonlyArray<Hook>
   /** One sentence for diagrams, docs, and models that may call it. */
   readonly description?: string
 }
@@ -116,10 +112,10 @@ export function agent<
       answer: undefined,
     }
   }
-  const turn = ({ chat }: { readonly chat: Chat }, step: StepContext) =>
+  const ask = ({ messages }: Pick<Chat, "messages">, step: StepContext) =>
     Effect.gen(function*() {
       const used: ModelShape = model ?? (yield* Model)
-      const parts = used.turn({ messages: chat.messages, tools: seen, output: wanted, settings, key: step.key })
+      const parts = used.turn({ messages, tools: seen, output: wanted, settings, key: step.key })
       const said = yield* Effect.tapError(collect(parts, step.progress), ({ retryAfter = 0 }) => Effect.sleep(Math.min(retryAfter, longestRest)))
       const { usage } = said
       step.charge({ tokens: usage.input + usage.output, ...(usage.cost === undefined ? {} : { cost: usage.cost }) })
@@ -129,19 +125,28 @@ export function agent<
     advance(name, limits, output, chat, said, calls)
 
   const budget = { ...(tokens === undefined ? {} : { tokens }), ...(cost === undefined ? {} : { cost }) }
-  const head = { input, ...(description === undefined ? {} : { description }), ...(Object.keys(budget).length === 0 ? {} : { budget }) }
+  const turn = defined("turn", ask, {}, { turn: name }) as unknown as AnyDefinition
+  const info: AgentInfo = Object.freeze({ name, description, tools: seen.map((one) => one.name), model: model?.name })
+  const head = {
+    input,
+    agent: info,
+    hooks: options.hooks ?? [],
+    ...(description === undefined ? {} : { description }),
+    ...(Object.keys(budget).length === 0 ? {} : { budget }),
+  }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the author sees is typed above; the chain inside is ours
   const chain = seq(name as string, head) as any
   const flow = chain
     .step("chat", begin, { description: "what it is asked" })
     .loop("turns", { until: ({ chat }: { chat: Chat }) => chat.answer !== undefined, max: turns + 1, collect: "none" }, (b: any) => {
-      const asked = b.step("turn", turn, { retry: { ...tries, while: (error: unknown) => error instanceof ModelFailed && error.retryable } })
+      const asked = b.step("turn", nest(turn, ({ chat }: { readonly chat: Chat }) => ({ messages: chat.messages }) as never), {
+        retry: { ...tries, while: (error: unknown) => error instanceof ModelFailed && error.retryable },
+      })
       const done = tools.length === 0 ?
         asked :
         asked.each("calls", ({ turn: said }: { turn: ModelTurn }) => said.calls, callBlock(tools, result, onToolError === "tell"), { concurrency })
       return done.update("chat", next)
     })
     .returns(({ chat }: { chat: Chat }) => chat.answer!.value)
-  const info: AgentInfo = Object.freeze({ name, description, tools: seen.map((one) => one.name), model: model?.name })
   return Object.defineProperty(flow, "agent", { value: info })
 }

@@ -1,6 +1,7 @@
 /** Agents: models, tools and people in bounded, recorded loops. */
+export type { AgentInfo } from "../../../dsl/ir/agent.ts"
 export { agent } from "./agent.ts"
-export type { Agent, AgentInfo, AgentOptions } from "./agent.ts"
+export type { Agent, AgentOptions } from "./agent.ts"
 export { handOff } from "./calls.ts"
 export type { Approval, HandOff } from "./calls.ts"
 export type { AgentLimits } from "./chat.ts"

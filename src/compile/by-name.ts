@@ -1,0 +1,62 @@
+/** Tools, turns and agents: work that has a name of its own, and hooks beside those of its step. */
+import * as Effect from "effect/Effect"
+import type { FlowIR, Work } from "../../dsl/ir/node.ts"
+import { isStoreError } from "../model/error.ts"
+import { hooksAt } from "./hooks-at.ts"
+import type { RunContext } from "./frame.ts"
+import type { Outcome, Run } from "./program.ts"
+
+export interface Named {
+  readonly kind: "tool" | "turn" | "agent"
+  readonly name: string
+}
+/** What it is known as, if it is anything but a step. */
+export const nameOf = (work: Extract<Work, { from: "definition" }>): Named | undefined =>
+  work.tool !== undefined ? { kind: "tool", name: work.tool.name } : work.turn !== undefined ? { kind: "turn", name: work.turn } : undefined
+
+interface About<A> {
+  readonly run: RunContext
+  readonly path: string
+  readonly named: Named | undefined
+  readonly input: unknown
+  /** Checks an input that a hook has made. */
+  readonly check: (input: unknown) => Run<unknown>
+  readonly output: (done: A) => unknown
+  readonly replaced: (output: unknown) => A
+}
+
+/** `work` with the hooks of what it is known as before it, after it and where it fails. */
+export function byName<A>({ run, path, named, input, check, output, replaced }: About<A>, work: (input: unknown) => Run<A>): Run<A> {
+  if (named === undefined || run.hooks?.surround(named.kind, path) !== true) return work(input)
+  const { kind, name } = named
+  return Effect.gen(function*() {
+    const scope = { input }
+    const before = yield* hooksAt(run, `${kind}.before`, path, () => ({ scope, name, input }))
+    const first = before?.decided?.decision
+    const given = before === undefined || before.told.input === input ? input : yield* check(before.told.input)
+    const failed = (error: unknown): Run<A> =>
+      isStoreError(error) ? Effect.fail(error) : Effect.flatMap(
+        hooksAt(run, `${kind}.error`, path, () => ({ scope, name, input: given, error })),
+        (errored) => {
+          const decision = errored?.decided?.decision
+          return decision?.does === "replace" ? Effect.succeed(replaced(decision.value)) : Effect.fail(error)
+        },
+      )
+    const done = first?.does === "replace" ? replaced(first.value) : yield* Effect.catch(work(given), failed)
+    const last = yield* hooksAt(run, `${kind}.after`, path, () => ({ scope, name, input: given, output: output(done) }))
+    return last?.decided?.decision.does === "replace" ? replaced(last.decided.decision.value) : done
+  })
+}
+
+/** A flow that may be an agent, as a step or as a run. */
+export const asAgent = (
+  { agent }: FlowIR,
+  run: RunContext,
+  path: string,
+  input: unknown,
+  check: (input: unknown) => Run<unknown>,
+  work: (input: unknown) => Run<Outcome>,
+): Run<Outcome> => {
+  const named: Named | undefined = agent === undefined ? undefined : { kind: "agent", name: agent.name }
+  return byName({ run, path, named, input, check, output: ({ value }) => value, replaced: (value) => ({ value }) }, work)
+}

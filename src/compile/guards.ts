@@ -1,0 +1,30 @@
+/** What steps are about to do to State and artifacts, as hooks let it through. */
+import * as Effect from "effect/Effect"
+import type { ArtifactGuard } from "../services/artifacts.ts"
+import type { StateGuard } from "../services/state.ts"
+import type { RunContext } from "./frame.ts"
+import { hooksAt } from "./hooks-at.ts"
+import type { Run } from "./program.ts"
+
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- hooks ask for no services
+const asked = <A>(run: Run<A>) => run as Effect.Effect<A, any>
+
+/** `undefined` where nobody would be asked. */
+export const stateGuard = (run: RunContext, path: string): StateGuard | undefined =>
+  run.hooks?.stand("state.before", path) !== true ?
+    undefined :
+    (key, value) =>
+      Effect.map(asked(hooksAt(run, "state.before", path, () => ({ scope: {}, key: key.name, of: key.scope, value }))), (verdict) => {
+        const decision = verdict?.decided?.decision
+        return decision?.does === "replace" || decision?.does === "skip" ? decision : undefined
+      })
+
+/** The same. */
+export const artifactGuard = (run: RunContext, path: string): ArtifactGuard | undefined =>
+  run.hooks?.stand("artifact.before", path) !== true && run.hooks?.stand("artifact.after", path) !== true ?
+    undefined :
+    {
+      before: (input) =>
+        Effect.map(asked(hooksAt(run, "artifact.before", path, () => ({ scope: {}, input }))), (verdict) => ({ ...input, ...Object(verdict?.told.input) })),
+      after: (artifact) => Effect.asVoid(asked(hooksAt(run, "artifact.after", path, () => ({ scope: {}, artifact })))),
+    }
