@@ -20,5 +20,5 @@ export interface ToolInfo {
 }
 
 /** The tool, and all that a flow grants, or why it is not granted. */
-export const notGranted = ({ needs }: ToolInfo, granted: ReadonlyArray<string>): ReadonlyArray<string> =>
+export const notGranted = ({ needs }: Pick<ToolInfo, "needs">, granted: ReadonlyArray<string>): ReadonlyArray<string> =>
   needs.filter((need) => !granted.some((grant) => grant === need || grant === "*" || (grant.endsWith(".*") && need.startsWith(grant.slice(0, -1)))))

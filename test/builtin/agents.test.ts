@@ -2,7 +2,22 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Layer, Schema, Stream } from "effect"
 import { nest, openHeddle, run, seq, step, tool } from "heddle"
-import { agent, classifier, consensus, delegate, fallback, handOff, jsonSchemaOf, Model, ModelFailed, type ModelPart, pipeline, scripted } from "heddle/agents"
+import {
+  agent,
+  catalog,
+  type CatalogQuery,
+  classifier,
+  consensus,
+  delegate,
+  fallback,
+  handOff,
+  jsonSchemaOf,
+  Model,
+  ModelFailed,
+  type ModelPart,
+  pipeline,
+  scripted,
+} from "heddle/agents"
 import { crashEverywhere, testFlow } from "heddle/testing"
 import { err, ok } from "neverthrow"
 import { describe, expect, it } from "vitest"
@@ -419,4 +434,52 @@ it("an agent's layer may be anything that gives its model", async () => {
   expect((await run(agent("a", { input: Ask }), { text: "x" }, { layer }))._unsafeUnwrap()).toBe("from a layer")
   // @ts-expect-error -- the agent needs a Model
   void (() => run(agent("a", { input: Ask }), { text: "x" }))
+})
+
+describe("catalog", () => {
+  const given = z.object({ text: z.string() })
+  const reads = tool("reads", { description: "Reads a file.", input: given, needs: ["files.read"], level: "safe" }, ({ text }) => text)
+  const raw = tool("raw", { description: "Takes what it gets.", input: given, parameters: { type: "object", title: "raw" } }, ({ text }) => text)
+  const clerk = agent("clerk", { input: given, description: "Writes invoices.", tools: [reads], model: scripted(["done"]) })
+  const flow = seq("report", { input: given }).step(reads).step(step("plain", ({ text }: { text: string }) => text))
+  const all = catalog([reads, raw, clerk, flow, seq("bare")], {
+    tags: { clerk: ["Money"] },
+    templates: { named: ({ name }: { name: string }) => agent(name, { input: given, model: scripted([name]) }) },
+  })
+
+  it("knows what it has, and finds it", () => {
+    const names = (query?: CatalogQuery) => all.find(query).map(({ name }) => name)
+    expect(all.entries[2]).toMatchObject({ name: "clerk", kind: "agent", tools: ["reads"], model: "scripted", needs: ["files.read"], tags: ["Money"] })
+    expect(all.entries[2]!.input).toMatchObject({ type: "object", properties: { text: { type: "string" } } })
+    expect(all.entries[1]).toMatchObject({ kind: "tool", level: "restricted", input: { title: "raw" }, tags: [] })
+    expect(all.entries[4]).toEqual({ name: "bare", kind: "flow", needs: [], tools: [], tags: [] })
+    expect(names()).toEqual(["reads", "raw", "clerk", "report", "bare"])
+    expect([names({ kind: "flow" }), names({ level: "safe" }), names({ tag: "Money" })]).toEqual([["report", "bare"], ["reads"], ["clerk"]])
+    expect([names({ text: "writes INVOICES" }), names({ text: "money" }), names({ text: "writes pizza" })]).toEqual([["clerk"], ["clerk"], []])
+    expect([names({ within: [] }), names({ within: ["files.*"], kind: "tool" })]).toEqual([["raw", "bare"], ["reads", "raw"]])
+  })
+
+  it("gives its members with their types, and makes others from templates", async () => {
+    const found: typeof clerk = all.get("clerk")
+    expect(found).toBe(clerk)
+    expect(all.members.report).toBe(flow)
+    // @ts-expect-error -- there is none of that name
+    expect(() => all.get("chef")).toThrow("catalog: there is no 'chef', only: reads, raw, clerk, report, bare")
+    const made = all.make("named", { name: "Ada" })
+    expect((await run(made, { text: "x" }))._unsafeUnwrap()).toBe("Ada")
+    // @ts-expect-error -- the template takes a name
+    all.make("named", {})
+    // @ts-expect-error -- there is no such template
+    expect(() => all.make("toString", {})).toThrow("there is no template 'toString', only: named")
+    expect(() => catalog([reads]).make("x" as never, {} as never)).toThrow("there is no template 'x', only: ")
+    const more = all.with(tool("more", { description: "More.", input: given }, () => 1))
+    expect(more.get("more").tool.name).toBe("more")
+    expect(more.entries).toHaveLength(6)
+    expect(all.entries).toHaveLength(5)
+  })
+
+  it("names are unique, and a step is not in it", () => {
+    expect(() => all.with(reads)).toThrow("catalog: two of its definitions are called 'reads'")
+    expect(() => catalog([step("plain", () => 1)])).toThrow("it takes agents, tools and flows")
+  })
 })
