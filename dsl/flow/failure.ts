@@ -1,4 +1,5 @@
 /** The engine's own errors that a flow's `Failure` can name; their classes are in `src/model/error.ts`. */
+import type { BudgetItem } from "../ir/limit.ts"
 
 /** A promise that a step returned was rejected; nothing more is known of the reason. */
 export interface StepThrew extends Error {
@@ -54,7 +55,7 @@ export interface LimitExceeded extends Error {
   /** Where it was spent. */
   readonly path: string
   /** What is bounded. */
-  readonly limit: "steps" | "iterations" | "time" | "tokens" | "cost" | "bytes"
+  readonly limit: BudgetItem | "time"
   /** Whose budget it is. */
   readonly of: string
   readonly used: number

@@ -1,6 +1,6 @@
 /** What the compiler cannot see, or a caller without types got wrong. */
 import { fromInput, type Input as Duration } from "effect/Duration"
-import { type Limit, type RunBudget, spendingItems } from "./limit.ts"
+import { budgetItems, type Limit, peakItems, type RunBudget } from "./limit.ts"
 import type { Block, EachNode, FlowIR, Node, ParallelNode } from "./node.ts"
 import { nameProblem } from "./path.ts"
 import { notGranted } from "./tool.ts"
@@ -75,7 +75,7 @@ function* limitProblems(path: string, limit: Limit): Generator<Problem> {
   }
 }
 /** In the order in which people are told. */
-const bounded: ReadonlySet<string> = new Set(["steps", "iterations", "time", ...spendingItems])
+const bounded: ReadonlySet<string> = new Set([...budgetItems, ...peakItems, "time"])
 
 const maxDepth = 32
 

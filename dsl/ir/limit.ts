@@ -41,11 +41,18 @@ export interface Budget extends Spending {
   readonly steps?: number
   /** Passes of loops, all together. */
   readonly iterations?: number
+  /** Flows in one another at any node, runs of their own included. */
+  readonly depth?: number
+  /** Items of any `each`, forks of any `parallel`. */
+  readonly fanOut?: number
 }
 export type BudgetItem = keyof Budget
-/** What steps say that they have spent, and all that a budget counts. */
+/** What steps say that they have spent, and all that a budget adds up. */
 export const spendingItems = ["tokens", "cost", "bytes"] as const satisfies ReadonlyArray<keyof Spending>
 export const budgetItems = ["steps", "iterations", ...spendingItems] as const satisfies ReadonlyArray<BudgetItem>
+/** What is never added up: each node may have so much. */
+export const peakItems = ["depth", "fanOut"] as const satisfies ReadonlyArray<BudgetItem>
+export const isPeak = (item: BudgetItem): boolean => item === "depth" || item === "fanOut"
 /** A budget of whole runs. */
 export interface RunBudget extends Budget {
   /** Time in which the run is driven; what it waits does not count. */

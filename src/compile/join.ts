@@ -11,6 +11,7 @@ import { hooksAt } from "./hooks-at.ts"
 import { ask } from "./ask.ts"
 import { after, type BlockProgram, type Outcome, type Run } from "./program.ts"
 import { asRecorded, encodeError, encodeOutcome, inlineRef, readUpdates, stored } from "./record.ts"
+import { spend } from "./spend.ts"
 
 /** One fork to run: its label is its part of the path. */
 export interface Fork {
@@ -45,17 +46,20 @@ type JoinNode = EachNode | ParallelNode
 export function join(node: JoinNode, frame: Frame, path: string, forks: ReadonlyArray<Fork>, past: Known | undefined): Run<ReadonlyArray<Ended>> {
   const recorded = past === undefined ? Effect.succeed(undefined) : frame.run.journal.under(path)
   const { journal } = frame.run
-  journal.joins++
   const { waiting } = frame.run
   const joined = (lane: Lane) =>
     Effect.flatMap(recorded, (known) => modes[modeOf(node)](node, path, forks, (fork) => new Runner(frame, path, fork, known), known, lane))
   const most = concurrencyOf(node)
-  return Effect.ensuring(
-    waiting === undefined ?
-      joined((run) => run()) :
-      waiting.split(forks.length, most, (lanes) => joined((run) => waiting.lane(lanes, run))),
-    Effect.sync(() => journal.joins--),
-  )
+  const all = () => {
+    journal.joins++
+    return Effect.ensuring(
+      waiting === undefined ?
+        joined((run) => run()) :
+        waiting.split(forks.length, most, (lanes) => joined((run) => waiting.lane(lanes, run))),
+      Effect.sync(() => journal.joins--),
+    )
+  }
+  return after(spend(frame, path, "fanOut", forks.length), all)
 }
 
 /** One fork of one join, from its start to its record. */

@@ -16,6 +16,12 @@ export const spend = (frame: Frame, path: string, item: BudgetItem, amount: numb
   return budgets === undefined ? fine : heard(frame, path, budgets.spend(path, item, amount))
 }
 
+/** Counts the flow that begins as the step at `path`. */
+export const deeper = (frame: Frame, path: string): Run<void> => {
+  const { budgets } = frame.run
+  return budgets === undefined ? fine : heard(frame, path, budgets.enter(path))
+}
+
 /** Tells hooks what was passed since they were last told, then fails with what is too much. */
 const heard = (frame: Frame, path: string, exceeded: LimitExceeded | undefined): Run<void> => {
   const { budgets, hooks } = frame.run

@@ -19,7 +19,7 @@ import { validate } from "./schema.ts"
 import { startScope } from "./session-scope.ts"
 import { ofAttempt } from "./standing.ts"
 import { settle, threw } from "./settle.ts"
-import { bounded, charging, spend } from "./spend.ts"
+import { bounded, charging, deeper, spend } from "./spend.ts"
 import { asAgent, byName, nameOf } from "./by-name.ts"
 
 export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
@@ -200,7 +200,7 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
   if (as === "run") {
     return (frame, path, past, tries) =>
       Effect.flatMap(
-        Effect.andThen(anew(frame, path, past, tries), given(frame, path)),
+        Effect.andThen(Effect.andThen(anew(frame, path, past, tries), deeper(frame, path)), given(frame, path)),
         (value) =>
           Effect.map(frame.run.child(flow, value, path, frame.run.journal.generation(path)), ({ id, output }): Outcome => {
             // it may have
@@ -221,7 +221,7 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
               Effect.map(checkOutput(flow.name, path, flow.output, outcome.value), (value) => ({ value }))),
       )
     return Effect.flatMap(
-      anew(frame, path, past, tries),
+      Effect.andThen(anew(frame, path, past, tries), deeper(frame, path)),
       () => {
         const check = (value: unknown) => checkInput(flow.name, path, flow.input, value)
         return after(given(frame, path), (value) => after(check(value), (input) => asAgent(flow, frame.run, path, input, check, entered)))

@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { Budget } from "../../dsl/ir/limit.ts"
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
+import { writtenPath } from "../../dsl/ir/path.ts"
 import { childOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
 import type { RunContext } from "../compile/frame.ts"
 import type { Run } from "../compile/program.ts"
@@ -101,5 +102,12 @@ const aboutOf = (flow: FlowIR): About => {
 }
 /** Something in the flow can wait: a run of it may leave memory. */
 export const canWait = (flow: FlowIR): boolean => aboutOf(flow).waits
+/** How many flows are in one another at a path. */
+export const depthIn = (flow: FlowIR) => (path: string): number => {
+  const { nodes } = aboutOf(flow)
+  const parts = writtenPath(path).split("/")
+  const holds = (node: Node | undefined) => node?.kind === "step" && node.work.from === "flow"
+  return parts.filter((_, i) => holds(nodes.get(parts.slice(0, i + 1).join("/")))).length
+}
 /** The flow, or something in it, has a budget. */
 export const isBounded = (flow: FlowIR): boolean => aboutOf(flow).bounded

@@ -26,7 +26,7 @@ import type { StateNews } from "../services/state-watch.ts"
 import { inRunSpan } from "../services/tracing.ts"
 import { type Suspension, Waiting } from "../services/waiting.ts"
 import type { Store } from "../store/store.ts"
-import { canWait, Context, isBounded } from "./context.ts"
+import { canWait, Context, depthIn, isBounded } from "./context.ts"
 
 export interface Driving extends Keeping {
   readonly child: RunContext["child"]
@@ -103,6 +103,7 @@ const budgetsOf = (flow: FlowIR, run: RunRecord, journal: Journal, driving: Driv
     recorded: journal.spending.spent,
     now: () => clock.currentTimeMillisUnsafe(),
     tell: (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)),
+    depth: depthIn(flow),
   })
   journal.spending.stamp = () => budgets.stamp()
   driving.bounds(budgets)

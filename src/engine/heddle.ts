@@ -34,6 +34,7 @@ import type { SqliteOptions } from "../store/sqlite/database.ts"
 import { layerSqlite as storeSqlite } from "../store/sqlite/store.ts"
 import { type RunFilter, Store } from "../store/store.ts"
 import { exportRun, importRun } from "./bundle.ts"
+import { startDebounced } from "./debounce.ts"
 import { type Command, type CommandOptions, Control } from "./control.ts"
 import { follow, type FollowOptions, subscribe, type SubscribeOptions, type Told } from "./follow.ts"
 import { quotaIn } from "./offers.ts"
@@ -188,7 +189,10 @@ export function makeHeddle(given: Store["Service"], options?: HeddleOptions): Sh
   // oxlint-disable typescript/no-unsafe-type-assertion -- output, failure and needs are in the flow's type and erased in its program
   return Heddle.of({
     run: (flow, input, options) => starter.run(flow.ir, input, options) as Effect.Effect<never>,
-    start: (flow, input, options) => starter.start(flow.ir, input, options) as Effect.Effect<RunRecord, RunError>,
+    start: (flow, input, { debounce, ...options } = {}) =>
+      debounce === undefined ?
+        starter.start(flow.ir, input, options) as Effect.Effect<RunRecord, RunError> :
+        startDebounced(starter, control, flow.ir, input, { ...options, debounce }),
     resume: (flow, id, options) => starter.resume(flow.ir, id, options) as Effect.Effect<never>,
     retry: (flow, id, options = {}) =>
       Effect.andThen(control.permitted(id, "retry", options), starter.resume(flow.ir, id, options, "quarantined")) as Effect.Effect<never>,

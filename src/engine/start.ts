@@ -36,6 +36,11 @@ export interface StartOptions extends ResumeOptions {
 export interface EnqueueOptions extends Pick<StartOptions, "id" | "source" | "correlation" | "session"> {
   /** When it shall begin; default: now. */
   readonly at?: Date | undefined
+  /**
+   * It begins when no other of the flow with its `correlation` has been asked for in this time: those that have not begun are cancelled. The input of the
+   * last one counts; as long as they keep coming, none begins.
+   */
+  readonly debounce?: Duration.Input | undefined
 }
 export interface HeddleOptions {
   /** How long a run belongs to its process without a sign of life, default 30 seconds; then others take it over. */

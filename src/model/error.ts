@@ -1,6 +1,7 @@
 /** Every error Heddle itself ends with. Each has a page in `docs/errors/`, named by its tag. */
 import { TaggedError } from "effect/Data"
 import type { Problem } from "../../dsl/ir/check.ts"
+import type { BudgetItem } from "../../dsl/ir/limit.ts"
 import type { ServiceError } from "./service-error.ts"
 
 /** `StepTimedOut` → the page that explains it. */
@@ -86,13 +87,14 @@ export class LoopExhausted extends TaggedError("LoopExhausted")<{ readonly path:
 /** More was spent than a budget allows. */
 export class LimitExceeded extends TaggedError("LimitExceeded")<{
   readonly path: string
-  readonly limit: "steps" | "iterations" | "time" | "tokens" | "cost" | "bytes"
+  readonly limit: BudgetItem | "time"
   readonly of: string
   readonly used: number
   readonly allowed: number
 }> {
   override get message(): string {
-    const what = this.limit === "time" ? `${this.used} of ${this.allowed} ms` : `${this.used} of ${this.allowed} ${this.limit}`
+    const units: Partial<Record<BudgetItem | "time", string>> = { time: "ms", depth: "flows in one another", fanOut: "forks of one node" }
+    const what = `${this.used} of ${this.allowed} ${units[this.limit] ?? this.limit}`
     return `'${this.path}' spends more than the budget of ${this.of} allows: ${what}. Raise the budget, or spend less`
   }
 }

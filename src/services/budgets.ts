@@ -1,6 +1,6 @@
 /** What a run may spend in all, counted down from the engine over the run to its nodes. */
 import * as Duration from "effect/Duration"
-import { type Budget, type BudgetItem, budgetItems, type RunBudget } from "../../dsl/ir/limit.ts"
+import { type Budget, type BudgetItem, budgetItems, isPeak, peakItems, type RunBudget } from "../../dsl/ir/limit.ts"
 import { LimitExceeded } from "../model/error.ts"
 
 /** How much was spent of each. */
@@ -52,9 +52,11 @@ export class Meter implements Counting {
 
   count(item: BudgetItem, amount: number): Counted {
     const before = this.used[item] ?? 0
-    const now = before + amount
-    this.used[item] = now
     const allowed = this.allowed[item]
+    const now = isPeak(item) ? Math.max(before, amount) : before + amount
+    // what is too deep or too wide does not happen
+    if (isPeak(item) && allowed !== undefined && amount > allowed) return { warnings: [], exceeded: { limit: item, of: this.of, used: amount, allowed } }
+    this.used[item] = now
     if (allowed === undefined) return { warnings: [], exceeded: this.exceeded }
     const passed = shares.filter((share) => before * 100 < allowed * share && now * 100 >= allowed * share)
     const warnings = passed.map((percent) => ({ limit: item, of: this.of, used: now, allowed, percent }))
@@ -89,17 +91,20 @@ export class Budgets {
   /** Longest time in which the run may be driven, in milliseconds. */
   readonly #time: number | undefined
   readonly #warned = new Map<string, Array<Warning>>()
+  readonly #depth: (path: string) => number
 
   constructor(
     run: string,
     { time, ...allowed }: RunBudget,
-    { outer, deadline, recorded, now, tell }: {
+    { outer, deadline, recorded, now, tell, depth }: {
       readonly outer: ReadonlyArray<Counting>
       readonly deadline: Deadline | undefined
       /** What was spent before this process drove the run. */
       readonly recorded: Stamp
       readonly now: () => number
       readonly tell: (kind: "limit.warned" | "limit.exceeded", path: string, data: object) => void
+      /** How many flows are in one another at a path. */
+      readonly depth: (path: string) => number
     },
   ) {
     this.#outer = outer
@@ -107,6 +112,7 @@ export class Budgets {
     this.#recorded = { ...recorded }
     this.#now = now
     this.#tell = tell
+    this.#depth = depth
     this.#time = time === undefined ? undefined : Duration.toMillis(time)
     this.#began = now() - (recorded[""]?.time ?? 0)
     this.#meters.set("", new Meter(`run '${run}'`, allowed, { ...recorded[""] }))
@@ -132,6 +138,11 @@ export class Budgets {
     return new LimitExceeded({ path, ...exceeded })
   }
 
+  /** A flow in the run is about to begin as the step at `path`. */
+  enter(path: string): LimitExceeded | undefined {
+    return this.spend(path, "depth", this.#depth(path))
+  }
+
   /** The run `id` is the step at `path`: what it spends is spent there. */
   adopt(id: string, path: string): void {
     this.#children.set(id, { path, counted: { ...this.#recorded[child(id)] } })
@@ -141,8 +152,9 @@ export class Budgets {
     const adopted = this.#children.get(id)
     return adopted === undefined ? undefined : {
       count: (item, amount) => {
-        adopted.counted[item] = (adopted.counted[item] ?? 0) + amount
-        return this.#counted(adopted.path, item, amount)
+        const { path, counted } = adopted
+        counted[item] = isPeak(item) ? Math.max(counted[item] ?? 0, amount) : (counted[item] ?? 0) + amount
+        return this.#counted(path, item, this.#seen(path, item, amount))
       },
     }
   }
@@ -155,7 +167,16 @@ export class Budgets {
       const elsewhere = (said[""]?.[item] ?? 0) - (counted[item] ?? 0)
       if (elsewhere > 0) exceeded = this.spend(path, item, elsewhere) ?? exceeded
     }
+    for (const item of peakItems) {
+      const peak = said[""]?.[item] ?? 0
+      if (peak > (counted[item] ?? 0)) exceeded = this.spend(path, item, this.#seen(path, item, peak)) ?? exceeded
+    }
     return exceeded
+  }
+
+  /** How much it is here, that a run of its own at `path` says of itself. */
+  #seen(path: string, item: BudgetItem, amount: number): number {
+    return item === "depth" ? this.#depth(path) + amount : amount
   }
 
   #counted(path: string, item: BudgetItem, amount: number): Counted {

@@ -310,12 +310,56 @@ describe("budgets", () => {
       (b) => b.step("s", () => 1),
     )
     expect(check(wrong.ir).map(({ path, message }) => `${path}: ${message}`)).toEqual([
-      ": 'stepz' is nothing a budget bounds: steps, iterations, time, tokens, cost, bytes",
+      ": 'stepz' is nothing a budget bounds: steps, iterations, tokens, cost, bytes, depth, fanOut, time",
       ": the budget of steps is -1: give a number from 0",
       ": the budget of time is soon: give a duration",
       "l: the budget of tokens is NaN: give a number from 0",
     ])
     void no
+  })
+
+  it("fan-out and depth are bounded at each node, and not added up", async () => {
+    const wide = (allowed: number, items: number) =>
+      seq("f", { budget: { fanOut: allowed } }).each("a", () => Array.from({ length: items }, (_, n) => n), (b) => b.step("s", () => 1))
+        .parallel("p", { x: (b) => b.step("s", () => 1), y: (b) => b.step("s", () => 2) }).returns(({ a }) => a.length)
+    const heddle = makeHeddle(memoryStore())
+    expect(await out(heddle.run(wide(3, 3), undefined))).toBe(3)
+    expect(await out(heddle.run(wide(3, 4), undefined))).toMatchObject({ _tag: "LimitExceeded", path: "a", limit: "fanOut", used: 4, allowed: 3 })
+    expect((await out(heddle.run(wide(1, 1), undefined))).message).toBe(
+      "'p' spends more than the budget of run '" + (await go(heddle.list())).at(0)!.id + "' allows: 2 of 1 forks of one node. Raise the budget, or spend less",
+    )
+    // what did not happen is not used up
+    const caught = seq("f").protect(
+      "p",
+      (b) => b.protect("q", (c) => c.each("a", () => [1, 2, 3], (d) => d.step("s", () => 1)), { fallback: () => "too wide" }).step("after", () => 1),
+      { budget: { fanOut: 2 } },
+    )
+    expect(await out(heddle.run(caught, undefined))).toEqual({ p: { q: "too wide", after: 1 } })
+
+    const leaf = seq("leaf").step("s", () => 1)
+    const middle = seq("middle").each("e", () => [1], (b) => b.step(leaf))
+    const top = (depth: number) => seq("top", { budget: { depth } }).step(middle).step("again", nest(middle, () => undefined))
+    expect(await out(heddle.run(top(2), undefined))).toHaveProperty("again")
+    expect(await out(heddle.run(top(1), undefined))).toMatchObject({ _tag: "LimitExceeded", path: "middle/e[0]/leaf", limit: "depth", used: 2, allowed: 1 })
+    const run = (depth: number) => seq("top", { budget: { depth } }).step("kid", nest(middle, () => undefined, { as: "run" }))
+    expect(await out(heddle.run(run(2), undefined))).toHaveProperty("kid")
+    expect(await out(heddle.run(run(1), undefined))).toMatchObject({ _tag: "LimitExceeded", path: "e[0]/leaf", limit: "depth", used: 2, allowed: 1 })
+  })
+
+  it("what a run of its own says of its depth and width counts where it is a step, wherever it was driven", async () => {
+    const budgets = (allowed: object, depth = 1) =>
+      new Budgets("r", allowed, { outer: [], deadline: undefined, recorded: {}, now: Date.now, tell: () => undefined, depth: () => depth })
+    const deep = budgets({ depth: 3 })
+    deep.adopt("kid", "k")
+    expect(deep.settle("kid", { "": { depth: 2, fanOut: 9 } })).toBeUndefined()
+    deep.adopt("kid", "k")
+    expect(deep.settle("kid", { "": { depth: 3 } })).toMatchObject({ limit: "depth", used: 4 })
+    const wide = budgets({ fanOut: 3 })
+    wide.adopt("kid", "k")
+    expect(wide.of("kid")!.count("fanOut", 2).exceeded).toBeUndefined()
+    expect(wide.of("kid")!.count("fanOut", 4).exceeded).toMatchObject({ used: 4, allowed: 3 })
+    // counted here already
+    expect(wide.settle("kid", { "": { fanOut: 4 } })).toBeUndefined()
   })
 
   it("a thousand forks go on at once at most; the rest queue", async () => {
@@ -401,7 +445,7 @@ describe("what a reading found", () => {
   })
 
   it("a child that says nothing has spent nothing; a part that is over begins anew in another try; a step may charge often", async () => {
-    const budgets = new Budgets("r", { tokens: 5 }, { outer: [], deadline: undefined, recorded: {}, now: Date.now, tell: () => undefined })
+    const budgets = new Budgets("r", { tokens: 5 }, { outer: [], deadline: undefined, recorded: {}, now: Date.now, tell: () => undefined, depth: () => 0 })
     budgets.adopt("old", "k")
     expect(budgets.settle("old", {})).toBeUndefined()
     let fails = true
@@ -502,5 +546,46 @@ describe("steps that are defined once", () => {
     const named = seq("g").step("user", () => "Bo").step("other", fetch, { timeout: 5, limits: [permits("more", 1)], description: "again" })
     expect(named.ir.body.nodes[1]).toMatchObject({ description: "again", timeout: 5, limits: [{ name: "desk" }, { name: "more" }], retry: { times: 2 } })
     expect(fetch({ user: "Bo" })).toBeDefined()
+  })
+})
+
+describe("debounce", () => {
+  const flow = seq<number>("mail").step("sent", ({ input }) => input)
+  const send = (heddle: ReturnType<typeof makeHeddle>, n: number, more: object = {}) => go(heddle.start(flow, n, { correlation: "ada", debounce: 60, ...more }))
+
+  it("the last one counts, for each correlation, and begins when no other has come", async () => {
+    const heddle = makeHeddle(memoryStore())
+    for (const n of [1, 2, 3]) await send(heddle, n)
+    await send(heddle, 9, { correlation: "grace" })
+    const statuses = async () => (await go(heddle.list())).map(({ input, status: is }) => `${input} ${is}`).sort()
+    expect(await statuses()).toEqual(["1 cancelled", "2 cancelled", "3 pending", "9 pending"])
+    const [first] = await go(heddle.list({ status: "cancelled" }))
+    expect((await go(heddle.events(first!.id))).at(-1)!.data).toMatch(/debounced: run '.*' takes its place/)
+    await go(Effect.scoped(Effect.gen(function*() {
+      yield* heddle.worker([flow])
+      yield* Effect.sleep(20)
+      expect((yield* heddle.list({ status: "completed" })).length).toBe(0)
+      while ((yield* heddle.list({ status: "completed" })).length < 2) yield* Effect.sleep(10)
+    })))
+    // one that has begun is left alone
+    await send(heddle, 4)
+    expect(await statuses()).toEqual(["1 cancelled", "2 cancelled", "3 completed", "4 pending", "9 completed"])
+  })
+
+  it("of many at once exactly one stays", async () => {
+    await go(Effect.scoped(Effect.gen(function*() {
+      const heddle = makeHeddle(yield* openSqlite(file()))
+      yield* Effect.forEach(Array.from({ length: 20 }, (_, n) => n), (n) => heddle.start(flow, n, { correlation: "ada", debounce: "1 hour" }), {
+        concurrency: "unbounded",
+      })
+      expect(yield* heddle.list({ status: "pending" })).toHaveLength(1)
+      expect(yield* heddle.list({ status: "cancelled" })).toHaveLength(19)
+    })))
+  })
+
+  it("it needs a correlation, and says when the run begins", async () => {
+    const heddle = makeHeddle(memoryStore())
+    expect((await out(heddle.start(flow, 1, { debounce: 10 }))).message).toContain("debounce: it needs a correlation")
+    expect((await out(heddle.start(flow, 1, { debounce: 10, correlation: "x", at: new Date() }))).message).toContain("leave `at` out")
   })
 })
