@@ -9,6 +9,7 @@ import { workOf } from "./definition.ts"
 import type { LimitExceeded } from "./failure.ts"
 import type { Chain } from "./flow.ts"
 import { inOrder } from "./limit.ts"
+import type { SessionMark } from "./mark.ts"
 import { strayIn } from "./stray.ts"
 import { type ChainGuard, type Migrated, type Migrations, migrationsOf, type VersionIn } from "./lock.ts"
 import type { Bound, Declared, Start } from "./scope.ts"
@@ -39,6 +40,7 @@ export interface FlowOptions<Name = string> {
 }
 type InputSchema<O> = O extends { readonly input: infer S extends StandardSchemaV1 } ? S : StandardSchemaV1<void>
 type SessionIn<O> = O extends { readonly session: infer S extends StandardSchemaV1 } ? Bound<"session", StandardSchemaV1.InferOutput<S>> : never
+type SessionNeed<O> = O extends { readonly session: StandardSchemaV1 } ? SessionMark : never
 type OutputIn<O> = O extends { readonly output: infer S extends StandardSchemaV1 } ? StandardSchemaV1.InferInput<S> : unknown
 type BudgetFailure<O> = O extends { readonly budget: unknown } ? LimitExceeded : never
 type DeclaredBy<O> = Declared<OutputIn<O>, VersionIn<O>, Migrated<O>>
@@ -58,7 +60,7 @@ export function seq<const Name extends string, const Options extends FlowOptions
   StandardSchemaV1.InferInput<InputSchema<Options>>,
   Start<Name, Bound<"input", StandardSchemaV1.InferOutput<InputSchema<Options>>> | SessionIn<Options>, DeclaredBy<Options>>,
   BudgetFailure<Options>,
-  never
+  SessionNeed<Options>
 >
 /** Without schemas: `seq("name")` takes no input, `seq<Input>("name")` takes what the type says, unchecked. */
 export function seq<Input = void, const Name extends string = string>(

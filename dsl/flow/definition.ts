@@ -6,7 +6,7 @@ import type { FlowIR, StepContext, Transaction, Work } from "../ir/node.ts"
 import type { ToolInfo } from "../ir/tool.ts"
 import { type Compensating, compensation, type GivenRetry, retryPolicy } from "./compensation.ts"
 import type { AnyDefinition, AnyFlow, FailureOf, InputOf, NeedsIn, OutputOf, ServicesOf, Types } from "./flow.ts"
-import type { AnyMark } from "./mark.ts"
+import type { AnyMark, SessionMark } from "./mark.ts"
 import type { StepHook } from "./hook.ts"
 import { inOrder } from "./limit.ts"
 import type { Absent, BareOf, Compensate, Irreversible, RetryOf, TimeoutError } from "./step-verbs.ts"
@@ -96,9 +96,11 @@ export function defined(
 
 /** What a nested flow gives its step, as the compiler sees it. */
 export type Nested<Scope, F extends AnyDefinition> = (scope: Scope) => NestedResult<OutputOf<F>, FailureOf<F>, NeedsIn<F>>
+/** Its signals and effects are its own; its session is that of the run that starts it. */
+type ChildNeeds<F extends AnyFlow> = ServicesOf<F> | Extract<NeedsIn<F>, SessionMark>
 /** A flow as a run of its own, to be used as a step under the flow's name. */
 export interface ChildFlow<F extends AnyFlow> extends AnyDefinition {
-  readonly "~types": Types<F["~types"]["name"], InputOf<F>, OutputOf<F>, FailureOf<F>, ServicesOf<F>>
+  readonly "~types": Types<F["~types"]["name"], InputOf<F>, OutputOf<F>, FailureOf<F>, ChildNeeds<F>>
 }
 
 export interface NestOptions {
@@ -119,7 +121,7 @@ export interface NestOptions {
 export function nest<F extends AnyFlow>(flow: F, options: { readonly as: "run" }): ChildFlow<F>
 export function nest<Scope, F extends AnyFlow>(flow: F, input: (scope: Scope) => InputOf<F>, options: { readonly as: "run" }): (
   scope: Scope,
-) => NestedResult<OutputOf<F>, FailureOf<F>, ServicesOf<F>>
+) => NestedResult<OutputOf<F>, FailureOf<F>, ChildNeeds<F>>
 export function nest<Scope, F extends AnyDefinition>(definition: F, input: (scope: Scope) => InputOf<F>, options?: NestOptions): Nested<Scope, F>
 export function nest(flow: { readonly ir: FlowIR } | { readonly name: string; readonly [workOf]: Work }, second: unknown, third?: NestOptions): unknown {
   if (workOf in flow) {

@@ -14,7 +14,16 @@ export interface BareMark<out Name extends string> {
   readonly "~mark": "bare"
   readonly bare: Name
 }
-export type AnyMark = SignalMark<string, any> | BareMark<string>
+/** The flow reads its session's context: a run of it belongs to a session. */
+export interface SessionMark {
+  readonly "~mark": "session"
+}
+export type AnyMark = SignalMark<string, any> | BareMark<string> | SessionMark
+
+/** Options that may be left out, unless a flow with these needs has to be told its session. */
+export type SessionGuard<Needs, Options> = ReadsSession<Needs> extends true ? [options: Options & { readonly session: string }] : [options?: Options]
+/** One of them is a session. Of a flow whose types are not known, nothing is asked. */
+export type ReadsSession<Needs> = 0 extends 1 & Needs ? false : [Extract<Needs, SessionMark>] extends [never] ? false : true
 
 /** The signals among the needs of a flow. */
 type SignalsIn<Needs> = Extract<Needs, SignalMark<string, any>>

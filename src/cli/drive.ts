@@ -15,6 +15,7 @@ export interface RunFlags extends Shown {
   readonly store: string
   readonly input?: string
   readonly id?: string
+  readonly session?: string
   readonly durability?: Durability
   /** Stay when the run waits. */
   readonly wait?: boolean

@@ -6,8 +6,8 @@ import type { Layer } from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { errAsync, okAsync, type ResultAsync } from "neverthrow"
-import type { AnyFlow, FailureOf, Flow, InputOf, OutputOf } from "../../dsl/flow/flow.ts"
-import type { PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
+import type { AnyFlow, FailureOf, Flow, InputOf, NeedsIn, OutputOf } from "../../dsl/flow/flow.ts"
+import type { PayloadOf, SessionGuard, SignalGuard } from "../../dsl/flow/mark.ts"
 import { type CommandRefused, type FlowInvalid, type RunConflict, type RunError, type RunNotFound, type SignalRefused, StoreFailed } from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
@@ -79,11 +79,11 @@ export class Client<Services> {
   }
 
   /** Starts a run and waits for its output. */
-  run<F extends AnyFlow>(flow: ServedFlow<F, Services>, input: InputOf<F>, options?: StartOptions): Ran<F> {
+  run<F extends AnyFlow>(flow: ServedFlow<F, Services>, input: InputOf<F>, ...[options]: SessionGuard<NeedsIn<F>, StartOptions>): Ran<F> {
     return this.#do(this.#heddle.run(open(flow), input, options))
   }
   /** Leaves a run for a worker, now or later. */
-  start<F extends AnyFlow>(flow: F, input: InputOf<F>, options?: EnqueueOptions): ResultAsync<RunRecord, RunError> {
+  start<F extends AnyFlow>(flow: F, input: InputOf<F>, ...[options]: SessionGuard<NeedsIn<F>, EnqueueOptions>): ResultAsync<RunRecord, RunError> {
     return this.#do(this.#heddle.start(open(flow), input, options))
   }
   /** Goes on with a run where it stopped. */

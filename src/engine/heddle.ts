@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
 import type { Stream } from "effect/Stream"
 import type { Hook } from "../../dsl/ir/hook.ts"
-import type { AnyMark, PayloadOf, SignalGuard } from "../../dsl/flow/mark.ts"
+import type { AnyMark, PayloadOf, SessionGuard, SignalGuard } from "../../dsl/flow/mark.ts"
 import type { Flow } from "../../dsl/flow/flow.ts"
 import type {
   BundleInvalid,
@@ -57,13 +57,13 @@ interface Shape {
   readonly run: <Input, Output, Failure, Needs>(
     flow: Flow<Input, Output, Failure, Needs>,
     input: NoInfer<Input>,
-    options?: StartOptions,
+    ...options: SessionGuard<Needs, StartOptions>
   ) => Running<Output, Failure, Needs>
   /** Leaves a run for a worker to drive, now or later. */
   readonly start: <Input, Output, Failure, Needs>(
     flow: Flow<Input, Output, Failure, Needs>,
     input: NoInfer<Input>,
-    options?: EnqueueOptions,
+    ...options: SessionGuard<Needs, EnqueueOptions>
   ) => Effect.Effect<RunRecord, RunError>
   /** Goes on with an interrupted, paused, suspended or failed run where it stopped; a completed one gives its output again. */
   readonly resume: <Input, Output, Failure, Needs>(
@@ -157,8 +157,8 @@ export class Heddle extends Service<Heddle, Shape>()("heddle/Heddle") {
   static readonly run = <Input, Output, Failure, Needs>(
     flow: Flow<Input, Output, Failure, Needs>,
     input: NoInfer<Input>,
-    options?: StartOptions,
-  ): Effect.Effect<Output, Failure | RunError, Heddle | Exclude<Needs, CurrentStep | AnyMark>> => Heddle.use((heddle) => heddle.run(flow, input, options))
+    ...options: SessionGuard<Needs, StartOptions>
+  ): Effect.Effect<Output, Failure | RunError, Heddle | Exclude<Needs, CurrentStep | AnyMark>> => Heddle.use((heddle) => heddle.run(flow, input, ...options))
   static readonly resume = <Input, Output, Failure, Needs>(
     flow: Flow<Input, Output, Failure, Needs>,
     id: string,
@@ -188,8 +188,8 @@ export function makeHeddle(given: Store["Service"], options?: HeddleOptions): Sh
 
   // oxlint-disable typescript/no-unsafe-type-assertion -- output, failure and needs are in the flow's type and erased in its program
   return Heddle.of({
-    run: (flow, input, options) => starter.run(flow.ir, input, options) as Effect.Effect<never>,
-    start: (flow, input, { debounce, ...options } = {}) =>
+    run: (flow, input, ...[options]) => starter.run(flow.ir, input, options) as Effect.Effect<never>,
+    start: (flow, input, ...[{ debounce, ...options } = {}]) =>
       debounce === undefined ?
         starter.start(flow.ir, input, options) as Effect.Effect<RunRecord, RunError> :
         startDebounced(starter, control, flow.ir, input, { ...options, debounce }),

@@ -3,7 +3,8 @@ import * as Effect from "effect/Effect"
 import type { Layer } from "effect/Layer"
 import type { ResultAsync } from "neverthrow"
 import type { Hook } from "../../dsl/ir/hook.ts"
-import type { AnyFlow, FailureOf, InputOf, OutputOf } from "../../dsl/flow/flow.ts"
+import type { AnyFlow, FailureOf, InputOf, NeedsIn, OutputOf } from "../../dsl/flow/flow.ts"
+import type { ReadsSession, SessionGuard } from "../../dsl/flow/mark.ts"
 import type { RunError } from "../model/error.ts"
 import { memoryStore } from "../store/memory/store.ts"
 import { openSqlite } from "../store/sqlite/store.ts"
@@ -20,6 +21,11 @@ export interface RunOptions<Services> extends StartOptions {
   readonly hooks?: ReadonlyArray<Hook>
 }
 
+/** What a run is given: its input, and a session where the flow reads one. */
+type Given<F extends AnyFlow, Options> = ReadsSession<NeedsIn<F>> extends true ? [input: InputOf<F>, ...SessionGuard<NeedsIn<F>, Options>] :
+  undefined extends InputOf<F> ? [input?: InputOf<F>, options?: Options] :
+  [input: InputOf<F>, options?: Options]
+
 /**
  * Runs a flow to its end.
  *
@@ -32,7 +38,7 @@ export interface RunOptions<Services> extends StartOptions {
  */
 export function run<F extends AnyFlow, Services = never>(
   flow: ServedFlow<F, Services>,
-  ...[input, options]: undefined extends InputOf<F> ? [input?: InputOf<F>, options?: RunOptions<Services>] : [input: InputOf<F>, options?: RunOptions<Services>]
+  ...[input, options]: Given<F, RunOptions<Services>>
 ): ResultAsync<OutputOf<F>, FailureOf<F> | RunError> {
   return within(options, (starter) => starter.run(open(flow).ir, input, options))
 }

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { Readable } from "node:stream"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { Effect } from "effect"
-import { nest, seq } from "heddle"
+import { nest, openHeddle, seq } from "heddle"
 import { loadFlows } from "../../src/cli/load.ts"
 import { main } from "../../src/cli/main.ts"
 import { duration, short } from "../../src/cli/output.ts"
@@ -385,4 +385,24 @@ it("mcp serves the flows of files over stdin and stdout", async () => {
     throw new Error("no stdin")
   })
   expect(await heddle("mcp", greet, "--store", "memory")).toMatchObject({ code: 1, errors: expect.stringContaining("no stdin") })
+})
+
+it("a run belongs to the session it is told", async () => {
+  const member = file(
+    "member.ts",
+    `import { seq } from ${index}
+import { z } from ${JSON.stringify(new URL("../../node_modules/zod/index.js", import.meta.url).pathname)}
+export const member = seq("member", { session: z.object({ tier: z.string() }) }).returns(({ session }) => session.tier)
+`,
+  )
+  const kept = join(folder, "sessions.db")
+  {
+    await using client = (await openHeddle({ store: kept }))._unsafeUnwrap()
+    await client.sessions.create({ id: "ada", context: { tier: "gold" } })
+  }
+  expect(await heddle("run", member, "--session", "ada", "--store", kept)).toMatchObject({ code: 0, out: "gold\n" })
+  expect(await heddle("run", member, "--store", kept)).toMatchObject({ errors: expect.stringContaining("start it with { session }") })
+  await heddle("start", member, "--id", "later", "--session", "ada", "--store", kept)
+  await using client = (await openHeddle({ store: kept }))._unsafeUnwrap()
+  expect((await client.get("later"))._unsafeUnwrap()).toMatchObject({ session: "ada", status: "pending" })
 })

@@ -49,6 +49,7 @@ it("conditions, cases, loops and items see it; without a session, or with anothe
     value: { gift: "cake", route: { a: "en" }, more: [{ l: "gold0" }, { l: "gold1" }], all: [{ e: "gold1" }, { e: "gold2" }], p: { x: { f: "gold" } } },
   })
   const heddle = makeHeddle(memoryStore())
+  // @ts-expect-error -- the compiler says it too
   expect((await failure(heddle.run(flow, undefined))).message).toContain("session: the flow reads its session's context: start it with { session }")
   await go(heddle.sessions.create({ id: "s", context: { tier: 5 } }))
   expect((await failure(heddle.run(flow, undefined, { session: "s" }))).message).toContain("session.tier")

@@ -243,3 +243,13 @@ const slow = step("slow", (_: { id: string }) => 1, { timeout: "1 second" })
 base.protect("p", (b) => b.step(slow), { catch: { StepTimedOut: () => 2 } })
 // @ts-expect-error Property 'user' is missing in type '{ id: string; }'
 step("keyed", (_: { id: string }) => 1, { limits: [permits("m", 1, { key: ({ user }: { user: string }) => user })] })
+
+// 22 a flow that reads its session's context belongs to a session, nested and as a run of its own too
+const member = seq("member", { session: z.object({ tier: z.string() }) }).step("tier", ({ session }) => session.tier)
+run(member, undefined, { session: "s" })
+// @ts-expect-error Expected 3 arguments, but got 2
+run(member, undefined)
+// @ts-expect-error Property 'session' is missing in type '{}'
+run(seq("club").step(member), undefined, {})
+// @ts-expect-error Expected 3 arguments, but got 1
+run(seq("club").step(nest(member, { as: "run" })))

@@ -100,12 +100,17 @@ async function going(
 }
 
 /** `heddle start`: leaves a run for a worker. */
-export async function startCommand(target: string, flags: CommandFlags & { readonly at?: string; readonly id?: string }): Promise<ExitCode> {
+export async function startCommand(
+  target: string,
+  flags: CommandFlags & { readonly at?: string; readonly id?: string; readonly session?: string },
+): Promise<ExitCode> {
   const loaded = await loadFlow(target)
   const at = flags.at === undefined ? undefined : new Date(flags.at)
   if (at !== undefined && Number.isNaN(at.getTime())) throw new CliError(exitCode.usage, `--at ${flags.at} is no date`, "write it as 2030-01-31T12:00:00Z")
   const input = readInput(flags.input)
   const [name] = loaded.exports
-  const run = await withEngine(flags.store, (heddle) => heddle.start(loaded.flow, input as never, { id: flags.id, at, source: `${loaded.file}#${name}` }))
+  const { id, session } = flags
+  const how = { id, session, at, source: `${loaded.file}#${name}` }
+  const run = await withEngine(flags.store, (heddle) => heddle.start(loaded.flow, input as never, how))
   return told(flags, { run: run.id, status: run.status }, `run ${run.id} waits for a worker: heddle worker ${target}`)
 }

@@ -12,7 +12,7 @@ export async function runCommand(target: string, flags: RunFlags): Promise<ExitC
   const loaded = await loadFlow(target)
   const id = flags.id ?? `${loaded.flow.ir.name.replaceAll(/[^A-Za-z0-9._:-]/g, "-")}-${randomUUID().slice(0, 8)}`
   if (!flags.json) say(style.err("dim", `run ${id} · journal ${flags.store === "memory" ? "in memory" : resolve(flags.store)}`))
-  return drive(id, flags, (heddle, how) => heddle.run(loaded.flow, input as never, { ...how, id, source: sourceOf(loaded) }))
+  return drive(id, flags, (heddle, how) => heddle.run(loaded.flow, input as never, { ...how, id, source: sourceOf(loaded), session: flags.session }))
 }
 
 export async function resumeCommand(id: string, flags: RunFlags & { readonly flow?: string }): Promise<ExitCode> {
