@@ -23,7 +23,7 @@ import { ClientArtifacts, ClientSessions } from "./client-sessions.ts"
 import { ClientState, type Doing } from "./client-state.ts"
 import type { CommandOptions } from "./control.ts"
 import { type Heddle, makeHeddle, type SignalOptions } from "./heddle.ts"
-import type { FollowOptions, SubscribeOptions, Told } from "./follow.ts"
+import { type FollowOptions, type SubscribeOptions, subscription, type Told } from "./follow.ts"
 import type { Plan } from "./plan.ts"
 import type { PruneOptions } from "./retention.ts"
 import { open, type ServedFlow, settled } from "./serve.ts"
@@ -152,9 +152,11 @@ export class Client<Services> {
   follow(id: string, options?: FollowOptions): AsyncIterable<Notice> {
     return this.#read(this.#heddle.follow(id, options))
   }
-  /** What happens in this process from now on, kept or not, as long as the reader keeps up: `missed` says how many were dropped. */
+  /** What happens in this process from this call on, kept or not, as long as the reader keeps up: `missed` says how many were dropped. To be read once. */
   subscribe(options?: SubscribeOptions): AsyncIterable<Told> {
-    return this.#read(this.#heddle.subscribe(options))
+    const { notices, stop } = subscription(this.#heddle.listen, options)
+    Effect.runSync(Scope.addFinalizer(this.#scope, Effect.sync(stop)))
+    return this.#read(Stream.ensuring(notices, Effect.sync(stop)))
   }
   /** Deletes ended runs; gives what was, or would be, deleted. */
   prune(options?: PruneOptions): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {

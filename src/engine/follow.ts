@@ -6,6 +6,7 @@ import * as Stream from "effect/Stream"
 import { RunNotFound, type StoreFailed } from "../model/error.ts"
 import { type EventPattern, isOneOf } from "../model/event.ts"
 import { hasStopped, type RunRecord } from "../model/run.ts"
+import type { Listener } from "../services/listeners.ts"
 import { type Notice, noticeOf } from "../services/notice.ts"
 import type { Conductor } from "./conduct.ts"
 
@@ -92,26 +93,35 @@ const byTime = (runs: ReadonlyArray<ReadonlyArray<Notice>>): ReadonlyArray<Notic
     return notices.map((notice) => ({ notice, at: latest = Math.max(latest, notice.at) }))
   }).sort((a, b) => a.at - b.at).map(({ notice }) => notice)
 
-/** What happens in this process from when it is read on. A reader that is too slow misses the oldest and is told how many; no run waits for it. */
-export function subscribe(conductor: Conductor, options: SubscribeOptions = {}): Stream.Stream<Told> {
+/** What is heard from now on, for a reader that may be slow, until it is stopped. */
+export interface Subscription {
+  readonly notices: Stream.Stream<Told>
+  readonly stop: () => void
+}
+
+/** Listens from now on. A reader that is too slow misses the oldest and is told how many; no run waits for it. */
+export function subscription(listen: (listener: Listener) => () => void, options: SubscribeOptions = {}): Subscription {
   const { kinds = ["*"], run, flow, correlation, session, buffer = 256 } = options
   const wants = (notice: Notice): boolean =>
     isOneOf(notice.kind, kinds) && (run === undefined || notice.run === run) && (flow === undefined || notice.flow === flow) &&
     (correlation === undefined || notice.correlation === correlation) && (session === undefined || notice.session === session)
-  return Stream.unwrap(Effect.gen(function*() {
-    const queue = yield* Queue.sliding<{ readonly notice: Notice; readonly nr: number }>(Math.max(1, buffer))
-    let [offered, seen] = [0, 0]
-    yield* Effect.acquireRelease(
-      Effect.sync(() => conductor.keeping.listeners.add((notice) => void (wants(notice) && Queue.offerUnsafe(queue, { notice, nr: ++offered })))),
-      (stop) => Effect.sync(stop),
-    )
-    return Stream.map(Stream.fromQueue(queue), ({ notice, nr }): Told => {
-      const missed = nr - seen - 1
-      seen = nr
-      return { ...notice, missed }
-    })
-  }))
+  const queue = Effect.runSync(Queue.sliding<{ readonly notice: Notice; readonly nr: number }>(Math.max(1, buffer)))
+  let [offered, seen] = [0, 0]
+  const stop = listen((notice) => void (wants(notice) && Queue.offerUnsafe(queue, { notice, nr: ++offered })))
+  const notices = Stream.map(Stream.fromQueue(queue), ({ notice, nr }): Told => {
+    const missed = nr - seen - 1
+    seen = nr
+    return { ...notice, missed }
+  })
+  return { notices, stop }
 }
+
+/** What happens in this process from when it is read on. */
+export const subscribe = ({ keeping: { listeners } }: Conductor, options?: SubscribeOptions): Stream.Stream<Told> =>
+  Stream.unwrap(Effect.map(
+    Effect.acquireRelease(Effect.sync(() => subscription((listener) => listeners.add(listener), options)), ({ stop }) => Effect.sync(stop)),
+    ({ notices }) => notices,
+  ))
 
 /** A notice as a message of a server-sent event stream; its id is what `Last-Event-ID` brings back, for `after`. */
 export const serverSentEvent = (notice: Notice): string =>

@@ -117,6 +117,21 @@ it("a slow reader misses the oldest, is told how many, and no run waits for it",
   expect((await go(Fiber.join(other)))[0]).toMatchObject({ id: undefined, seq: undefined, kind: "step.started", run: "r" })
 })
 
+it("a subscription hears what happens from the call on, before it is read", async () => {
+  await using client = (await openHeddle())._unsafeUnwrap()
+  const heard = client.subscribe({ kinds: ["run.*"] })
+  await client.run(seq("f").step("a", () => 1), undefined, { id: "r" })
+  await client.run(seq("f").step("a", () => 1), undefined, { id: "s" })
+  const kinds: Array<string> = []
+  for await (const { run: id, kind } of heard) {
+    kinds.push(`${id} ${kind}`)
+    if (kinds.length === 4) break
+  }
+  expect(kinds).toEqual(["r run.started", "r run.completed", "s run.started", "s run.completed"])
+  // one that nobody reads disturbs nobody
+  client.subscribe()
+})
+
 it("a client gives them as async iterables; a notice becomes a server-sent event", async () => {
   await using client = (await openHeddle())._unsafeUnwrap()
   const live = (async () => {
