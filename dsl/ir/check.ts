@@ -119,7 +119,7 @@ const positive = (value: unknown): boolean => typeof value === "number" && Numbe
 
 function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Generator<Problem> {
   yield* visit<Iterable<Problem>>(node, {
-    *step({ work, updates, retry, timeout, delivery, compensate, limits }) {
+    *step({ work, updates, retry, timeout, delivery, compensate, limits, hooks }) {
       if (updates !== undefined && !bound.has(updates)) yield error(path, "update-unknown", `update '${updates}': nothing in scope has this name`)
       if (retry !== undefined && !positive(retry.times)) yield error(path, "retry", `retry.times is ${retry.times}: use a whole number from 1`)
       if (retry !== undefined && delivery === "atMostOnce") {
@@ -135,6 +135,9 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
       if (work.from === "flow") yield* budgetProblems(path, work.flow.budget)
       if (work.from === "flow" && work.as === "inline" && work.flow.budget?.time !== undefined) {
         yield error(path, "budget", "time is a budget of runs: give the step a timeout, or nest the flow as a run of its own")
+      }
+      if (work.from === "flow" && work.as === "run" && hooks.some(({ point }) => point.startsWith("agent."))) {
+        yield error(path, "hooks", "a run of its own asks its own hooks: give them to the agent")
       }
       yield* timeProblems(path, "timeout", timeout)
     },

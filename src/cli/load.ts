@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs"
 import { relative, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
-import type { Flow } from "../../dsl/flow/flow.ts"
+import type { AnyDefinition, Flow } from "../../dsl/flow/flow.ts"
 import { messageOf } from "../model/error.ts"
 import { CliError, exitCode } from "./exit-codes.ts"
 
@@ -28,6 +28,15 @@ const importTimeout = 20_000
 
 /** Every flow that `file` exports. */
 export async function loadFlows(path: string, timeout = importTimeout): Promise<ReadonlyArray<Loaded>> {
+  const flows = new Map<Loaded["flow"], Loaded>()
+  for (const [name, value] of Object.entries(await loadModule(path, timeout))) {
+    if (isFlow(value)) flows.set(value, { flow: value, exports: flows.has(value) ? [...flows.get(value)!.exports, name] : [name], file: resolve(path) })
+  }
+  return [...flows.values()]
+}
+
+/** What `file` exports. */
+async function loadModule(path: string, timeout: number): Promise<Readonly<Record<string, unknown>>> {
   const file = resolve(path)
   if (!existsSync(file) || !statSync(file).isFile()) throw new CliError(exitCode.usage, `there is no file ${relative(process.cwd(), file)}`)
   const { register } = await import("tsx/esm/api")
@@ -41,12 +50,7 @@ export async function loadFlows(path: string, timeout = importTimeout): Promise<
         timeout,
       )
     })
-    const module: Readonly<Record<string, unknown>> = await Promise.race([import(pathToFileURL(file).href), late])
-    const flows = new Map<Loaded["flow"], Loaded>()
-    for (const [name, value] of Object.entries(module)) {
-      if (isFlow(value)) flows.set(value, { flow: value, exports: flows.has(value) ? [...flows.get(value)!.exports, name] : [name], file })
-    }
-    return [...flows.values()]
+    return await Promise.race([import(pathToFileURL(file).href), late])
   } catch (cause) {
     if (cause instanceof CliError) throw cause
     throw new CliError(
@@ -82,6 +86,22 @@ export async function loadFlow(target: string): Promise<Loaded> {
   }
   const found = flows.find((loaded) => loaded.exports.includes(wanted)) ?? flows.find(({ flow }) => flow.ir.name === wanted)
   if (found === undefined) throw new CliError(exitCode.usage, `${path} exports no flow '${wanted}'`, `its flows: ${names}`)
+  return found
+}
+
+/** Every flow, agent and tool of the files, or of `file#export` that one. */
+export async function loadDefinitions(files: ReadonlyArray<string>): Promise<ReadonlyArray<AnyDefinition>> {
+  const isDefinition = (value: unknown): value is AnyDefinition => isFlow(value) || (typeof value === "function" && "tool" in value)
+  const all = await Promise.all(files.map(async (target) => {
+    if (target.includes("#") && !existsSync(target)) {
+      const at = target.lastIndexOf("#")
+      const exported = (await loadModule(target.slice(0, at), importTimeout))[target.slice(at + 1)]
+      return isDefinition(exported) ? [exported] : [(await loadFlow(target)).flow]
+    }
+    return Object.values(await loadModule(target, importTimeout)).filter(isDefinition)
+  }))
+  const found = [...new Set(all.flat())]
+  if (found.length === 0) throw new CliError(exitCode.usage, `${files.join(", ")} exports no flow, agent or tool`)
   return found
 }
 

@@ -64,6 +64,8 @@ export class Context implements Viewing {
     this.#changes?.close()
     return this.#changes?.none === false ? this.#changes : undefined
   }
+  /** What a hook has had it given, in place of what its scope says. */
+  given: unknown
   /** What it has charged is too much: whatever it makes of it, it has failed. */
   exceeded: LimitExceeded | undefined
   get charge(): (spending: Spending) => void {

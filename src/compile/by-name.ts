@@ -22,29 +22,38 @@ interface About<A> {
   /** Checks an input that a hook has made. */
   readonly check: (input: unknown) => Run<unknown>
   readonly output: (done: A) => unknown
-  readonly replaced: (output: unknown) => A
+  /** Another output, as far as it fits. */
+  readonly replaced: (output: unknown) => Run<A>
+  /** It is given another input. */
+  readonly changed?: (input: unknown) => void
+  /** Which attempt it is, where there is more than one. */
+  readonly time?: string
+  /** Something of it is recorded: it has begun, and was asked about then. */
+  readonly begun?: () => Run<boolean>
 }
 
 /** `work` with the hooks of what it is known as before it, after it and where it fails. */
-export function byName<A>({ run, path, named, input, check, output, replaced }: About<A>, work: (input: unknown) => Run<A>): Run<A> {
+export function byName<A>({ run, path, named, input, check, output, replaced, changed, time = "", begun }: About<A>, work: (input: unknown) => Run<A>): Run<A> {
   if (named === undefined || run.hooks?.surround(named.kind, path) !== true) return work(input)
   const { kind, name } = named
   return Effect.gen(function*() {
     const scope = { input }
-    const before = yield* hooksAt(run, `${kind}.before`, path, () => ({ scope, name, input }))
+    const isNew = begun === undefined || !(yield* begun())
+    const before = isNew ? yield* hooksAt(run, `${kind}.before`, path, () => ({ scope, name, input }), time) : undefined
     const first = before?.decided?.decision
     const given = before === undefined || before.told.input === input ? input : yield* check(before.told.input)
+    if (given !== input) changed?.(given)
     const failed = (error: unknown): Run<A> =>
       isStoreError(error) ? Effect.fail(error) : Effect.flatMap(
-        hooksAt(run, `${kind}.error`, path, () => ({ scope, name, input: given, error })),
+        hooksAt(run, `${kind}.error`, path, () => ({ scope, name, input: given, error }), time),
         (errored) => {
           const decision = errored?.decided?.decision
-          return decision?.does === "replace" ? Effect.succeed(replaced(decision.value)) : Effect.fail(error)
+          return decision?.does === "replace" ? replaced(decision.value) : Effect.fail(error)
         },
       )
-    const done = first?.does === "replace" ? replaced(first.value) : yield* Effect.catch(work(given), failed)
-    const last = yield* hooksAt(run, `${kind}.after`, path, () => ({ scope, name, input: given, output: output(done) }))
-    return last?.decided?.decision.does === "replace" ? replaced(last.decided.decision.value) : done
+    const done = yield* first?.does === "replace" ? replaced(first.value) : Effect.catch(work(given), failed)
+    const last = yield* hooksAt(run, `${kind}.after`, path, () => ({ scope, name, input: given, output: output(done) }), time)
+    return last?.decided?.decision.does === "replace" ? yield* replaced(last.decided.decision.value) : done
   })
 }
 
@@ -55,8 +64,12 @@ export const asAgent = (
   path: string,
   input: unknown,
   check: (input: unknown) => Run<unknown>,
+  /** It is new, or was begun by another process. */
+  isResumed: boolean,
   work: (input: unknown) => Run<Outcome>,
 ): Run<Outcome> => {
   const named: Named | undefined = agent === undefined ? undefined : { kind: "agent", name: agent.name }
-  return byName({ run, path, named, input, check, output: ({ value }) => value, replaced: (value) => ({ value }) }, work)
+  const replaced = (value: unknown) => Effect.succeed({ value })
+  const begun = () => (isResumed ? Effect.map(run.journal.under(path), (recorded) => recorded.size > 0) : Effect.succeed(false))
+  return byName({ run, path, named, input, check, output: ({ value }) => value, replaced, begun }, work)
 }

@@ -8,6 +8,7 @@ import { isStoreError } from "../model/error.ts"
 import { StateConflict } from "../model/service-error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
 import type { ChangedState, StateWrite } from "../model/state-entry.ts"
+import { revive } from "../model/value.ts"
 import { dataOf } from "../services/recorded.ts"
 import { Changes, undoing } from "../services/state-changes.ts"
 import { standingOf } from "./standing.ts"
@@ -118,12 +119,12 @@ const hookedUndo = (run: RunContext, path: string, event: RunEvent, work: Run<Ch
 
 const undo = (run: RunContext, event: RunEvent, path: string, { work }: StepNode, policy: Compensation): Run<Changes | undefined> =>
   Effect.gen(function*() {
-    const { undo: read = {} } = dataOf(event)
+    const { undo: read = {}, given: changed } = dataOf(event)
     // a migrated flow undoes what its own version knows
     const refs = Object.fromEntries(Object.entries(read).map(([name, ref]) => [name, typeof ref === "number" ? run.journal.migrated(name, ref) : ref]))
     const output = yield* run.journal.value(run.journal.migrated(path, event.seq))
     const scope = yield* run.journal.value({ r: refs })
-    const given = yield* givenTo(run.flow, path, work, scope as Record<string, unknown>)
+    const given = changed === undefined ? yield* givenTo(run.flow, path, work, scope as Record<string, unknown>) : revive(changed)
     const call = policy.undo as unknown as (output: unknown, given: unknown, context: Context) => unknown
     // nothing that is spent keeps a step from being undone
     const unbounded = { id: run.id, budgets: undefined, offers: run.offers }

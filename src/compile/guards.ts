@@ -1,11 +1,13 @@
 /** What steps are about to do to State and artifacts, as hooks let it through. */
 import * as Effect from "effect/Effect"
+import { ArtifactRefused } from "../model/service-error.ts"
 import type { ArtifactGuard } from "../services/artifacts.ts"
 import type { StateGuard } from "../services/state.ts"
 import type { RunContext } from "./frame.ts"
 import { hooksAt } from "./hooks-at.ts"
 import type { Run } from "./program.ts"
 
+const isText = (value: unknown): boolean => typeof value === "string"
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- hooks ask for no services
 const asked = <A>(run: Run<A>) => run as Effect.Effect<A, any>
 
@@ -25,6 +27,12 @@ export const artifactGuard = (run: RunContext, path: string): ArtifactGuard | un
     undefined :
     {
       before: (input) =>
-        Effect.map(asked(hooksAt(run, "artifact.before", path, () => ({ scope: {}, input }))), (verdict) => ({ ...input, ...Object(verdict?.told.input) })),
-      after: (artifact) => Effect.asVoid(asked(hooksAt(run, "artifact.after", path, () => ({ scope: {}, artifact })))),
+        Effect.flatMap(asked(hooksAt(run, "artifact.before", path, () => ({ scope: {}, input }))), (verdict) => {
+          const changed: typeof input = { ...input, ...Object(verdict?.told.input) }
+          const { name, mime, type, tags, about } = changed
+          const fits = [name, mime, type].every(isText) && Array.isArray(tags) && tags.every(isText) && typeof about === "object" && about !== null
+          const reason = "a hook has changed what is said of it to what does not fit: { name, mime, type, tags, about }"
+          return fits ? Effect.succeed(changed) : Effect.fail(new ArtifactRefused({ artifact: input.name, reason }))
+        }),
+      after: (artifact) => Effect.asVoid(asked(hooksAt(run, "artifact.after", path, () => ({ scope: {}, artifact }), `/${artifact.id}`))),
     }

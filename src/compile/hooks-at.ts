@@ -1,7 +1,7 @@
 /** Asking hooks at one point of a run. */
 import * as Effect from "effect/Effect"
 import type { HookPoint, HookPoints } from "../../dsl/ir/hook.ts"
-import { HookFailed } from "../model/error.ts"
+import { HookFailed, RunConflict } from "../model/error.ts"
 import type { Verdict } from "../services/hooks.ts"
 import type { RunContext } from "./frame.ts"
 import { after, type Run } from "./program.ts"
@@ -12,6 +12,8 @@ export function hooksAt<P extends HookPoint>(
   point: P,
   path: string,
   told: () => Omit<HookPoints[P]["told"], "run" | "flow" | "path">,
+  /** Which time it is, where one place is asked about more than once. */
+  time = "",
 ): Run<Verdict<HookPoints[P]["told"]> | undefined> {
   if (run.hooks === undefined) return Effect.succeed(undefined)
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the three that every point is told are added
@@ -21,7 +23,9 @@ export function hooksAt<P extends HookPoint>(
     if (verdict === undefined || (verdict.forks.length === 0 && cancels === undefined)) return Effect.succeed(verdict)
     return Effect.gen(function*() {
       for (const [i, { decision, hook }] of verdict.forks.entries()) {
-        const started = run.spawn(decision.flow, decision.input, `${path}/${point}/${hook.name}/${i}`)
+        const spawned = run.spawn(decision.flow, decision.input, `${path}/${point}/${hook.name}/${i}${time}`)
+        // it was started when the hook was asked before, with what was there then
+        const started = Effect.catchIf(spawned, (error) => error instanceof RunConflict, () => Effect.void)
         yield* Effect.mapError(started, (cause) => new HookFailed({ path, hook: hook.name, point, cause }))
       }
       if (cancels !== undefined) yield* run.cancel(cancels.reason)

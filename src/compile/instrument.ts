@@ -10,6 +10,7 @@ import { canUndo } from "./compensate.ts"
 import { committed } from "./commit.ts"
 import type { Frame } from "./frame.ts"
 import { after, type Body, type Jump, type Outcome, type Program, type Run } from "./program.ts"
+import { encodeValue } from "../model/value.ts"
 import { asRecorded, encodeOutcome, readUpdates, storable, stored } from "./record.ts"
 
 export function instrument(node: Node, body: Body): Program {
@@ -37,7 +38,9 @@ export function instrument(node: Node, body: Body): Program {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the codec was given for this step's output
     const kept = codec === undefined ? outcome : { ...outcome, value: codec.encode(outcome.value as never) }
     const data = encodeOutcome(kept, keepsOutput)
-    return read === "" ? data : `${data.slice(0, -1)},"undo":${read}}`
+    if (read === "") return data
+    const given = outcome.given === undefined ? "" : `,"given":${encodeValue(outcome.given)}`
+    return `${data.slice(0, -1)},"undo":${read}${given}}`
   }
 
   const record = (frame: Frame, path: string, given: Outcome, read: string, nr: number): Run<Jump> => {

@@ -25,6 +25,8 @@ export interface Outcome {
   readonly takes?: string
   /** What it has changed of State, to be written with it. */
   readonly changes?: Changes | undefined
+  /** What it was given, where that is not what its scope says: for whoever has to undo it. */
+  readonly given?: unknown
   /** Number of the event that records it already. */
   readonly seq?: number
 }

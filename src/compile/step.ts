@@ -61,7 +61,8 @@ const simply = (node: StepNode, call: CallWork): Body => (frame, path) => {
   const ran = attempt(context, () => call(frame, path, context))
   return isDone(ran) ? Effect.succeed(outcomeOf(ran.value, context)) : noted(frame, node, () => 1, Effect.map(ran, (value) => outcomeOf(value, context)))
 }
-const outcomeOf = (value: unknown, { changes }: Context): Outcome => (changes === undefined ? { value } : { value, changes })
+const outcomeOf = (value: unknown, { changes, given }: Context): Outcome =>
+  changes === undefined && given === undefined ? { value } : { value, ...(changes === undefined ? {} : { changes }), ...(given === undefined ? {} : { given }) }
 
 /** Retry and timeout around every attempt. */
 const policies = (node: StepNode, once: Attempt, tells: boolean): Body => (frame, path, past) =>
@@ -146,7 +147,17 @@ const caller = (work: OwnWork): CallWork => {
   }
   return ({ run, run: { flow }, scope }, path, context) =>
     after(givenTo(flow, path, work, scope), (given) => {
-      const about = { run, path, named, input: given, check: (value: unknown) => checkInput(flow, path, input, value), output: itself, replaced: itself }
+      const about = {
+        run,
+        path,
+        named,
+        input: given,
+        check: (value: unknown) => checkInput(flow, path, input, value),
+        output: itself,
+        replaced: (value: unknown) => checkOutput(flow, path, output, value),
+        changed: (value: unknown) => void (context.given = value),
+        time: context.attempt === 1 ? "" : `/${context.attempt}`,
+      }
       return byName(about, (now) => once(flow, path, context, now))
     })
 }
@@ -224,7 +235,7 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
       Effect.andThen(anew(frame, path, past, tries), deeper(frame, path)),
       () => {
         const check = (value: unknown) => checkInput(flow.name, path, flow.input, value)
-        return after(given(frame, path), (value) => after(check(value), (input) => asAgent(flow, frame.run, path, input, check, entered)))
+        return after(given(frame, path), (value) => after(check(value), (input) => asAgent(flow, frame.run, path, input, check, past !== undefined, entered)))
       },
     )
   }

@@ -118,6 +118,7 @@ const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, se
   until: isNumber,
   received: isText,
   undo: isRefs,
+  given: () => true,
   state: (value) => Array.isArray(value),
   taken: (value, seq) => Array.isArray(value) && value.every((one) => typeof one === "number" && one < seq),
   of: (value, seq) => typeof value === "number" && value < seq,

@@ -8,7 +8,8 @@ import type { RunRecord } from "../model/run.ts"
 import type { ArtifactError, ArtifactView } from "../services/artifacts.ts"
 import type { SessionFilter } from "../store/store.ts"
 import type { Doing } from "./client-state.ts"
-import type { RetireOptions, Session, SessionChange, SessionOptions, Sessions } from "./sessions.ts"
+import type { RetireOptions, Session, SessionChange, SessionOptions } from "./session-types.ts"
+import type { Sessions } from "./sessions.ts"
 
 type Done<Method extends (...args: never) => Effect.Effect<any, any>> = ResultAsync<
   Effect.Success<ReturnType<Method>>,

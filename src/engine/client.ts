@@ -52,6 +52,8 @@ export class Client<Services> {
   readonly #layer: Layer<Services> | undefined
   readonly #store: string
   readonly #closed = Deferred.makeUnsafe<never, StoreFailed>()
+  /** Ends of what is listened to and not read to its end. */
+  readonly #subscribed = new Set<() => void>()
 
   constructor(heddle: Heddle["Service"], store: string, scope: Scope.Closeable, layer: Layer<Services> | undefined) {
     this.#heddle = heddle
@@ -155,8 +157,12 @@ export class Client<Services> {
   /** What happens in this process from this call on, kept or not, as long as the reader keeps up: `missed` says how many were dropped. To be read once. */
   subscribe(options?: SubscribeOptions): AsyncIterable<Told> {
     const { notices, stop } = subscription(this.#heddle.listen, options)
-    Effect.runSync(Scope.addFinalizer(this.#scope, Effect.sync(stop)))
-    return this.#read(Stream.ensuring(notices, Effect.sync(stop)))
+    const over = () => {
+      stop()
+      this.#subscribed.delete(over)
+    }
+    this.#subscribed.add(over)
+    return this.#read(Stream.ensuring(notices, Effect.sync(over)))
   }
   /** Deletes ended runs; gives what was, or would be, deleted. */
   prune(options?: PruneOptions): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
@@ -192,6 +198,7 @@ export class Client<Services> {
   }
   /** Stops its workers and closes the store; what is asked of the client from then on fails with `StoreFailed`. */
   async close(): Promise<void> {
+    this.#subscribed.forEach((over) => over())
     Deferred.doneUnsafe(this.#closed, Effect.fail(this.#isClosed()))
     await Effect.runPromise(Scope.close(this.#scope, Exit.void))
   }

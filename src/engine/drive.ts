@@ -192,7 +192,7 @@ const program = (flow: FlowIR, run: RunContext, input: unknown, fresh: boolean):
         const frame = new Frame(run, "", scope, block.own, recorded)
         return Effect.flatMap(block.run(frame), () => block.output(frame))
       })
-    return asAgent(flow, run, "", input, (given) => parseInput(flow, given), begun)
+    return asAgent(flow, run, "", input, (given) => parseInput(flow, given), !fresh, begun)
   }
   return fresh ? from(undefined) : Effect.flatMap(run.journal.under(""), from)
 }

@@ -10,7 +10,7 @@ import {
   SessionRefused,
   type StateConflict,
 } from "../model/service-error.ts"
-import { type SessionRecord, sessionStatuses } from "../model/session.ts"
+import { type SessionRecord, type SessionStatus, sessionStatuses } from "../model/session.ts"
 import { policyProblem } from "../model/session-policy.ts"
 import { decodeValue } from "../model/value.ts"
 import type { ArtifactView } from "../services/artifacts.ts"
@@ -58,6 +58,7 @@ export function importSession(
   artifacts: ArtifactView,
   text: string,
   as: string | undefined,
+  allowed: (id: string, status: SessionStatus) => Effect.Effect<void, SessionRefused>,
 ): Effect.Effect<SessionRecord, ImportError> {
   return Effect.gen(function*() {
     const { session, state, runs, artifacts: kept } = yield* parse(text)
@@ -67,6 +68,7 @@ export function importSession(
     if (there !== undefined && there.status !== "archived") {
       return yield* new SessionRefused({ session: id, asked: "be imported", reason: "there is one with this id already: give it another" })
     }
+    yield* allowed(id, session.status)
     // what an archiving that was cut short has left is in the document
     if (there !== undefined) yield* Effect.andThen(clearSession(store, id), store.sessions.remove([id]))
     for (const { id: run } of runs) {

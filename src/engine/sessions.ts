@@ -19,42 +19,11 @@ import { archived } from "./offers.ts"
 import { overtime, policyOf } from "./session-meter.ts"
 import type { Conductor } from "./conduct.ts"
 import { clearSession, exportSession } from "./session-archive.ts"
+import { sessionAsked } from "./session-hooks.ts"
 import { importSession } from "./session-import.ts"
+import type { Retired, RetireOptions, Session, SessionChange, SessionOptions } from "./session-types.ts"
 import { free, openRuns, pausedWith, unended } from "./session-runs.ts"
 import { failuresOf, type SessionFailure, type SessionUsage, usageOf } from "./session-look.ts"
-
-export interface SessionOptions {
-  /** 1 to 256 characters `A-Z a-z 0-9 . _ : -`; default: a new one. */
-  readonly id?: string | undefined
-  readonly name?: string | undefined
-  /** Whose it is: runs in it find this user's state. */
-  readonly user?: string | undefined
-  /** The session it is part of: what is spent here is spent there too. */
-  readonly parent?: string | undefined
-  /** What flows with a `session` schema read as `session`; plain data. */
-  readonly context?: unknown
-  /** What its runs may do and spend, all together. */
-  readonly policy?: SessionPolicy | undefined
-  readonly tags?: ReadonlyArray<string> | undefined
-}
-export interface SessionChange extends Omit<SessionOptions, "id" | "parent"> {}
-/** A session as programs see it. */
-export interface Session extends Omit<SessionRecord, "context" | "policy" | "revision"> {
-  readonly context: unknown
-  readonly policy: SessionPolicy
-}
-export interface RetireOptions {
-  /** Default 30 days. */
-  readonly olderThan?: number | undefined
-  /** Delete them instead of putting them away. */
-  readonly remove?: boolean | undefined
-}
-/** Ids of the sessions that ran out of time, of those that are put away or deleted, and of those that could not be. */
-export interface Retired {
-  readonly ended: ReadonlyArray<string>
-  readonly retired: ReadonlyArray<string>
-  readonly failed: ReadonlyArray<{ readonly session: string; readonly reason: string }>
-}
 
 type Asked<A> = Effect.Effect<A, StoreFailed | SessionNotFound | SessionConflict | SessionRefused>
 type Listed = Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed>
@@ -94,7 +63,7 @@ export class Sessions {
       if (parent !== undefined) yield* this.#store.sessions.get(parent)
       const told = withoutSecrets({ name, user, tags })
       const given: NewSession = { id, ...told, parent, context: yield* stored("context", () => encodeValue(context)), policy: JSON.stringify(policy) }
-      yield* this.#allowed(id, undefined, "active", undefined, "be created")
+      yield* sessionAsked(this.#conductor.hooks, id, undefined, "active", undefined, "be created")
       const { created, session } = yield* this.#store.sessions.create(given)
       if (!created) return yield* refused("there is one with this id already")
       this.#tell(session)
@@ -132,7 +101,7 @@ export class Sessions {
 
   /** Stops it until it is resumed: its runs are paused, and nothing can be started in it. */
   suspend(id: string, reason = ""): Asked<Session> {
-    return Effect.tap(this.#move(id, "suspended", reason), () =>
+    return Effect.tap(this.#allowed(id, "suspended", reason, () => this.#move(id, "suspended", reason)), () =>
       Effect.flatMap(
         openRuns(this.#store, id, ["pending", "running", "suspended"]),
         Effect.forEach(({ id: run }) => Effect.ignore(this.#control.pause(run, { reason: pausedWith(id) })), { discard: true }),
@@ -142,7 +111,7 @@ export class Sessions {
   /** Goes on with it; the runs that were paused with it are left to workers, or to `resume`. */
   resume(id: string): Asked<Session> {
     return Effect.gen({ self: this }, function*() {
-      const session = yield* this.#move(id, "active", undefined)
+      const session = yield* this.#allowed(id, "active", undefined, () => this.#move(id, "active", undefined))
       for (const run of yield* openRuns(this.#store, id, ["paused"])) yield* free(this.#conductor, run, pausedWith(id))
       return session
     })
@@ -150,12 +119,12 @@ export class Sessions {
 
   /** Ends it. Runs that have not ended refuse that, unless they are to be cancelled. */
   complete(id: string, { cancel = false }: { readonly cancel?: boolean } = {}): Asked<Session> {
-    return Effect.flatMap(this.#end(id, cancel, "complete"), () => this.#move(id, "completed", undefined))
+    return this.#allowed(id, "completed", undefined, () => Effect.flatMap(this.#end(id, cancel, "complete"), () => this.#move(id, "completed", undefined)))
   }
 
   /** Ends it as failed; its runs are cancelled. */
   fail(id: string, reason: string): Asked<Session> {
-    return Effect.flatMap(this.#end(id, true, "fail"), () => this.#move(id, "failed", reason))
+    return this.#allowed(id, "failed", reason, () => Effect.flatMap(this.#end(id, true, "fail"), () => this.#move(id, "failed", reason)))
   }
 
   /** The runs in it, newest first. */
@@ -180,7 +149,10 @@ export class Sessions {
 
   /** Brings in what `export` gave, or an archive, under its own id or another. One that had not ended is suspended; nothing runs until it is resumed. */
   import(text: string, as?: string): Effect.Effect<Session, Effect.Error<ReturnType<typeof importSession>>> {
-    return Effect.map(importSession(this.#store, this.#artifacts, text, as), shown)
+    return Effect.map(
+      importSession(this.#store, this.#artifacts, text, as, (id, to) => sessionAsked(this.#conductor.hooks, id, undefined, to, undefined, "be imported")),
+      shown,
+    )
   }
 
   /** Puts an ended session away: all of it becomes one artifact, `sessions/<id>.json`, which `import` brings back. */
@@ -198,6 +170,7 @@ export class Sessions {
       if (!sessionTransitions[status].includes("archived")) {
         return yield* new SessionRefused({ session: id, asked: "be archived", reason: `it is ${status}: it must have ended` })
       }
+      yield* sessionAsked(this.#conductor.hooks, id, status, "archived", undefined, "become archived")
       const artifact = yield* this.#artifacts.put(name, yield* this.export(id), { mime: "application/json", type: "session", session: archived })
       yield* this.#move(id, "archived", undefined)
       yield* clearSession(this.#store, id)
@@ -231,14 +204,13 @@ export class Sessions {
   /** Moves it to another status, if that may follow. */
   #move(id: string, to: SessionStatus, reason: string | undefined): Asked<Session> {
     const moved = this.#changed(id, (record) =>
-      Effect.gen({ self: this }, function*() {
+      Effect.gen(function*() {
         const { status } = record
         if (!sessionTransitions[status].includes(to)) {
           const next = sessionTransitions[status]
           const reasons = `it is ${status}, ${next.length === 0 ? "and stays so" : `and can only become ${next.join(" or ")}`}`
           return yield* new SessionRefused({ session: id, asked: `become ${to}`, reason: reasons })
         }
-        yield* this.#allowed(id, status, to, reason, `become ${to}`)
         const now = yield* currentTimeMillis
         return { ...record, status: to, reason: withoutSecrets(reason), usedAt: now, endedAt: to === "completed" || to === "failed" ? now : record.endedAt }
       }))
@@ -248,15 +220,21 @@ export class Sessions {
     })
   }
 
-  /** As hooks let it through. */
-  #allowed(id: string, from: SessionStatus | undefined, to: SessionStatus, reason: string | undefined, asked: string): Effect.Effect<void, SessionRefused> {
-    const hooks = this.#conductor.hooks.outside(id, () => undefined)
-    const verdict = hooks.ask("session.before", "", () => ({ run: "", flow: "", path: "", scope: {}, session: id, from, to, reason }))
-    const refused = (why: string) => Effect.fail(new SessionRefused({ session: id, asked, reason: why }))
-    return Effect.matchEffect(verdict, {
-      onFailure: ({ message }) => refused(message),
-      onSuccess: (told) => (told?.decided?.decision.does === "cancel" ? refused(`a hook says: ${told.decided.decision.reason}`) : Effect.void),
-    })
+  /** `work`, if hooks let it become that; what it cannot become anyhow is refused by the work itself. */
+  #allowed<A, E>(
+    id: string,
+    to: SessionStatus,
+    reason: string | undefined,
+    work: () => Effect.Effect<A, E>,
+  ): Effect.Effect<A, E | StoreFailed | SessionNotFound | SessionRefused> {
+    return Effect.flatMap(
+      this.#store.sessions.get(id),
+      ({ status }) =>
+        Effect.andThen(
+          sessionTransitions[status].includes(to) ? sessionAsked(this.#conductor.hooks, id, status, to, reason, `become ${to}`) : Effect.void,
+          work,
+        ),
+    )
   }
 
   /** Whoever listens is told that a session has changed its status. */

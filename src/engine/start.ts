@@ -103,7 +103,16 @@ export const admitted = <A>(flow: FlowIR, ids: Readonly<Record<string, string | 
     return refused === undefined ? work() : Effect.fail(refused)
   })
 
-const refusal = (flow: FlowIR, ids: Readonly<Record<string, string | undefined>>): FlowInvalid | InputInvalid | undefined => {
+const noFlow: Problem = {
+  level: "error",
+  path: "",
+  rule: "flow",
+  message: "this is no flow: put a step or a tool into one, seq(\"name\").step(nest(it, () => input))",
+}
+
+const refusal = (flow: FlowIR | undefined, ids: Readonly<Record<string, string | undefined>>): FlowInvalid | InputInvalid | undefined => {
+  // past the types: a step or a tool has none
+  if (flow === undefined) return new FlowInvalid({ flow: "", problems: [noFlow] })
   const problems = check(flow).filter(isError)
   if (problems.length > 0) return new FlowInvalid({ flow: flow.name, problems })
   for (const [name, id] of Object.entries(ids)) {

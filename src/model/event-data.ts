@@ -11,7 +11,7 @@ interface Parts {
 const says = <const Says extends ReadonlyArray<Part>, const May extends ReadonlyArray<Part> = []>(always: Says, may?: May) =>
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- nothing was given
   ({ says: always, may: may ?? ([] as unknown as May) }) as const
-const ended = says([], ["output", "ref", "updates", "jump", "attempts", "child", "received", "undo", "state"])
+const ended = says([], ["output", "ref", "updates", "jump", "attempts", "child", "received", "undo", "given", "state"])
 const failed = says(["error"], ["attempts"])
 
 /** By kind. What is spent of budgets may stand in every event. */
@@ -92,6 +92,7 @@ const partSchemas: Readonly<Record<Part | "spent", Schema>> = {
   until: number,
   received: text,
   undo: { type: "object", additionalProperties: ref },
+  given: value,
   state: {
     type: "array",
     items: {

@@ -123,6 +123,8 @@ export interface EventData {
   readonly received?: string
   /** The step can be undone: where the names it read are recorded. */
   readonly undo?: Readonly<Record<string, Ref>>
+  /** What the step was given, where a hook has changed it. */
+  readonly given?: unknown
   /** What the step has changed of State. */
   readonly state?: ReadonlyArray<ChangedState>
   /** Numbers of events whose changes of State were taken back. */

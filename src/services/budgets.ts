@@ -180,8 +180,10 @@ export class Budgets {
   }
 
   #counted(path: string, item: BudgetItem, amount: number): Counted {
-    const own = Array.from(this.#meters).filter(([of]) => of === "" || isInside(path, of)).map(([, meter]) => meter)
-    const counted = [...own, ...this.#outer].map((one) => one.count(item, amount))
+    const own = Array.from(this.#meters).filter(([of]) => of === "" || isInside(path, of))
+    // how deep it is inside whatever has the budget
+    const inside = own.map(([of, meter]) => meter.count(item, item === "depth" && of !== "" ? amount - this.#depth(of) : amount))
+    const counted = [...inside, ...this.#outer.map((one) => one.count(item, amount))]
     return { warnings: counted.flatMap(({ warnings }) => warnings), exceeded: counted.find(({ exceeded }) => exceeded !== undefined)?.exceeded }
   }
 

@@ -62,7 +62,10 @@ function ownHooks(flow: FlowIR): ReadonlyMap<string, ReadonlyArray<Hook>> | unde
     const byPath = new Map<string, ReadonlyArray<Hook>>([["", flow.hooks]])
     for (const { path, node } of walk(flow)) {
       const around = [...flows].filter(([prefix]) => prefix === "" || path.startsWith(`${prefix}/`)).flatMap(([, hooks]) => hooks)
-      byPath.set(path, [...around, ...node.hooks])
+      const agent = node.kind === "step" && node.work.from === "flow" && node.work.as === "inline" && node.work.flow.agent !== undefined ?
+        node.work.flow.hooks.filter(({ point }) => point.startsWith("agent.")) :
+        []
+      byPath.set(path, [...around, ...agent, ...node.hooks])
       if (node.kind === "step" && node.work.from === "flow" && node.work.as === "inline" && node.work.flow.hooks.length > 0) {
         flows.set(path, node.work.flow.hooks)
       }

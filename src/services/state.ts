@@ -2,6 +2,8 @@
 import { currentTimeMillis } from "effect/Clock"
 import type { Input as Duration } from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { makeUnsafe } from "effect/Semaphore"
 import type { Replace, Skip } from "../../dsl/ir/hook.ts"
 import type { StateKey, StateMember, StateSetOptions } from "../../dsl/ir/state.ts"
 import type { StoreFailed } from "../model/error.ts"
@@ -22,6 +24,7 @@ export class StateView {
   /** Told when something was written. */
   readonly #news: () => void
   readonly #guard: StateGuard | undefined
+  readonly #turns = makeUnsafe(1)
 
   constructor(store: Store["Service"], place: Place, collected: Changes | undefined, news: () => void, guard?: StateGuard) {
     this.#store = store
@@ -44,14 +47,14 @@ export class StateView {
   set<Value>(key: StateKey<Value, any>, value: Value, { ttl }: StateSetOptions = {}): Asked<void> {
     return this.#change(key, (pending) => {
       encodeState(key, value)
-      this.#put(pending, () => value, ttl)
+      put(pending, () => value, ttl)
       return Effect.void
     }, nothing)
   }
 
   delete(key: StateKey): Asked<void> {
     return this.#change(key, (pending) => {
-      this.#put(pending, () => gone, undefined)
+      put(pending, () => gone, undefined)
       return Effect.void
     }, nothing)
   }
@@ -73,7 +76,7 @@ export class StateView {
         pending.changes.push((value: number | undefined) => (value ?? 0) + by)
         pending.by = sum
       })
-    return this.#change(key, added, (next) => Number(next()))
+    return this.#change(key, added, (next) => Number(next() ?? 0))
   }
 
   compareAndSet<Value, Empty>(key: StateKey<Value, Empty>, expected: Value | Empty, next: Value): Asked<boolean> {
@@ -84,9 +87,9 @@ export class StateView {
         is = value === undefined || value === gone ?
           expected === undefined :
           expected !== undefined && encodeState(key, value) === encodeState(key, expected)
-        if (is) this.#put(pending, () => next, undefined)
+        if (is) put(pending, () => next, undefined)
       })
-    return this.#change(key, changed, () => is)
+    return this.#change(key, changed, (_next, taken) => is && taken)
   }
 
   list<Value>(key: StateKey<Value, any>, { limit = 1000 }: { readonly limit?: number } = {}): Asked<ReadonlyArray<StateMember<Value>>> {
@@ -125,14 +128,6 @@ export class StateView {
     return scopeOf(this.#store, this.#place, key)
   }
 
-  #put(pending: Pending, change: Change, ttl: Duration | undefined): void {
-    // what is written without having been read overwrites whatever is there
-    pending.depends = pending.read !== undefined
-    pending.changes = [change]
-    pending.by = undefined
-    pending.ttl = ttl
-  }
-
   #read(pending: Pending): Effect.Effect<Pending, StoreFailed> {
     if (pending.read !== undefined) return Effect.succeed(pending)
     return Effect.map(this.#store.states.get(pending.scope, pending.key.name), (entry) => {
@@ -141,29 +136,15 @@ export class StateView {
     })
   }
 
-  /** Takes a change, if nobody objects; gives what `result` makes of what is there then. */
-  #change<A>(key: StateKey, take: (pending: Pending, now: number) => Asked<void>, result: (next: () => unknown) => A): Asked<A> {
+  /** Takes a change, if nobody objects; gives what `result` makes of what is there then, and of whether it was taken. */
+  #change<A>(key: StateKey, take: (pending: Pending, now: number) => Asked<void>, result: (next: () => unknown, taken: boolean) => A): Asked<A> {
     return this.#in(key, "writers", (scope, changes, now) => {
       const pending = changes.of(scope, key)
-      const next = () => nextOf(pending, pending.read?.entry, now)
-      const before = { ...pending, changes: [...pending.changes] }
-      const taken = take(pending, now)
+      const next = () => valueOf(key, nextOf(pending, pending.read?.entry, now))
       const guard = this.#guard
-      return Effect.map(guard === undefined ? taken : Effect.andThen(taken, () => this.#guarded(guard, pending, before, next)), () => result(next))
-    })
-  }
-
-  #guarded(guard: StateGuard, pending: Pending, before: Pending, next: () => unknown): Asked<void> {
-    const { key, changes } = pending
-    if (changes.length === before.changes.length && changes[0] === before.changes[0]) return Effect.void
-    const value = next()
-    return Effect.map(guard(key, value === gone ? undefined : value), (decision) => {
-      // what was read stays read
-      if (decision?.does === "skip") Object.assign(pending, { ...before, read: pending.read })
-      else if (decision !== undefined) {
-        encodeState(key, decision.value)
-        this.#put(pending, () => decision.value, pending.ttl)
-      }
+      if (guard === undefined) return Effect.map(take(pending, now), () => result(next, true))
+      // one after the other: each is asked about on what the one before has left
+      return this.#turns.withPermits(1)(Effect.suspend(() => Effect.map(guarded(guard, pending, () => take(pending, now)), (taken) => result(next, taken))))
     })
   }
 
@@ -189,6 +170,40 @@ export class StateView {
 }
 
 const nothing = (): void => undefined
+const valueOf = (key: StateKey, next: unknown): unknown => (next === gone ? key.initial : next)
+
+/** `take`, if nobody objects; where it is left out, or anybody fails, all is as it was before. */
+const guarded = (guard: StateGuard, pending: Pending, take: () => Asked<void>): Asked<boolean> => {
+  const { key } = pending
+  const before = { ...pending, changes: [...pending.changes] }
+  // what was read stays read
+  const back = Effect.sync(() => Object.assign(pending, { ...before, changes: [...before.changes], read: pending.read }))
+  const asked = Effect.gen(function*() {
+    yield* take()
+    const { changes } = pending
+    if (changes.length === before.changes.length && changes[0] === before.changes[0]) return true
+    const next = nextOf(pending, pending.read?.entry, yield* currentTimeMillis)
+    const decision = yield* guard(key, next === gone ? undefined : next)
+    if (decision?.does === "skip") {
+      yield* back
+      return false
+    }
+    if (decision !== undefined) {
+      encodeState(key, decision.value)
+      put(pending, () => decision.value, pending.ttl)
+    }
+    return true
+  })
+  return Effect.onExit(asked, (exit) => (Exit.isFailure(exit) ? back : Effect.void))
+}
+
+const put = (pending: Pending, change: Change, ttl: Duration | undefined): void => {
+  // what is written without having been read overwrites whatever is there
+  pending.depends = pending.read !== undefined
+  pending.changes = [change]
+  pending.by = undefined
+  pending.ttl = ttl
+}
 
 /** `work`, which may refuse by throwing. */
 const refusable = <A>(work: () => Asked<A>): Asked<A> => {

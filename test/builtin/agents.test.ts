@@ -313,7 +313,11 @@ describe("people", () => {
     expect(() => agent("a", { input: Ask, tools: [free] })).toThrow("tool 'free' is privileged: give it an approval")
     expect(agent("a", { input: Ask, tools: [free], allow: "privileged" }).agent.tools).toEqual(["free"])
     expect(() => agent("a", { input: Ask, tools: [step("s", () => 1)] })).toThrow("a tool is made with tool(), agent() or seq() with an input schema")
-    expect(() => agent("a", { input: Ask, tools: [seq("s").step("a", () => 1)] })).toThrow("a tool is made with")
+    expect(() => agent("a", { input: Ask, tools: [seq("s").step("a", () => 1)] })).toThrow("flow 's' has no input schema")
+    expect(() => agent("a", { input: Ask, tools: [tool("dated", { description: "Dated.", input: z.object({ d: z.date() }) }, () => 1)] })).toThrow(
+      "the input of 'dated' has no JSON Schema",
+    )
+    expect(() => agent("a", { input: Ask, tools: [free, free], allow: "privileged" })).toThrow("two of its tools are called 'free'")
     expect(() => agent("a", { input: Ask, tools: [tool("__proto__", { description: "x", input: Ask }, () => 1)] })).toThrow("reserved")
     expect(() => agent("a", { input: Ask, tools: [tool("with space", { description: "x", input: Ask }, () => 1)] })).toThrow("A-Z a-z 0-9 _ -")
   })
@@ -447,7 +451,7 @@ describe("catalog", () => {
     templates: { named: ({ name }: { name: string }) => agent(name, { input: given, model: scripted([name]) }) },
   })
 
-  it("knows what it has, and finds it", () => {
+  it("knows what it has, and finds it", async () => {
     const names = (query?: CatalogQuery) => all.find(query).map(({ name }) => name)
     expect(all.entries[2]).toMatchObject({ name: "clerk", kind: "agent", tools: ["reads"], model: "scripted", needs: ["files.read"], tags: ["Money"] })
     expect(all.entries[2]!.input).toMatchObject({ type: "object", properties: { text: { type: "string" } } })
@@ -456,6 +460,13 @@ describe("catalog", () => {
     expect(names()).toEqual(["reads", "raw", "clerk", "report", "bare"])
     expect([names({ kind: "flow" }), names({ level: "safe" }), names({ tag: "Money" })]).toEqual([["report", "bare"], ["reads"], ["clerk"]])
     expect([names({ text: "writes INVOICES" }), names({ text: "money" }), names({ text: "writes pizza" })]).toEqual([["clerk"], ["clerk"], []])
+    const child = seq("child", { input: given }).step(nest(flow, { as: "run" }))
+    expect(catalog([child]).entries[0]!.needs).toEqual(["files.read"])
+    // made right here, they keep their types
+    const inline = catalog([agent("right", { input: given, model: scripted(["x"]) })]).get("right")
+    const said = (await run(inline, { text: "x" }))._unsafeUnwrap()
+    // @ts-expect-error -- it is text
+    void said.totally
     expect([names({ within: [] }), names({ within: ["files.*"], kind: "tool" })]).toEqual([["raw", "bare"], ["reads", "raw"]])
   })
 

@@ -6,6 +6,7 @@ import { openHeddle, secret, seq, tool } from "heddle"
 import { mcp, serveMcp, type ServeMcpOptions } from "heddle/mcp"
 import { expect, it } from "vitest"
 import { z } from "zod"
+import { take } from "../../src/builtin/mcp/take.ts"
 import { file, useTool } from "../support.ts"
 
 const add = tool("add", { description: "Adds.", input: z.object({ a: z.number(), b: z.number() }), level: "safe" }, ({ a, b }) => a + b)
@@ -47,18 +48,18 @@ async function served(more: Partial<ServeMcpOptions<never>> = {}) {
     return answer
   }
   const call = async (name: string, given?: object) => (await ask("tools/call", { name, ...(given === undefined ? {} : { arguments: given }) })).result
-  return { heddle, said, send, ask, call, done, write, output, end: () => input.end() }
+  return { heddle, said, send, ask, call, done, write, output, input, end: () => input.end() }
 }
 const texts = (result: any) => result.content[0].text
 
 it("flows and tools are called, each as a run", async () => {
   const { ask, call, end, done, heddle, send, output, write } = await served({ name: "mine", version: "2.1.0" })
-  expect((await ask("initialize", { protocolVersion: "2025-03-26" })).result).toEqual({
-    protocolVersion: "2025-03-26",
+  expect((await ask("initialize", { protocolVersion: "2025-06-18" })).result).toEqual({
+    protocolVersion: "2025-06-18",
     capabilities: { tools: {} },
     serverInfo: { name: "mine", version: "2.1.0" },
   })
-  expect((await ask("initialize", { protocolVersion: "1999-01-01" })).result.protocolVersion).toBe("2025-11-25")
+  for (const protocolVersion of ["1999-01-01", "2025-03-26"]) expect((await ask("initialize", { protocolVersion })).result.protocolVersion).toBe("2025-11-25")
   send({ method: "notifications/initialized" })
   expect((await ask("ping")).result).toEqual({})
   const { tools } = (await ask("tools/list")).result
@@ -92,11 +93,11 @@ it("flows and tools are called, each as a run", async () => {
 })
 
 it("a run that waits is told with its id, and goes on when it is signalled", async () => {
-  const { call, end, done, heddle } = await served()
+  const { call, end, done, heddle } = await served({ signals: ["approval", "first"] })
   const { structuredContent: waits } = await call("order", { nr: 7 })
   expect(waits).toMatchObject({ status: "suspended", waits: ["approval"] })
   const { run } = waits
-  expect((await call("look_at_run", { run })).structuredContent).toEqual({ run, flow: "order", status: "suspended" })
+  expect((await call("look_at_run", { run })).structuredContent).toEqual({ run, flow: "order", status: "suspended", waits: ["approval"] })
   expect(texts(await call("signal_run", { run, signal: "approval", payload: { by: 3 } }))).toContain("by: ")
   expect(texts(await call("signal_run", { run, signal: "approval", payload: { by: "Grace" } }))).toBe("order 7 by Grace")
   expect((await call("look_at_run", { run })).structuredContent).toEqual({ run, flow: "order", status: "completed", output: "order 7 by Grace" })
@@ -106,11 +107,18 @@ it("a run that waits is told with its id, and goes on when it is signalled", asy
   expect(texts(await call("signal_run", { run: other, signal: "approval", payload: { by: "Grace" } }))).toContain("the run has ended")
   const both = (await call("twice")).structuredContent.run
   expect((await call("signal_run", { run: both, signal: "first" })).structuredContent).toMatchObject({ status: "suspended", waits: ["second"] })
-  // only runs of what is served
+  // a person may send the others
+  expect(texts(await call("signal_run", { run: both, signal: "second" }))).toContain("sends no signal 'second', only approval, first: a person may")
+  const paused = (await call("order", { nr: 9 })).structuredContent.run
+  await heddle.pause(paused)
+  expect(texts(await call("signal_run", { run: paused, signal: "approval", payload: { by: "x" } }))).toContain("is paused by somebody")
+  // only runs that were started here, also where others run what is served
   await heddle.run(seq("foreign"), undefined, { id: "foreign" })
+  await heddle.run(order, { nr: 1 }, { id: "theirs", onSuspend: "return" })
   for (const name of ["look_at_run", "signal_run", "cancel_run"]) {
-    for (const id of ["foreign", "none"]) {
-      expect(await call(name, { run: id })).toMatchObject({ isError: true, content: [{ text: `there is no run '${id}' of what is served here` }] })
+    expect(texts(await call(name, { signal: "approval" }))).toBe("'run' is missing, or no text")
+    for (const id of ["foreign", "theirs", "none"]) {
+      expect(await call(name, { run: id })).toMatchObject({ isError: true, content: [{ text: `there is no run '${id}' that was started here` }] })
     }
   }
   end()
@@ -129,7 +137,8 @@ it("what is wrong is answered; secrets are not in it", async () => {
   send({ id: "answer", result: {} })
   send({ id: "params", method: "ping", params: [] })
   expect((await ask("resources/list")).error).toEqual({ code: -32601, message: "Method not found: resources/list" })
-  expect((await ask("tools/call", { name: "other" })).error).toEqual({ code: -32602, message: "Unknown tool: other" })
+  expect((await ask("tools/call", { name: "other" })).error).toEqual({ code: -32602, message: "Unknown tool: \"other\"" })
+  expect((await ask("tools/call", { name: { toString: 1 } })).error.code).toBe(-32602)
   expect((await ask("tools/call", { name: "look_at_run", arguments: 3 })).error.code).toBe(-32602)
   send({ id: "look", method: "tools/call", params: { name: "look_at_run", arguments: { run: "none" } } })
   send({ id: "look", method: "tools/call", params: { name: "add", arguments: { a: 1, b: 1 } } })
@@ -168,6 +177,38 @@ it("a request that is too long ends the talk", async () => {
   await heddle.close()
 })
 
+it("who goes away ends the talk, and keeps nobody alive", async () => {
+  for (const how of ["output", "input"] as const) {
+    const gone = await served()
+    const stream = how === "output" ? gone.output : gone.input
+    stream.destroy(new Error("gone"))
+    await gone.done
+    await gone.heddle.close()
+  }
+  const left = await served()
+  left.send("x".repeat(5 * 1024 * 1024))
+  await left.done
+  expect([left.input.isPaused(), left.input.listenerCount("data")]).toEqual([true, 0])
+  await left.heddle.close()
+})
+
+it("what is written meanwhile is written elsewhere, with all that belongs to it", async () => {
+  const output = new PassThrough()
+  const { giveBack } = take(output)
+  const err = process.stderr.write
+  process.stderr.write = ((text: string, encoding: string, over: () => void) => {
+    expect([text, encoding]).toEqual(["x", "utf8"])
+    over()
+    return true
+  }) as never
+  try {
+    await new Promise<void>((resolve) => output.write("x", "utf8", () => resolve()))
+  } finally {
+    process.stderr.write = err
+    giveBack()
+  }
+})
+
 it("what cannot be served is refused before anybody can call it", async () => {
   const heddle = (await openHeddle())._unsafeUnwrap()
   const refused = async (serves: ServeMcpOptions<never>["serves"], allow?: "privileged") => {
@@ -179,12 +220,13 @@ it("what cannot be served is refused before anybody can call it", async () => {
   }
   const dangerous = tool("erase", { description: "Erases.", input: z.object({}), level: "privileged" }, () => 1)
   const asks = tool("pay", { description: "Pays.", input: z.object({}), approval: true }, () => 1)
-  expect(await refused([seq("bare")])).toContain("MCP server 'heddle': a tool is made with")
+  expect(await refused([seq("bare")])).toContain("MCP server 'heddle': flow 'bare' has no input schema")
+  expect(await refused([seq("member", { input: z.object({}), session: z.object({}) })])).toContain("say which session its runs belong to")
   expect(await refused([greet, seq("greet", { input: z.object({}) })])).toBe("TypeError: MCP server 'heddle': the name 'greet' is taken")
   expect(await refused([seq("signal_run", { input: z.object({}) })])).toContain("the name 'signal_run' is taken")
   expect(await refused([seq("text", { input: z.string() })])).toBe("TypeError: MCP server 'heddle': the input of 'text' is to be an object")
-  expect(await refused([dangerous])).toContain("is privileged")
-  expect(await refused([asks])).toContain("nobody is asked to approve 'pay' here")
+  expect(await refused([dangerous])).toContain("'erase' is privileged, and nobody is asked here")
+  expect(await refused([asks])).toContain("'pay' asks for an approval, and nobody is asked here")
   expect(await refused([dangerous, asks], "privileged")).toBe("served")
 })
 

@@ -9,6 +9,8 @@ import { checking } from "../../src/builtin/mcp/json-schema.ts"
 import { Lines } from "../../src/builtin/mcp/lines.ts"
 import { go, useTool } from "../support.ts"
 
+/** Who listens for the end of this process before there is any server. */
+const quiet = process.listeners("exit")
 const open: Array<ReturnType<typeof mcp>> = []
 afterEach(async () => {
   await Promise.all(open.splice(0).map((one) => one.close()))
@@ -174,7 +176,35 @@ it("it may stop hearing, or say too much: whoever asks is told", async () => {
   expect([await why(long.tools()), await why(long.tools())]).toEqual([said, said])
 })
 
+it("what it has started ends with it, and does not hide its end", async () => {
+  const sleeps = () => {
+    try {
+      return execFileSync("pgrep", ["-f", "^sleep 30$"]).toString().trim().split("\n").length
+    } catch {
+      return 0
+    }
+  }
+  const before = sleeps()
+  expect((await use("leaves"))._unsafeUnwrapErr()).toMatchObject({ code: "ended" })
+  await expect.poll(sleeps).toBe(before)
+  const closed = server("leaves")
+  await closed.tools()
+  await closed.close()
+  await expect.poll(sleeps).toBe(before)
+})
+
+it("whatever goes wrong is told as its failure, and closing waits for nobody", async () => {
+  expect(await why(server("", { command: ["node", "a\0b"] }).tools())).toContain("start: ")
+  expect(await why(server("", { timeout: "Infinity" as never }).tools())).toBe("fine")
+  const silent = server("hang-init", { timeout: "1 minute" })
+  const asked = why(silent.tools())
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  await silent.close()
+  expect(await asked).toMatch(/timeout|closed/)
+})
+
 it("its process ends with ours", async () => {
+  await expect.poll(() => process.listeners("exit")).toEqual(quiet)
   const before = process.listeners("exit")
   const one = server()
   await one.tools()

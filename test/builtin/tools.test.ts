@@ -83,6 +83,22 @@ describe("archives", () => {
     expect(await use(tools.unpack, { archive: "none.zip", path: "out" })).toBe("missing")
     expect(await use(tools.pack, { path: "", archive: "b.rar" })).toBe("format")
     expect(await use(tools.list, { path: "out" })).toBe("missing")
+    // a file cannot be a folder, and what is in the way is found before anything is written
+    expect(await tar(Tar.file("a", "x"), Tar.file("a/b", "x"))).toBe("name")
+    mkdirSync(join(at, "way/ok"), { recursive: true })
+    expect(
+      await unpack("w.zip", await bytes(Stream.pipeThroughChannel(Stream.fromIterable([Zip.file("first", "x"), Zip.file("ok", "x")]), Zip.encode())), "way"),
+    ).toBe("kind")
+    expect((await use(tools.list, { path: "way" })).length).toBe(1)
+    // all of it is packed, or nothing; what was packed before is not
+    expect(await use(tools.pack, { path: "", archive: "all.zip" })).toBe("too-much")
+    await use(tools.write, { path: "few/a", content: "x" })
+    for (let i = 0; i < 2; i++) expect(await use(tools.pack, { path: "few", archive: "few/all.zip" })).toMatchObject({ files: 1 })
+    writeFileSync(join(at, "few/big"), "x".repeat(2000))
+    expect(await use(tools.pack, { path: "few", archive: "all.zip" })).toBe("size")
+    const deep = Array.from({ length: 18 }, () => "d").join("/")
+    await use(tools.write, { path: `deep/${deep}/f`, content: "x" })
+    expect(await use(tools.pack, { path: "deep", archive: "all.zip" })).toBe("too-much")
     // a link that is there already is not followed
     symlinkSync("/tmp", join(at, "link"))
     expect(await unpack("c.zip", await bytes(Stream.pipeThroughChannel(Stream.make(Zip.file("link/x", "x")), Zip.encode())), "")).toBe("link")
@@ -196,7 +212,7 @@ describe("files", () => {
     expect((await use(docs.search, { path: "a", pattern: "hello" })).length).toBe(2)
     expect([await use(docs.search, { path: "", pattern: "(" }), await use(docs.read, { path: "latin" }), await use(docs.read, { path: 5 })]).toEqual([
       "pattern",
-      "ERR_ENCODING_INVALID_ENCODED_DATA",
+      "encoding",
       "InputInvalid",
     ])
     const watching = (path: string) => use(docs.watch, { path, seconds: 1 })

@@ -374,17 +374,49 @@ it("mcp serves the flows of files over stdin and stdout", async () => {
   }
   asks({ method: "initialize", params: {} }, { method: "tools/call", params: { name: "greet", arguments: { name: "Ada" } } })
   const served = await heddle("mcp", greet, "--name", "greeter", "--store", "memory")
-  expect(served).toMatchObject({ code: 0, errors: "MCP server · greet · memory\n" })
+  expect(served).toMatchObject({ code: 0, errors: "MCP server · greet, look_at_run, signal_run, cancel_run · memory\n" })
   expect(served.out.trim().split("\n").map((line) => JSON.parse(line).result)).toMatchObject([
     { serverInfo: { name: "greeter" } },
     { content: [{ text: "Hello Ada" }] },
   ])
-  expect(await heddle("mcp", several, "--store", "memory")).toMatchObject({ code: 2, errors: expect.stringContaining("with an input schema") })
-  expect(await heddle("mcp", greet, "--store", join(folder, "no/such/folder/x.db"))).toMatchObject({ code: 4 })
-  vi.spyOn(process, "stdin", "get").mockImplementation(() => {
-    throw new Error("no stdin")
+  const kinds = file(
+    "kinds.ts",
+    `import { seq, tool } from ${index}
+import { z } from ${JSON.stringify(new URL("../../node_modules/zod/index.js", import.meta.url).pathname)}
+const input = z.object({ n: z.number() })
+export const bare = seq("bare").step("a", () => 1)
+export const dated = seq("dated", { input: z.object({ d: z.date() }) })
+export const double = tool("double", { description: "Doubles.", input }, ({ n }) => n * 2)
+export const erase = tool("erase", { description: "Erases.", input, level: "privileged" }, () => 1)
+export const member = seq("member", { input, session: z.object({}) })
+`,
+  )
+  asks({ method: "tools/call", params: { name: "double", arguments: { n: 4 } } })
+  const some = await heddle("mcp", kinds, "--store", "memory")
+  expect(JSON.parse(some.out).result.content[0].text).toBe("8")
+  for (
+    const left of [
+      "flow 'bare' has no input schema",
+      "the input of 'dated' has no JSON Schema",
+      "'erase' is privileged",
+      "flow 'member' reads its session's context",
+    ]
+  ) {
+    expect(some.errors).toContain(left)
+  }
+  asks({ method: "ping" })
+  expect((await heddle("mcp", `${kinds}#erase`, `${greet}#greet`, "--allow-privileged", "--session", "s", "--signals", "a", "b", "--store", "memory")).errors)
+    .toContain("MCP server · erase, greet,")
+  expect(await heddle("mcp", `${kinds}#bare`, "--store", "memory")).toMatchObject({
+    code: 2,
+    errors: expect.stringContaining("exports nothing that can be served"),
   })
-  expect(await heddle("mcp", greet, "--store", "memory")).toMatchObject({ code: 1, errors: expect.stringContaining("no stdin") })
+  expect(await heddle("mcp", `${kinds}#none`, "--store", "memory")).toMatchObject({ code: 2, errors: expect.stringContaining("exports no flow 'none'") })
+  expect(await heddle("mcp", file("nothing.ts", "export const n = 1"), "--store", "memory")).toMatchObject({
+    code: 2,
+    errors: expect.stringContaining("exports no flow, agent or tool"),
+  })
+  expect(await heddle("mcp", greet, "--store", join(folder, "no/such/folder/x.db"))).toMatchObject({ code: 4 })
 })
 
 it("a run belongs to the session it is told", async () => {

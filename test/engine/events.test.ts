@@ -128,8 +128,17 @@ it("a subscription hears what happens from the call on, before it is read", asyn
     if (kinds.length === 4) break
   }
   expect(kinds).toEqual(["r run.started", "r run.completed", "s run.started", "s run.completed"])
-  // one that nobody reads disturbs nobody
+  // one that nobody reads disturbs nobody; one that was read is forgotten
   client.subscribe()
+  for (let i = 0; i < 50; i++) {
+    const one = client.subscribe({ kinds: ["run.completed"] })
+    await client.run(seq("f").step("a", () => 1), undefined)
+    for await (const _ of one) break
+  }
+  const after = vi.fn()
+  client.listen(after)
+  await client.run(seq("f").step("a", () => 1), undefined)
+  expect(after).toHaveBeenCalled()
 })
 
 it("a client gives them as async iterables; a notice becomes a server-sent event", async () => {

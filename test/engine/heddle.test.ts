@@ -2,7 +2,7 @@ import { spawn } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Context, Effect, Fiber, Layer } from "effect"
 import { err } from "neverthrow"
-import { Heddle, nest, type Notice, resume, run, seq } from "heddle"
+import { Heddle, nest, type Notice, resume, run, seq, step } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
@@ -399,4 +399,9 @@ it("a store that fails while a run goes on is the run's error", async () => {
   expect(error.message).toBe("s: append failed: full")
   // nothing is lost, and it is free for whoever comes when the store works again
   expect(await Effect.runPromise(kept.runs.get("r"))).toMatchObject({ status: "pending" })
+})
+
+it("what is no flow is refused with a sentence", async () => {
+  const error = (await run(step("s", () => 1) as never))._unsafeUnwrapErr() as { readonly _tag: string; readonly message: string }
+  expect(error).toMatchObject({ _tag: "FlowInvalid", message: expect.stringContaining("put a step or a tool into one") })
 })

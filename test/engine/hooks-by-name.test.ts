@@ -220,6 +220,144 @@ describe("artifacts", () => {
   })
 })
 
+describe("what a fresh reading has found", () => {
+  const keep = (changes: (own: any) => Promise<unknown>, ...hooks: ReadonlyArray<Hook>) => {
+    const heddle = makeHeddle(memoryStore(), { hooks })
+    const flow = seq("keeps").step("s", async (_, { state: own }) => changes(own))
+    return go(Effect.flatMap(Effect.exit(heddle.run(flow, undefined)), () => heddle.state({ flow: "keeps" }).get(kept)))
+  }
+  it("a guard of State that fails keeps the change out, whatever the step makes of it", async () => {
+    const swallow = (own: any) => own.set(kept, 666).catch(() => "swallowed")
+    expect(await keep(swallow, hook("state.before", () => Promise.reject(new Error("down")), { onFailure: "fail" }))).toBe(0)
+    expect(await keep(swallow, hook("state.before", () => decide.replace("x")))).toBe(0)
+  })
+  it("changes at once are asked about one after the other; a change that is left out is told so", async () => {
+    const first = hook("state.before", async ({ value: next }) => next === 1 ? decide.skip("no") : undefined)
+    expect(await keep((own) => Promise.all([own.increment(kept, 1), own.increment(kept, 10)]), first)).toBe(10)
+    const said: Array<unknown> = []
+    const bare = state("bare", { schema: z.number(), scope: "flow" })
+    const flow = seq("f").step("s", async (_, { state: own }) => {
+      said.push(await own.compareAndSet(kept, 0, 5), await own.increment(bare, 3))
+      await own.set(kept, 8)
+      await own.delete(kept)
+      said.push(await own.update(kept, () => 9))
+    })
+    const left = hook("state.before", ({ value: next }) => next === 8 || next === undefined ? undefined : decide.skip("no"))
+    await go(makeHeddle(memoryStore(), { hooks: [left] }).run(flow, undefined))
+    expect(said).toEqual([false, 0, 0])
+  })
+
+  it("a fork for each artifact and each attempt, and none twice", async () => {
+    const beside = seq<string>("beside").step("got", ({ input }) => input)
+    const heddle = makeHeddle(memoryStore(), {
+      hooks: [
+        hook("artifact.after", ({ artifact }) => decide.fork(beside, artifact.name)),
+        hook("tool.error", ({ error }) => decide.fork(beside, String(error))),
+      ],
+    })
+    const two = seq("two").step("s", async (_, { artifacts }) => {
+      await artifacts.put("a", "1")
+      await artifacts.put("b", "2")
+    })
+    expect(await go(Effect.exit(heddle.run(two, undefined)))).toMatchObject({ _tag: "Success" })
+    let tries = 0
+    const flaky = tool("flaky", { description: "Fails.", input: z.object({}), retry: { times: 2, backoff: 1 } }, async (): Promise<number> => {
+      throw new Error(`no ${++tries}`)
+    })
+    expect(await go(Effect.flip(heddle.run(seq("f").step("s", nest(flaky, () => ({}))), undefined)))).toMatchObject({ _tag: "StepThrew" })
+    expect((await go(heddle.list({ flow: "beside" }))).map(({ input }) => input)).toHaveLength(5)
+    // asked again with another input: the one that was started is it
+    let asked = 0
+    const again = makeHeddle(memoryStore(), {
+      hooks: [hook("step.after", () => decide.fork(beside, `${++asked}`)), hook("step.after", () => decide.retry({ times: 1 }), { priority: 1 })],
+    })
+    await go(again.run(seq("f").step("s", () => 1), undefined))
+    expect((await go(again.list({ flow: "beside" }))).map(({ input }) => input)).toEqual(["\"1\""])
+  })
+
+  it("hooks of an agent are asked about it where it is a step, a tool, a run", async () => {
+    const told: Array<string> = []
+    const asks = echo({ hooks: [hook("agent.before", ({ path }) => void told.push(path))] })
+    await run(seq("f").step("n", nest(asks, () => ({ n: 1 }))))
+    const outer = agent("outer", {
+      input: z.object({}),
+      tools: [asks],
+      model: scripted(({ messages }) => messages.at(-1)?.role === "tool" ? "done" : { calls: [{ name: "echo", args: { n: 1 } }] }),
+    })
+    expect((await run(outer, {}))._unsafeUnwrap()).toBe("done")
+    await run(seq("f").step(nest(asks, { as: "run" }) as never), { n: 1 } as never)
+    expect(told).toEqual(["n", "turns[0]/calls[0]/done/echo/run/call", ""])
+    const lost = seq("f").step("n", nest(asks, () => ({ n: 1 }), { as: "run" }), { hooks: [hook("agent.before", () => undefined)] })
+    expect((await run(lost))._unsafeUnwrapErr()).toMatchObject({ _tag: "FlowInvalid" })
+  })
+
+  it("an agent that has begun is not asked about again when it goes on elsewhere", async () => {
+    const pay = tool("pay", { description: "Pays.", input: z.object({}), approval: true }, () => "paid")
+    const clerk = agent("clerk", {
+      input: z.object({}),
+      tools: [pay],
+      model: scripted(({ messages }) => messages.at(-1)?.role === "tool" ? messages.at(-1)!.text : { calls: [{ name: "pay", args: {} }] }),
+    })
+    for (const flow of [clerk, seq("f").step("clerk", nest(clerk, () => ({}))).returns(({ clerk: said }) => said)] as ReadonlyArray<any>) {
+      const store = memoryStore()
+      await go(Effect.exit(makeHeddle(store).run(flow, {} as never, { id: "r", onSuspend: "return" })))
+      const other = makeHeddle(store, { hooks: [hook("agent.before", () => decide.replace("instead"))] })
+      const ask = (await go(other.events("r"))).findLast(({ kind, name }) => kind === "step.completed" && name === "ask")!
+      await go(other.signal(flow, "r", "approval" as never, { hash: JSON.parse(ask.data).output.hash, approved: true } as never))
+      expect(await go(other.resume(flow, "r"))).toBe("paid")
+    }
+  })
+
+  it("what was done with another input is undone with it, also by another process", async () => {
+    const undone: Array<unknown> = []
+    const input = z.object({ account: z.string() })
+    const undo = (_output: string, given: { account: string }) => void undone.push(given)
+    const charge = tool("charge", { description: "Charges.", input, effects: "money", compensate: undo }, ({ account }: { account: string }) => account)
+    const flow = seq("f").step("c", nest(charge, () => ({ account: "A" }))).step("no", no)
+    await run(flow, undefined, { hooks: [hook("tool.before", () => decide.modify({ account: "B" }))] })
+    await run(flow, undefined)
+    expect(undone).toEqual([{ account: "B" }, { account: "A" }])
+  })
+
+  it("what a hook puts in the place of something fits it", async () => {
+    const strict = tool("strict", { description: "A number.", input: z.object({}), output: z.number() }, () => 1)
+    const strictly = seq("f").step("s", nest(strict, () => ({})))
+    for (const point of ["tool.before", "tool.after"] as const) {
+      expect(await value(strictly, hook(point, () => decide.replace("text")))).toMatchObject({ _tag: "OutputInvalid", path: "s" })
+    }
+    expect(await value(flows.turn.works(), hook("turn.before", () => decide.modify("garbage")))).toMatchObject({ _tag: "InputInvalid" })
+    expect(await value(flows.turn.works(), hook("turn.after", () => decide.replace({ calls: 3 })))).toMatchObject({ _tag: "OutputInvalid" })
+    expect(await value(flows.turn.works(), hook("turn.before", () => decide.replace({ text: "short" })))).toEqual({ n: "short" })
+    expect(await value(makes(), hook("artifact.before", () => decide.modify({ tags: "x" })))).toMatchObject({ _tag: "ArtifactRefused" })
+    expect(await value(makes(), hook("artifact.before", () => decide.modify({ name: 7 })))).toMatchObject({ _tag: "ArtifactRefused" })
+  })
+
+  it("a session that may not change has lost nothing", async () => {
+    await using heddle = (await openHeddle({
+      hooks: [
+        hook("session.before", ({ from, to, session }) => from !== undefined || to !== "active" || session === "evil" ? decide.cancel("no") : undefined),
+      ],
+    }))._unsafeUnwrap()
+    const { sessions } = heddle
+    await sessions.create({ id: "s" })
+    const waits = seq("w").wait("go")
+    await heddle.run(waits, undefined, { id: "r", session: "s", onSuspend: "return" })
+    const text = (await sessions.export("s"))._unsafeUnwrap()
+    for (const refused of [sessions.fail("s", "x"), sessions.complete("s", { cancel: true }), sessions.suspend("s"), sessions.import(text, "evil")]) {
+      expect((await refused)._unsafeUnwrapErr()).toMatchObject({ _tag: "SessionRefused", reason: "a hook says: no" })
+    }
+    expect((await heddle.get("r"))._unsafeUnwrap().status).toBe("suspended")
+    // what cannot be anyhow is not asked about
+    expect((await sessions.resume("s"))._unsafeUnwrapErr()).toMatchObject({ reason: expect.stringContaining("it is active") })
+    await using other = (await openHeddle({ store: file() }))._unsafeUnwrap()
+    await other.sessions.create({ id: "t" })
+    await other.sessions.complete("t")
+    other.hook(hook("session.before", () => decide.cancel("no")))
+    expect((await other.sessions.archive("t"))._unsafeUnwrapErr()).toMatchObject({ reason: "a hook says: no" })
+    expect((await other.artifacts.list({ session: "!archive" }))._unsafeUnwrap()).toEqual([])
+  })
+})
+
 it("sessions: a change of status is refused", async () => {
   const told: Array<unknown> = []
   await using heddle = (await openHeddle({

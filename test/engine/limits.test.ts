@@ -346,6 +346,16 @@ describe("budgets", () => {
     expect(await out(heddle.run(run(1), undefined))).toMatchObject({ _tag: "LimitExceeded", path: "e[0]/leaf", limit: "depth", used: 2, allowed: 1 })
   })
 
+  it("depth counts from whoever bounds it", async () => {
+    const leaf = seq("leaf").step("s", () => 1)
+    const own = (depth: number) => seq("own", { budget: { depth } }).step(leaf)
+    const around = (depth: number) => seq("around").step("outer", nest(seq("middle").step(own(depth)), () => undefined))
+    const heddle = makeHeddle(memoryStore())
+    for (const flow of [own(1), around(1)]) expect(await out(heddle.run(flow as never, undefined))).not.toHaveProperty("_tag")
+    const two = seq("two", { budget: { depth: 1 } }).step(seq("in").step(leaf))
+    expect(await out(heddle.run(seq("around").step(two), undefined))).toMatchObject({ _tag: "LimitExceeded", path: "two/in/leaf", of: "'two'", used: 2 })
+  })
+
   it("what a run of its own says of its depth and width counts where it is a step, wherever it was driven", async () => {
     const budgets = (allowed: object, depth = 1) =>
       new Budgets("r", allowed, { outer: [], deadline: undefined, recorded: {}, now: Date.now, tell: () => undefined, depth: () => depth })
@@ -572,6 +582,23 @@ describe("debounce", () => {
     expect(await statuses()).toEqual(["1 cancelled", "2 cancelled", "3 completed", "4 pending", "9 completed"])
   })
 
+  it("the last one stays, also of those that come in one moment or by clocks that differ", async () => {
+    const at = vi.spyOn(Date, "now")
+    for (const step of [0, -2000]) {
+      for (let i = 0; i < 10; i++) {
+        const heddle = makeHeddle(memoryStore())
+        at.mockReturnValue(1_800_000_000_000)
+        await send(heddle, 1, { debounce: "1 hour" })
+        at.mockReturnValue(1_800_000_000_000 + step)
+        await send(heddle, 2, { debounce: "1 hour" })
+        expect((await go(heddle.list({ status: "pending" }))).map(({ input }) => input)).toEqual(["2"])
+      }
+    }
+    at.mockRestore()
+    const failing_ = makeHeddle(failing(memoryStore(), "runs.list"))
+    expect(await out(failing_.start(flow, 1, { correlation: "ada", debounce: 60 }))).toMatchObject({ _tag: "StoreFailed" })
+  })
+
   it("of many at once exactly one stays", async () => {
     await go(Effect.scoped(Effect.gen(function*() {
       const heddle = makeHeddle(yield* openSqlite(file()))
@@ -586,6 +613,7 @@ describe("debounce", () => {
   it("it needs a correlation, and says when the run begins", async () => {
     const heddle = makeHeddle(memoryStore())
     expect((await out(heddle.start(flow, 1, { debounce: 10 }))).message).toContain("debounce: it needs a correlation")
+    expect((await out(heddle.start(flow, 1, { debounce: Number.POSITIVE_INFINITY, correlation: "x" }))).message).toContain("it would never end")
     expect((await out(heddle.start(flow, 1, { debounce: 10, correlation: "x", at: new Date() }))).message).toContain("leave `at` out")
   })
 })

@@ -738,6 +738,7 @@ describe("bundles", () => {
       until: 1,
       received: "s",
       undo: {},
+      given: {},
       state: [],
       taken: [1],
       of: 1,

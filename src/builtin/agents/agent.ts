@@ -14,7 +14,7 @@ import { type Approval, callable, callBlock, described } from "./calls.ts"
 import { advance, type AgentLimits, type CallResult, type Chat } from "./chat.ts"
 import { type AgentFailed, ModelFailed } from "./error.ts"
 import { jsonSchemaOf } from "./json-schema.ts"
-import { collect, type Message, Model, type ModelShape, type ModelTurn } from "./model.ts"
+import { asked, collect, type Message, Model, type ModelShape, type ModelTurn, turned } from "./model.ts"
 
 /** An agent is a flow: to be run, drawn, used as a step under its name, or given to other agents as a tool. */
 export interface Agent<out Name extends string, in Input, out Output, out Failure, out Needs> extends AnyFlow {
@@ -102,10 +102,10 @@ export function agent<
 
   const begin = ({ input: given }: { readonly input: Input }): Chat => {
     const said = typeof instructions === "function" ? instructions(given) : instructions
-    const asked = prompt?.(given) ?? JSON.stringify(given)
+    const prompted = prompt?.(given) ?? JSON.stringify(given)
     const system: ReadonlyArray<Message> = said === undefined ? [] : [{ role: "system", text: said }]
     return {
-      messages: [...system, ...(typeof asked === "string" ? [{ role: "user", text: asked } as const] : asked)],
+      messages: [...system, ...(typeof prompted === "string" ? [{ role: "user", text: prompted } as const] : prompted)],
       turns: 0,
       calls: 0,
       repairs: 0,
@@ -125,7 +125,7 @@ export function agent<
     advance(name, limits, output, chat, said, calls)
 
   const budget = { ...(tokens === undefined ? {} : { tokens }), ...(cost === undefined ? {} : { cost }) }
-  const turn = defined("turn", ask, {}, { turn: name }) as unknown as AnyDefinition
+  const turn = defined("turn", ask, { input: asked, output: turned }, { turn: name }) as unknown as AnyDefinition
   const info: AgentInfo = Object.freeze({ name, description, tools: seen.map((one) => one.name), model: model?.name })
   const head = {
     input,
@@ -139,12 +139,12 @@ export function agent<
   const flow = chain
     .step("chat", begin, { description: "what it is asked" })
     .loop("turns", { until: ({ chat }: { chat: Chat }) => chat.answer !== undefined, max: turns + 1, collect: "none" }, (b: any) => {
-      const asked = b.step("turn", nest(turn, ({ chat }: { readonly chat: Chat }) => ({ messages: chat.messages }) as never), {
+      const said = b.step("turn", nest(turn, ({ chat }: { readonly chat: Chat }) => ({ messages: chat.messages }) as never), {
         retry: { ...tries, while: (error: unknown) => error instanceof ModelFailed && error.retryable },
       })
       const done = tools.length === 0 ?
-        asked :
-        asked.each("calls", ({ turn: said }: { turn: ModelTurn }) => said.calls, callBlock(tools, result, onToolError === "tell"), { concurrency })
+        said :
+        said.each("calls", ({ turn: said }: { turn: ModelTurn }) => said.calls, callBlock(tools, result, onToolError === "tell"), { concurrency })
       return done.update("chat", next)
     })
     .returns(({ chat }: { chat: Chat }) => chat.answer!.value)

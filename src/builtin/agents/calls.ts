@@ -1,7 +1,6 @@
 /** Calls of tools as nodes of a flow: each tool is a case of its own, checked, approved where it must be, and told to the model however it ends. */
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
-import type { StandardSchemaV1 } from "@standard-schema/spec"
 import { nest } from "../../../dsl/flow/definition.ts"
 import type { AnyDefinition } from "../../../dsl/flow/flow.ts"
 import type { FlowIR } from "../../../dsl/ir/node.ts"
@@ -9,6 +8,7 @@ import { nameProblem } from "../../../dsl/ir/path.ts"
 import type { ToolInfo } from "../../../dsl/ir/tool.ts"
 import { validate } from "../../compile/schema.ts"
 import { messageOf, tagOf } from "../../model/error.ts"
+import { schemaOf } from "../schema.ts"
 import { jsonSchemaOf } from "./json-schema.ts"
 import type { ModelCall, ModelTool } from "./model.ts"
 
@@ -47,6 +47,7 @@ export function callable(where: string, given: AnyDefinition, allowsPrivileged: 
   const { tool, ir } = definition as AnyDefinition & { readonly tool?: ToolInfo; readonly ir?: FlowIR }
   const refused = (what: string) => new TypeError(`${where}: ${what}`)
   const info = tool ?? (ir === undefined ? undefined : infoOf(ir))
+  if (ir !== undefined && info === undefined) throw refused(`flow '${ir.name}' has no input schema that would tell what it takes: seq("${ir.name}", { input })`)
   if (info === undefined) {
     throw refused("a tool is made with tool(), agent() or seq() with an input schema: a step has no description and no schema for a model to read")
   }
@@ -63,11 +64,13 @@ const infoOf = ({ name, description = `The flow ${name}.`, input }: FlowIR): Too
 
 /** Tools as the model sees them. */
 export const described = (tools: ReadonlyArray<Callable>): ReadonlyArray<ModelTool> =>
-  tools.map(({ info: { name, description, input, parameters } }) => ({
-    name,
-    description,
-    parameters: parameters ?? jsonSchemaOf(input) ?? { type: "object" },
-  }))
+  tools.map(({ info: { name, description, input, parameters } }) => {
+    try {
+      return { name, description, parameters: parameters ?? jsonSchemaOf(input) ?? { type: "object" } }
+    } catch (cause) {
+      throw new TypeError(`the input of '${name}' has no JSON Schema: ${messageOf(cause)}. Give a tool its parameters, or take another schema`, { cause })
+    }
+  })
 
 /** What is to be done with a call: which tool with which input, or what is wrong with it. */
 const checked = (tools: ReadonlyMap<string, Callable>, { name, args }: ModelCall): Effect.Effect<object> => {
@@ -92,18 +95,12 @@ const asked = ({ name, approval }: ToolInfo, input: unknown): object | null => {
   const isNeeded = typeof approval === "function" ? approval(input as never) : approval
   return isNeeded ? { tool: name, input, hash: createHash("sha256").update(JSON.stringify([name, input])).digest("hex") } : null
 }
-const approvalSchema: StandardSchemaV1<Approval, Approval> = {
-  "~standard": {
-    version: 1,
-    vendor: "heddle",
-    validate: (value) => {
-      const { hash, approved, by, reason } = Object(value) as Partial<Record<keyof Approval, unknown>>
-      return typeof hash === "string" && typeof approved === "boolean" ?
-        { value: { hash, approved, ...(typeof by === "string" ? { by } : {}), ...(typeof reason === "string" ? { reason } : {}) } } :
-        { issues: [{ message: "an approval is { hash: string, approved: boolean, by?, reason? }" }] }
-    },
-  },
-}
+const approvalSchema = schemaOf((value): { readonly value: Approval } | { readonly wrong: string } => {
+  const { hash, approved, by, reason } = Object(value) as Partial<Record<keyof Approval, unknown>>
+  return typeof hash === "string" && typeof approved === "boolean" ?
+    { value: { hash, approved, ...(typeof by === "string" ? { by } : {}), ...(typeof reason === "string" ? { reason } : {}) } } :
+    { wrong: "an approval is { hash: string, approved: boolean, by?, reason? }" }
+})
 
 const shown = (value: unknown, longest: number): string => {
   const text = typeof value === "string" ? value : JSON.stringify(value) ?? "(nothing)"

@@ -3,7 +3,7 @@ import type { AnyDefinition, AnyFlow } from "../../../dsl/flow/flow.ts"
 import type { AgentInfo } from "../../../dsl/ir/agent.ts"
 import type { FlowIR } from "../../../dsl/ir/node.ts"
 import { notGranted, type ToolInfo, type ToolLevel } from "../../../dsl/ir/tool.ts"
-import { walk } from "../../../dsl/ir/walk.ts"
+import { childOf, walk } from "../../../dsl/ir/walk.ts"
 import { jsonSchemaOf } from "./json-schema.ts"
 
 /** What is known of one, without running it. */
@@ -103,15 +103,25 @@ export class Catalog<D extends AnyDefinition, T extends Templates> {
  * desk.find({ text: "invoice" })
  * delegate("desk", chooser, desk.members)
  */
-export const catalog = <const Definitions extends ReadonlyArray<AnyDefinition>, const T extends Templates = {}>(
-  definitions: Definitions,
+export const catalog = <const Definitions extends ReadonlyArray<object>, const T extends Templates = {}>(
+  // a wide type, so that what is made right here keeps its own
+  definitions: Definitions & ReadonlyArray<Definitions[number] & AnyDefinition>,
   options: CatalogOptions<T> = {},
-): Catalog<Definitions[number], T> => new Catalog<Definitions[number], T>(definitions, options)
+): Catalog<Extract<Definitions[number], AnyDefinition>, T> =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- these are all
+  new Catalog(definitions as unknown as ReadonlyArray<Extract<Definitions[number], AnyDefinition>>, options)
 
-/** What the tools in a flow need. */
-const needsOf = (flow: FlowIR): ReadonlyArray<string> => [
-  ...new Set([...walk(flow)].flatMap(({ node }) => (node.kind === "step" && node.work.from === "definition" ? node.work.tool?.needs ?? [] : []))),
-]
+/** What the tools in a flow need, and in the runs that it starts. */
+const needsOf = (flow: FlowIR, seen = new Set<FlowIR>()): ReadonlyArray<string> => {
+  if (seen.has(flow)) return []
+  seen.add(flow)
+  const needs = [...walk(flow)].flatMap(({ node }) => {
+    const child = childOf(node)
+    if (child !== undefined) return needsOf(child, seen)
+    return node.kind === "step" && node.work.from === "definition" ? node.work.tool?.needs ?? [] : []
+  })
+  return [...new Set(needs)]
+}
 
 const entryOf = (definition: AnyDefinition, tags: Readonly<Record<string, ReadonlyArray<string>>>): CatalogEntry => {
   const { tool, ir } = definition as AnyDefinition & { readonly tool?: ToolInfo; readonly ir?: AnyFlow["ir"] }

@@ -1,6 +1,6 @@
 /** Agents that choose a label, so that a `match` over it is exhaustive. */
-import type { StandardSchemaV1 } from "@standard-schema/spec"
 import type { LimitExceeded } from "../../../dsl/flow/failure.ts"
+import { schemaOf } from "../schema.ts"
 import { type Agent, agent, type AgentOptions } from "./agent.ts"
 import type { AgentFailed, ModelFailed } from "./error.ts"
 import type { Model, ModelShape } from "./model.ts"
@@ -31,17 +31,11 @@ export function classifier<const Name extends string, Input, const Label extends
     return `${own === undefined ? "" : `${own}\n\n`}Choose the one label that fits best:\n${listed}\nAnswer with JSON: {"label": "…"}.`
   }
   // providers want an object at the root
-  const output: StandardSchemaV1<unknown, Label> = {
-    "~standard": {
-      version: 1,
-      vendor: "heddle",
-      validate: (value) => {
-        const { label } = Object(value) as { readonly label?: unknown }
-        const found = all.find((one) => one === label)
-        return found === undefined ? { issues: [{ path: ["label"], message: `it is none of ${all.join(", ")}` }] } : { value: found as Label }
-      },
-    },
-  }
+  const output = schemaOf((value) => {
+    const { label } = Object(value) as { readonly label?: unknown }
+    const found = all.find((one) => one === label)
+    return found === undefined ? { at: "label", wrong: `it is none of ${all.join(", ")}` } : { value: found as Label }
+  })
   const outputSchema = { type: "object", properties: { label: { type: "string", enum: all } }, required: ["label"], additionalProperties: false }
   return agent(name, { ...options, instructions: told, output, outputSchema })
 }

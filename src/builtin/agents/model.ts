@@ -3,6 +3,7 @@ import { Service } from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import { schemaOf } from "../schema.ts"
 import type { ModelFailed } from "./error.ts"
 
 /** A call of a tool, as the model asks for it. */
@@ -75,6 +76,22 @@ export interface ModelTurn {
   readonly reason: FinishReason
   readonly usage: ModelUsage
 }
+const isText = (value: unknown): value is string => typeof value === "string"
+/** What a model is asked, where a hook has changed it. */
+export const asked = schemaOf((given): { readonly value: { readonly messages: ReadonlyArray<Message> } } | { readonly wrong: string } => {
+  const { messages } = Object(given) as { readonly messages?: unknown }
+  const isMessage = (one: unknown) => isText(Object(one).role) && isText(Object(one).text)
+  return Array.isArray(messages) && messages.every(isMessage) ? { value: { messages } } : { wrong: "a turn is given { messages: [{ role, text }] }" }
+})
+/** A turn, where a hook has put one in its place. */
+export const turned = schemaOf((given): { readonly value: ModelTurn } | { readonly wrong: string } => {
+  const { text, calls = [], reason = "stop", usage = { input: 0, output: 0 } } = Object(given) as Partial<ModelTurn>
+  const isCall = (one: unknown) => isText(Object(one).id) && isText(Object(one).name) && isText(Object(one).args)
+  return isText(text) && Array.isArray(calls) && calls.every(isCall) ?
+    { value: { text, calls, reason, usage } } :
+    { wrong: "a turn is { text, calls?: [{ id, name, args }], reason?, usage? }" }
+})
+
 const nothing: ModelTurn = { text: "", calls: [], reason: "unknown", usage: { input: 0, output: 0 } }
 
 /** Takes a turn to its end; whoever listens hears its parts as they come. */

@@ -66,11 +66,13 @@ export class McpServer {
   #wire: Promise<Wire> | undefined
   #offered = new WeakMap<Wire, Promise<ReadonlyMap<string, Offered>>>()
   #isClosed = false
+  readonly #closing = new AbortController()
 
   constructor(name: string, options: McpOptions) {
     this.name = name
     this.#options = options
-    this.#timeout = Duration.toMillis(options.timeout ?? 30_000)
+    // the longest that a timer can be set to
+    this.#timeout = Math.min(Duration.toMillis(options.timeout ?? 30_000), 2 ** 31 - 1)
     this.#breaker = new Breaker({ failures: 5, window: 60_000, open: 30_000, ...options.restarts })
   }
 
@@ -119,6 +121,7 @@ export class McpServer {
   /** Ends its process: its stdin is closed, then it is asked to end, then it is killed. */
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#closing.abort()
     const wire = await this.#wire?.catch(() => undefined)
     await wire?.close()
   }
@@ -232,7 +235,7 @@ export class McpServer {
     const wire = await Wire.open({ server: this.name, command, folder, environment: Object.fromEntries([...kept, ...own]), bytes })
     try {
       const asked = { protocolVersion: versions[0], capabilities: {}, clientInfo: { name: "heddle", version: "0.1.0" } }
-      const hello = await this.#ask(wire, "initialize", asked, AbortSignal.timeout(this.#timeout))
+      const hello = await this.#ask(wire, "initialize", asked, AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#timeout)]))
       const spoken = isRecord(hello) ? hello["protocolVersion"] : undefined
       if (!versions.includes(spoken)) {
         throw this.#failed("protocol", `it speaks version ${String(spoken)} of the protocol, not one of ${versions.join(", ")}`)
@@ -250,7 +253,7 @@ export class McpServer {
  * A server of tools that speaks the Model Context Protocol over stdin and stdout.
  *
  * Its process is started by the first call, and again where it has ended; it does not keep ours alive. Its tools are steps like all others, recorded, retried and
- * limited; each call checks that the tool is still the one it was.
+ * limited. Its list of tools is read when it is started, and again when it says that it has changed: a tool that is not what it was is not called.
  *
  * @example
  * const docs = mcp("docs", { command: ["npx", "-y", "@acme/docs-server"], environment: { KEY: secret(process.env.KEY ?? "none-given") } })

@@ -5,12 +5,23 @@ import { seq } from "../../../dsl/flow/builder.ts"
 import { nest } from "../../../dsl/flow/definition.ts"
 import type { AnyDefinition, Flow } from "../../../dsl/flow/flow.ts"
 import type { FlowIR } from "../../../dsl/ir/node.ts"
+import { readsSession } from "../../compile/session-scope.ts"
 import type { Client } from "../../engine/client.ts"
 import { messageOf, RunSuspended } from "../../model/error.ts"
+import type { RunRecord } from "../../model/run.ts"
 import { asJson } from "../../model/value.ts"
 import { callable, described } from "../agents/calls.ts"
 import { isRecord } from "./wire.ts"
 
+/** What it needs of a client. */
+type Runs = Pick<Client<any>, "run" | "get" | "output" | "signal" | "resume" | "cancel">
+export interface OffersOptions {
+  readonly name: string
+  readonly allowsPrivileged: boolean
+  /** What clients may send. */
+  readonly signals: ReadonlyArray<string>
+  readonly session: string | undefined
+}
 type AnyFlow = Flow<any, any, any, any>
 type Json = Readonly<Record<string, unknown>>
 export interface Call {
@@ -41,19 +52,33 @@ const forRuns = [
 export class Offers {
   /** As clients see them. */
   readonly tools: ReadonlyArray<Json>
-  readonly #heddle: Client<any>
+  readonly #heddle: Runs
   readonly #flows: ReadonlyMap<string, AnyFlow>
 
-  constructor(server: string, heddle: Client<any>, serves: ReadonlyArray<AnyDefinition>, allowsPrivileged: boolean) {
+  readonly #options: OffersOptions
+  /** What its runs belong to: those of others are not touched. */
+  readonly #correlation: string
+
+  /** @throws TypeError where something cannot be served */
+  constructor(heddle: Runs, serves: ReadonlyArray<AnyDefinition>, options: OffersOptions) {
     this.#heddle = heddle
-    const where = `MCP server '${server}'`
-    const callables = serves.map((one) => callable(where, one, allowsPrivileged))
-    for (const [i, { info }] of callables.entries()) {
+    this.#options = options
+    this.#correlation = `mcp:${options.name.replaceAll(/[^A-Za-z0-9._:-]/g, "-")}`.slice(0, 256)
+    const where = `MCP server '${options.name}'`
+    const callables = serves.map((one) => callable(where, one, true))
+    for (const [i, { definition, info }] of callables.entries()) {
       if (callables.findIndex((one) => one.info.name === info.name) !== i || forRuns.some(({ name }) => name === info.name)) {
         throw new TypeError(`${where}: the name '${info.name}' is taken`)
       }
-      if (info.approval !== false && !allowsPrivileged) {
-        throw new TypeError(`${where}: nobody is asked to approve '${info.name}' here: put it into a flow that waits, or say allow: "privileged"`)
+      if ((info.approval !== false || info.level === "privileged") && !options.allowsPrivileged) {
+        const what = info.approval === false ? "is privileged" : "asks for an approval"
+        throw new TypeError(
+          `${where}: '${info.name}' ${what}, and nobody is asked here: put it into a flow that waits for a person, or say allow: "privileged"`,
+        )
+      }
+      const { ir } = definition as AnyDefinition & { readonly ir?: FlowIR }
+      if (ir !== undefined && readsSession(ir) && options.session === undefined) {
+        throw new TypeError(`${where}: flow '${info.name}' reads its session's context: say which session its runs belong to`)
       }
     }
     this.#flows = new Map(callables.map(({ definition, info }) => [info.name, flowOf(definition, info.name, info.input)]))
@@ -65,52 +90,72 @@ export class Offers {
   }
 
   /** `undefined` where there is no such tool. */
-  call(name: unknown, given: unknown): Call | undefined {
-    const flow = this.#flows.get(String(name))
-    if (flow !== undefined) return this.#run(String(name), flow, given)
-    const result = isRecord(given) ? this.#command(name, given)?.catch(failed) : undefined
+  call(name: string, given: unknown): Call | undefined {
+    const flow = this.#flows.get(name)
+    if (flow !== undefined) return this.#run(name, flow, given)
+    const result = isRecord(given) ? this.#command(name, given)?.catch((error) => failed(error)) : undefined
     return result && { result, stop: () => result }
   }
 
   #run(name: string, flow: AnyFlow, given: unknown): Call {
     const id = `${name}-${randomUUID()}`
-    const result = this.#heddle.run(flow as never, given as never, { id, onSuspend: "return" }).match((output) => told(output), (error) => ended(id, error))
+    const { session } = this.#options
+    const how = { id, onSuspend: "return", correlation: this.#correlation, session } as const
+    const result = this.#heddle.run(flow as never, given as never, how as never).match((output) => told(output), (error) => ended(id, error))
     return { result, stop: async () => await this.#heddle.cancel(id, { flow }) }
   }
 
-  #command(name: unknown, { run, signal, payload }: Json): Promise<Json> | undefined {
-    const id = String(run)
+  #command(name: string, given: Json): Promise<Json> | undefined {
     switch (name) {
       case "look_at_run":
-        return this.#look(id)
+        return this.#look(given)
       case "signal_run":
-        return this.#signal(id, String(signal), payload)
+        return this.#signal(given)
       case "cancel_run":
-        return this.#flowOf(id).then(async (flow) => told({ run: id, status: await got(this.#heddle.cancel(id, { flow })) }))
+        return this.#cancel(given)
       default:
         return undefined
     }
   }
 
-  async #look(id: string): Promise<Json> {
-    await this.#flowOf(id)
-    const { status, flow } = await got(this.#heddle.get(id))
-    return told({ run: id, flow, status, ...(status === "completed" ? { output: await got(this.#heddle.output(id)) } : {}) })
+  async #look(given: Json): Promise<Json> {
+    const { id, record: { flow, status, waits } } = await this.#found(given)
+    const output = status === "completed" ? { output: await got(this.#heddle.output(id)) } : {}
+    return told({ run: id, flow, status, ...(status === "suspended" ? { waits } : {}), ...output })
   }
 
-  async #signal(id: string, signal: string, payload: unknown): Promise<Json> {
-    const flow = await this.#flowOf(id)
-    await got(this.#heddle.signal(flow, id, signal as never, payload as never))
+  async #cancel(given: Json): Promise<Json> {
+    const { id, flow } = await this.#found(given)
+    return told({ run: id, status: await got(this.#heddle.cancel(id, { flow })) })
+  }
+
+  async #signal(given: Json): Promise<Json> {
+    const { id, flow, record: { status } } = await this.#found(given)
+    const signal = textOf(given, "signal")
+    const { signals } = this.#options
+    if (!signals.includes(signal)) {
+      const others = signals.length === 0 ? "none" : `only ${signals.join(", ")}`
+      throw new Error(`this server sends no signal '${signal}', ${others}: a person may, with heddle signal ${id} ${signal}`)
+    }
+    if (status === "paused") throw new Error(`run '${id}' is paused by somebody: it goes on when it is resumed`)
+    await got(this.#heddle.signal(flow, id, signal as never, given["payload"] as never))
     return this.#heddle.resume(flow as never, id, { onSuspend: "return" }).match((output) => told(output), (error) => ended(id, error))
   }
 
   /** The flow of a run that is ours to touch. */
-  async #flowOf(id: string): Promise<AnyFlow> {
-    const found = (await this.#heddle.get(id)).unwrapOr(undefined)
-    const flow = found && this.#flows.get(found.flow)
-    if (flow === undefined) throw new Error(`there is no run '${id}' of what is served here`)
-    return flow
+  async #found(given: Json): Promise<{ readonly id: string; readonly flow: AnyFlow; readonly record: RunRecord }> {
+    const id = textOf(given, "run")
+    const record = (await this.#heddle.get(id)).unwrapOr(undefined)
+    const flow = record?.correlation === this.#correlation ? this.#flows.get(record.flow) : undefined
+    if (record === undefined || flow === undefined) throw new Error(`there is no run '${id}' that was started here`)
+    return { id, flow, record }
   }
+}
+
+const textOf = (given: Json, name: string): string => {
+  const value = given[name]
+  if (typeof value !== "string") throw new TypeError(`'${name}' is missing, or no text`)
+  return value
 }
 
 const flowOf = (definition: AnyDefinition, name: string, input: FlowIR["input"]): AnyFlow =>
@@ -126,10 +171,17 @@ const got = <A>(result: ResultAsync<A, unknown>): Promise<A> =>
 
 const told = (value: unknown): Json => {
   const json = typeof value === "string" ? value : JSON.stringify(value, asJson) ?? "(nothing)"
-  return { content: [{ type: "text", text: json }], ...(isRecord(value) ? { structuredContent: JSON.parse(json) } : {}), isError: false }
+  const structured: unknown = typeof value === "object" && value !== null ? JSON.parse(json) : undefined
+  return { content: [{ type: "text", text: json }], ...(isRecord(structured) ? { structuredContent: structured } : {}), isError: false }
 }
 const failed = (error: unknown): Json => ({ content: [{ type: "text", text: messageOf(error) }], isError: true })
 const ended = (id: string, error: unknown): Json =>
   error instanceof RunSuspended ?
-    told({ run: id, status: "suspended", waits: error.waits, until: error.until, next: "signal_run, or look_at_run later" }) :
+    told({
+      run: id,
+      status: "suspended",
+      waits: error.waits,
+      until: error.until,
+      next: "look_at_run, later; signal_run, where this server may send what it waits for",
+    }) :
     failed(error)

@@ -18,6 +18,10 @@ export interface ServeMcpOptions<Services> {
   readonly version?: string
   /** `privileged`: tools may be privileged, or ask for an approval, which then nobody is asked for here. */
   readonly allow?: "privileged"
+  /** The signals that clients may send to runs they have started; default none. Whoever approves something must not be who asks for it. */
+  readonly signals?: ReadonlyArray<string>
+  /** The session that its runs belong to. */
+  readonly session?: string
   /** Default: stdin. */
   readonly input?: Readable
   /** Default: stdout. Whatever else is printed there goes to stderr meanwhile. */
@@ -38,16 +42,19 @@ type Json = Readonly<Record<string, unknown>>
 /**
  * Serves flows, agents and tools to an MCP client, until it closes our stdin and everything it has called has been answered.
  *
- * Every call is a run. One that waits is told with its id: the tools `look_at_run`, `signal_run` and `cancel_run` go on with it, now or from another client.
+ * Every call is a run. One that waits is told with its id: the tools `look_at_run`, `cancel_run` and, for signals that clients may send, `signal_run` go on with
+ * it, now or from another client.
  *
  * @throws TypeError where something cannot be served
  * @example
  * await serveMcp({ heddle: (await openHeddle({ store: "heddle.db" }))._unsafeUnwrap(), serves: [triage] })
  */
 export async function serveMcp<Services>(
-  { heddle, serves, name = "heddle", version = "1.0.0", allow, input = process.stdin, output = process.stdout }: ServeMcpOptions<Services>,
+  { heddle, serves, name = "heddle", version = "1.0.0", allow, signals = [], session, input = process.stdin, output = process.stdout }: ServeMcpOptions<
+    Services
+  >,
 ): Promise<void> {
-  const offers = new Offers(name, heddle, serves, allow === "privileged")
+  const offers = new Offers(heddle, serves, { name, allowsPrivileged: allow === "privileged", signals, session })
   const running = new Map<unknown, { readonly stop: () => void; readonly done: Promise<unknown> }>()
   const { write, giveBack } = take(output)
   const send = (message: Json) => write(`${redact(JSON.stringify({ jsonrpc: "2.0", ...message }))}\n`)
@@ -55,8 +62,9 @@ export async function serveMcp<Services>(
   const call = (id: unknown, params: Json): void => {
     if (running.size >= bounds.calls) throw new Refused(-32_000, `more than ${bounds.calls} calls at once`)
     if (running.has(id)) throw new Refused(-32_600, `the id ${String(id)} is that of a call that goes on`)
-    const going = offers.call(params["name"], params["arguments"] ?? {})
-    if (going === undefined) throw new Refused(-32_602, `Unknown tool: ${String(params["name"])}`)
+    const { name: called, arguments: given = {} } = params
+    const going = typeof called === "string" ? offers.call(called, given) : undefined
+    if (going === undefined) throw new Refused(-32_602, `Unknown tool: ${JSON.stringify(called)}`)
     let stopped: Promise<unknown> | undefined
     const stop = () => void (stopped ??= going.stop())
     const done = going.result.then(async (result) => {
@@ -72,7 +80,8 @@ export async function serveMcp<Services>(
       case "initialize": {
         const asked = params["protocolVersion"]
         return {
-          protocolVersion: versions.includes(asked) ? asked : versions[0],
+          // one of 2025-03-26 may send several requests in one, which nobody does
+          protocolVersion: asked !== "2025-03-26" && versions.includes(asked) ? asked : versions[0],
           capabilities: { tools: {} },
           serverInfo: { name, version },
         }
@@ -113,10 +122,20 @@ export async function serveMcp<Services>(
       send({ id: null, error: { code: -32_600, message: `a request has more than ${bounds.bytes} bytes` } })
       ended.resolve()
     })
-    input.on("data", (part: Buffer | string) => lines.read(Buffer.from(part)))
-    input.once("close", ended.resolve).once("end", ended.resolve)
+    const read = (part: Buffer | string) => lines.read(Buffer.from(part))
+    const over = () => ended.resolve()
+    // whoever goes away without a word has gone, too
+    const ends = ["close", "end", "error"]
+    input.on("data", read)
+    for (const end of ends) input.once(end, over)
+    output.on("error", over)
     await ended.promise
     await Promise.all([...running.values()].map(({ done }) => done))
+    input.off("data", read)
+    for (const end of ends) input.off(end, over)
+    output.off("error", over)
+    // nothing more is heard: it keeps nobody alive
+    input.pause()
   } finally {
     giveBack()
   }

@@ -28,7 +28,7 @@ const grace = 1000
 
 const alive = new Set<Wire>()
 /** They end with this process. */
-const endAll = (): void => alive.forEach((wire) => wire.kill("SIGTERM"))
+const endAll = (): void => alive.forEach((wire) => wire.kill("SIGKILL"))
 
 export class Wire {
   /** Why nothing can be asked any more. */
@@ -56,15 +56,19 @@ export class Wire {
       this.kill("SIGKILL")
     })
     child.stdout.on("data", (part: Buffer) => lines.read(part))
-    child.once("exit", () => {
-      alive.delete(this)
-      if (alive.size === 0) process.off("exit", endAll)
-      this.#exited.resolve()
-    })
-    child.once("close", (code, signal) => {
+    const over = (code: number | null, signal: NodeJS.Signals | null) => {
       this.#end("ended", `it has ended (${signal ?? code})${this.#said === "" ? "" : `: ${this.#said.trim()}`}`)
       this.#closed.resolve()
+    }
+    child.once("exit", (code, signal) => {
+      alive.delete(this)
+      if (alive.size === 0) process.off("exit", endAll)
+      // what it has started ends with it, and may hold its pipes no longer
+      this.kill("SIGKILL")
+      setTimeout(over, grace / 4, code, signal)
+      this.#exited.resolve()
     })
+    child.once("close", over)
   }
 
   /** Resolves when its process has ended and all it has said has been read. */
@@ -74,11 +78,13 @@ export class Wire {
 
   static open(options: WireOptions): Promise<Wire> {
     const { server, command: [program, ...args], folder, environment } = options
-    return new Promise((resolve, reject) => {
+    return new Promise<Wire>((resolve, reject) => {
       // a group of its own, so that what it has started ends with it
       const child = spawn(program, args, { cwd: folder, env: environment, shell: false, detached: true, windowsHide: true, stdio: ["pipe", "pipe", "pipe"] })
-      child.once("error", (cause) => reject(new McpFailed({ server, code: "start", reason: cause.message })))
+      child.once("error", reject)
       child.once("spawn", () => resolve(new Wire(child, options)))
+    }).catch((cause: Error) => {
+      throw new McpFailed({ server, code: "start", reason: cause.message })
     })
   }
 

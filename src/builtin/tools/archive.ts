@@ -28,7 +28,7 @@ const tool = "archive"
 const refused = (code: string, reason: string) => Effect.fail(new ToolRefused({ tool, code, reason }))
 
 /** By its name: `.zip`, `.tar`, `.tar.gz`, `.tgz`. */
-const formatOf = (name: string): "zip" | "tar" | "tar.gz" =>
+export const formatOf = (name: string): "zip" | "tar" | "tar.gz" =>
   /\.zip$/i.test(name) ?
     "zip" :
     /\.tar$/i.test(name) ?
@@ -99,5 +99,9 @@ const taken = <E, F>(entries: Stream.Stream<Entry<E>, F>, bounds: ArchiveBounds)
     })
     return Effect.map(Stream.runCollect(read), (all) => [{ path: at, bytes: Buffer.concat(all) }])
   })
-  return Effect.map(Stream.runCollect(files), (all) => all.flat())
+  return Effect.flatMap(Stream.runCollect(files), (all) => {
+    const found = all.flat()
+    const folder = found.find(({ path }) => found.some((other) => other.path.startsWith(`${path}/`)))
+    return folder === undefined ? Effect.succeed(found) : refused("name", `'${folder.path}' is a file and a folder`)
+  })
 }

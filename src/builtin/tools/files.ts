@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import * as Effect from "effect/Effect"
 import { tool } from "../../../dsl/flow/tool.ts"
-import { packed, unpacked } from "./archive.ts"
+import { formatOf, packed, unpacked } from "./archive.ts"
 import { object, text, whole } from "./input.ts"
 import { refuse, refusing } from "./error.ts"
 import { pattern } from "./pattern.ts"
@@ -36,7 +36,7 @@ export function files({ root: folder, most = 5 * 1024 * 1024, entries = 1000, hi
       description: "Reads a text file.",
       input: object({ path }),
       needs: ["files.read"],
-    }, refusing(({ path: at }) => new TextDecoder("utf-8", { fatal: true }).decode(root.read(at, most)))),
+    }, refusing(({ path: at }) => textOf(root.read(at, most)))),
 
     list: tool("list_files", {
       description: "Lists a folder: names and whether they are files or folders. The root is \"\".",
@@ -89,7 +89,8 @@ export function files({ root: folder, most = 5 * 1024 * 1024, entries = 1000, hi
       effects: "writes a file",
     }, ({ path: from, archive }) =>
       Effect.gen(function*() {
-        const found = yield* refusing(() => [...below(root, from, { most, entries, tool: "pack_files" })])(undefined)
+        yield* refusing(() => formatOf(archive))(undefined)
+        const found = yield* refusing(() => [...below(root, from, { most, entries, tool: "pack_files", without: archive })])(undefined)
         const packs = found.map(({ path: at, bytes }) => ({ path: from === "" ? at : at.slice(from.length + 1), bytes }))
         const bytes = yield* packed(archive, packs)
         yield* refusing(() => root.write(archive, bytes))(undefined)
@@ -105,13 +106,15 @@ export function files({ root: folder, most = 5 * 1024 * 1024, entries = 1000, hi
       Effect.gen(function*() {
         const bytes = yield* refusing(() => root.read(archive, bounds.bytes))(undefined)
         const packs = yield* unpacked(archive, bytes, { entries, file: most, total: bounds.bytes })
-        return yield* refusing(() =>
-          packs.map((one) => {
-            const at = into === "" ? one.path : `${into}/${one.path}`
-            root.write(at, one.bytes)
-            return { path: at, bytes: one.bytes.length }
+        return yield* refusing(() => {
+          const all = packs.map(({ path: name, bytes: content }) => ({ path: into === "" ? name : `${into}/${name}`, content }))
+          // what is in the way is found before anything is written
+          for (const { path: at } of all) root.look(at)
+          return all.map(({ path: at, content }) => {
+            root.write(at, content)
+            return { path: at, bytes: content.length }
           })
-        )(undefined)
+        })(undefined)
       })),
 
     /** Gives the folder back to the system; its tools fail from then on. */
@@ -125,26 +128,39 @@ interface Bounds {
   readonly entries: number
   /** Whose refusal it is. */
   readonly tool: string
+  /** All of them are wanted, but this one: one that cannot be had is a refusal. */
+  readonly without?: string
 }
 /** The files below a folder that can be read; those that are too large, linked elsewhere or gone meanwhile are passed over. */
-function* below(root: Root, from: string, { most, entries, tool: name }: Bounds): Generator<{ readonly path: string; readonly bytes: Buffer }> {
+function* below(root: Root, from: string, { most, entries, tool: name, without }: Bounds): Generator<{ readonly path: string; readonly bytes: Buffer }> {
   const folders = [{ path: from, depth: 0 }]
   const end = Date.now() + bounds.milliseconds
+  const tooMuch = () => refuse(name, "too-much", "there is too much below this folder: look in a smaller one")
   let [looked, bytes] = [0, 0]
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for (const { name: entry, kind } of root.list(folder.path, entries)) {
-      if (looked >= bounds.files || bytes >= bounds.bytes || Date.now() > end) {
-        refuse(name, "too-much", "there is too much below this folder: look in a smaller one")
-      }
+    const found = root.list(folder.path, entries + 1)
+    if (found.length > entries && without !== undefined) tooMuch()
+    for (const { name: entry, kind } of found.slice(0, entries)) {
+      if (looked >= bounds.files || bytes >= bounds.bytes || Date.now() > end) tooMuch()
       const path = folder.path === "" ? entry : `${folder.path}/${entry}`
+      if (path === without) continue
       if (kind === "folder" && folder.depth < bounds.depth) folders.push({ path, depth: folder.depth + 1 })
+      else if (kind === "folder" && without !== undefined) tooMuch()
       if (kind !== "file") continue
       looked++
-      const content = readable(root, path, most)
+      const content = without === undefined ? readable(root, path, most) : root.read(path, most)
       if (content === undefined) continue
       bytes += content.length
       yield { path, bytes: content }
     }
+  }
+}
+
+const textOf = (bytes: Buffer): string => {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+  } catch {
+    return refuse("read_file", "encoding", "it is no text in UTF-8")
   }
 }
 
