@@ -6,6 +6,7 @@ import { promisify } from "node:util"
 import * as heddle from "heddle"
 import * as agents from "heddle/agents"
 import * as mcp from "heddle/mcp"
+import * as streams from "heddle/streams"
 import * as tools from "heddle/tools"
 import { describe, expect, it } from "vitest"
 import { exitCode } from "../src/cli/exit-codes.ts"
@@ -31,7 +32,7 @@ describe("examples", () => {
 
   it("there is one per verb", () => {
     const text = examples.map((file) => read(join("examples", file))).join("\n")
-    for (const verb of ["step", "update", "when", "match", "loop", "each", "parallel", "merge", "protect", "returns", "break", "continue"]) {
+    for (const verb of ["step", "update", "when", "match", "loop", "each", "parallel", "merge", "stream", "protect", "returns", "break", "continue"]) {
       expect(text).toContain(`.${verb}(`)
     }
   })
@@ -104,7 +105,7 @@ describe("docs", () => {
   })
 
   it("every error of ours has its page, and every page its error", () => {
-    const tags = Object.entries({ ...heddle, ...agents, ...mcp, ...tools }).flatMap((
+    const tags = Object.entries({ ...heddle, ...agents, ...mcp, ...streams, ...tools }).flatMap((
       [name, value],
     ) => (typeof value === "function" && value.prototype instanceof Error ? [name] : []))
     expect(tags.length).toBeGreaterThan(15)

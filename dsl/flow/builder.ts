@@ -10,6 +10,7 @@ import type { LimitExceeded } from "./failure.ts"
 import type { Chain } from "./flow.ts"
 import { inOrder } from "./limit.ts"
 import type { SessionMark } from "./mark.ts"
+import { type Recording, streamed, type Writing } from "./stages.ts"
 import { strayIn } from "./stray.ts"
 import { type ChainGuard, type Migrated, type Migrations, migrationsOf, type VersionIn } from "./lock.ts"
 import type { Bound, Declared, Start } from "./scope.ts"
@@ -233,6 +234,13 @@ class Recorder {
       { by: "until", date: options["until"] } :
       { by: "signal", signal: options["signal"] ?? name, schema: options["schema"] }
     return this.#add("wait", name, { kind: "wait", on, timeout: options["timeout"], atTimeout: options["atTimeout"] ?? "fail" }, options)
+  }
+
+  stream(...args: ReadonlyArray<unknown>): Recorder {
+    const [name, source, pipe, options = {}] = named(args) as [string | undefined, Ask, (stages: Recording) => Recording, Options?]
+    const step = (node: string, work: Work, more: Options) =>
+      new Recorder({ ...this.#written, nodes: [] }).#step(node, { [workOf]: work }, undefined, more).ir.body.nodes[0]
+    return this.#add("stream", name, streamed(source, pipe, options, { step, carries: carriedWork } as Writing), options)
   }
 
   returns(choose: Ask): Recorder {

@@ -62,6 +62,21 @@ export interface LimitExceeded extends Error {
   readonly allowed: number
 }
 
+/** A live source is gone with the process that read it. */
+export interface StreamLost extends Error {
+  readonly _tag: "StreamLost"
+  readonly path: string
+  readonly source: string
+}
+
+/** A stream has more than it may keep: items, rejected ones, keys. */
+export interface StreamOverflowed extends Error {
+  readonly _tag: "StreamOverflowed"
+  readonly path: string
+  readonly what: string
+  readonly most: number
+}
+
 /** Literal tags of the errors in `Failure`. */
 export type TagOf<Failure> = Failure extends { readonly _tag: infer Tag extends string } ? Tag : never
 /** The errors in `Failure` that carry `Tag`. */

@@ -8,6 +8,7 @@ import type { ReturnsVerb } from "./returns-verb.ts"
 import type { AnyMark } from "./mark.ts"
 import type { AnyFrame, AnyScope, At } from "./scope.ts"
 import type { StepVerbs } from "./step-verbs.ts"
+import type { StreamVerb } from "./stream-verb.ts"
 import type { FlowTypeError } from "./type-error.ts"
 import type { WaitVerb } from "./wait-verb.ts"
 
@@ -42,7 +43,7 @@ export interface Flow<in Input, out Output, out Failure = never, out Needs = nev
 
 /** A flow that is still being written. Every verb returns a new flow; this one stays as it is. */
 export interface Chain<in out Input, in out S extends AnyScope, in out Failure, in out Needs>
-  extends StepVerbs, ChoiceVerbs, LoopVerbs, ForkVerbs, ProtectVerbs, WaitVerb, ReturnsVerb
+  extends StepVerbs, ChoiceVerbs, LoopVerbs, ForkVerbs, StreamVerb, ProtectVerbs, WaitVerb, ReturnsVerb
 {
   readonly ir: FlowIR
   readonly "~types": Types<S["frame"]["flow"], Input, { readonly [Name in S["own"]]: At<S, Name> }, Failure, Needs>
@@ -52,9 +53,10 @@ export interface Chain<in out Input, in out S extends AnyScope, in out Failure, 
 
 /** Every verb, in a place where none may stand: calling one prints the sentence. */
 export type Blocked<Sentence extends string> = {
-  readonly [Verb in "step" | "update" | "when" | "match" | "loop" | "each" | "parallel" | "protect" | "wait" | "break" | "continue" | "returns"]: FlowTypeError<
-    Sentence
-  >
+  readonly [Verb in "step" | "update" | "when" | "match" | "loop" | "each" | "parallel" | "stream" | "protect" | "wait" | "break" | "continue" | "returns"]:
+    FlowTypeError<
+      Sentence
+    >
 }
 
 /** A flow ended by `.returns`. */

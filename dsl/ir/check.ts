@@ -3,6 +3,7 @@ import { fromInput, type Input as Duration } from "effect/Duration"
 import { budgetItems, type Limit, peakItems, type RunBudget } from "./limit.ts"
 import type { Block, EachNode, FlowIR, Node, ParallelNode } from "./node.ts"
 import { nameProblem } from "./path.ts"
+import type { Stage } from "./stream.ts"
 import { notGranted } from "./tool.ts"
 import { childPrefix, inner, updatedNames, visit, walk, walkBlock } from "./walk.ts"
 
@@ -178,6 +179,28 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
         }
       }
     },
+    *stream({ buffer, overflow, checkpoint, rejects, stages, body }) {
+      for (const [option, value] of Object.entries({ buffer, rejects, "checkpoint.items": checkpoint.items })) {
+        if (!positive(value)) yield error(path, option, `${option} is ${String(value)}: use a whole number from 1`)
+      }
+      yield* timeProblems(path, "checkpoint.time", checkpoint.time)
+      if (!["suspend", "dropOldest", "dropNewest"].includes(overflow)) {
+        yield error(path, "overflow", `overflow is ${overflow}: use suspend, dropOldest or dropNewest`)
+      }
+      yield* stageProblems(path, stages)
+      for (const { name, delivery, work, codec, compensate } of body.nodes) {
+        if (typeof compensate === "object") {
+          yield error(`${path}/${name}`, "stage", "what a stage does for an item is not undone: do it in a step, or in a flow for each item")
+        }
+        if (delivery === "atMostOnce" || work.from === "transaction" || codec !== undefined) {
+          yield error(
+            `${path}/${name}`,
+            "stage",
+            "the work of a stage is done at least once for each item: leave out delivery and codec, and end with .transaction(…)",
+          )
+        }
+      }
+    },
     *wait({ on, timeout }) {
       yield* timeProblems(path, "timeout", timeout)
       if (on.by === "for" && typeof on.duration !== "function") yield* timeProblems(path, "for", on.duration)
@@ -189,6 +212,41 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
     },
   })
 }
+function* stageProblems(path: string, stages: ReadonlyArray<Stage>): Generator<Problem> {
+  const wrong = (stage: Stage, what: string, value: unknown) =>
+    error(path, "stage", `${stage.op} '${stage.name}': ${what} is ${String(value)}: use a whole number from 1`)
+  for (const stage of stages) {
+    const counts: Readonly<Record<string, unknown>> = stage.op === "batch" ?
+      { size: stage.size } :
+      stage.op === "take" || stage.op === "drop" ?
+      { count: stage.count } :
+      stage.op === "dedupe" || stage.op === "group" ?
+      { most: stage.most } :
+      stage.op === "throttle" ?
+      { limit: stage.limit } :
+      stage.op === "work" ?
+      { concurrency: stage.concurrency } :
+      stage.op === "window" && stage.of.by === "count" ?
+      { count: stage.of.size, every: stage.of.every } :
+      {}
+    for (const [what, value] of Object.entries(counts)) if (!positive(value)) yield wrong(stage, what, value)
+    const times: Readonly<Record<string, Duration | undefined>> = stage.op === "batch" ?
+      { within: stage.within } :
+      stage.op === "throttle" ?
+      { per: stage.per } :
+      stage.op === "debounce" ?
+      { quiet: stage.quiet } :
+      stage.op === "window" && stage.of.by === "time" ?
+      { time: stage.of.span, every: stage.of.every, late: stage.of.late } :
+      stage.op === "window" && stage.of.by === "session" ?
+      { session: stage.of.gap } :
+      {}
+    for (const [what, value] of Object.entries(times)) yield* timeProblems(path, `${stage.op} '${stage.name}': ${what}`, value)
+    if (stage.op === "group") yield* stageProblems(path, stage.stages)
+    if (stage.op === "partition") { for (const part of Object.values(stage.parts)) yield* stageProblems(path, part) }
+  }
+}
+
 function* timeProblems(path: string, option: string, time: Duration | undefined): Generator<Problem> {
   if (time === undefined) return
   const found = fromInput(time)

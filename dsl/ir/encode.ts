@@ -1,6 +1,7 @@
 /** A flow as plain JSON: for fingerprints, diagrams, docs and diffs. */
 import type { Input as Duration } from "effect/Duration"
 import type { Block, FailureMode, FlowIR, Node } from "./node.ts"
+import type { Stage } from "./stream.ts"
 import { visit } from "./walk.ts"
 
 export type EncodedBlock = ReadonlyArray<EncodedNode>
@@ -58,6 +59,16 @@ export const sourceText = (fn: (...args: never) => unknown): string => {
   return line.length > 120 ? `${line.slice(0, 117)}...` : line
 }
 
+/** What decides where a stage's memory lies in a checkpoint. */
+const stageShape = (stage: Stage): unknown => {
+  const { op, name } = stage
+  if (stage.op === "group") return { op, name, stages: stage.stages.map(stageShape) }
+  if (stage.op === "partition") {
+    return { op, name, parts: Object.fromEntries(Object.entries(stage.parts).map(([label, part]) => [label, part.map(stageShape)])) }
+  }
+  return { op, name, ...(stage.op === "window" ? { by: stage.of.by } : {}) }
+}
+
 type Parts = Pick<EncodedNode, "shape" | "text" | "blocks">
 function encodeNode(node: Node): EncodedNode {
   const parts = visit<Parts>(node, {
@@ -113,6 +124,11 @@ function encodeNode(node: Node): EncodedNode {
       },
       text: {},
       blocks: [block("body", body)],
+    }),
+    stream: ({ source, stages, sink, buffer, overflow, checkpoint, rejects, body }) => ({
+      shape: { stages: stages.map(stageShape), sink: sink.to, buffer, overflow, checkpoint: `${checkpoint.items} items or ${time(checkpoint.time)}`, rejects },
+      text: { source: sourceText(source) },
+      blocks: body.nodes.length === 0 ? [] : [block("body", body)],
     }),
     wait: ({ on, timeout, atTimeout }) => ({
       shape: {

@@ -43,6 +43,10 @@ const tuning = new Set([
   "hooks",
   "limits",
   "budget",
+  "buffer",
+  "overflow",
+  "checkpoint",
+  "rejects",
 ])
 /** What of a block decides where its records lie, as plain data that can be compared. */
 export const structure = (body: EncodedBlock): unknown =>

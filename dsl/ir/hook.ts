@@ -43,7 +43,7 @@ export interface Cache {
   readonly key: string
   readonly ttl: Duration
 }
-/** Leaves this out: the pass of a loop, a compensation, a change of State. */
+/** Leaves this out: the pass of a loop, a compensation, a change of State, items of a stream. */
 export interface Skip {
   readonly does: "skip"
   readonly reason: string
@@ -140,6 +140,17 @@ export interface HookPoints {
   readonly "fork.before": Point<{ readonly fork: string }, Cancel>
   readonly "fork.after": Point<{ readonly fork: string; readonly output: unknown }, Cancel>
   readonly "fork.error": Point<{ readonly fork: string; readonly error: unknown }, Cancel>
+  readonly "stream.before": Before
+  /** Items are about to go through its stages; `skip` leaves them out. */
+  readonly "stream.chunk": Point<{ readonly items: ReadonlyArray<unknown>; readonly index: number }, Replace<ReadonlyArray<unknown>> | Skip | Cancel>
+  /** It is about to be recorded how far it has come. */
+  readonly "stream.checkpoint": Point<{ readonly items: number }, Cancel | Fork>
+  /** The buffer has filled up (`on`), or has room again. */
+  readonly "stream.pressed": Point<{ readonly on: boolean; readonly buffered: number }, Cancel>
+  /** The work of a stage has failed for an item, for good; `replace` goes on with another value, `skip` leaves the item out. */
+  readonly "stream.rejected": Point<{ readonly item: unknown; readonly stage: string; readonly error: unknown }, Replace | Skip | Cancel>
+  readonly "stream.after": After
+  readonly "stream.error": Errored
   readonly "wait.before": Before
   readonly "wait.after": After
   readonly "wait.error": Errored
@@ -201,6 +212,13 @@ export const hookDecisions: { readonly [P in HookPoint]: ReadonlyArray<HookPoint
   "fork.before": ["cancel"],
   "fork.after": ["cancel"],
   "fork.error": ["cancel"],
+  "stream.before": before,
+  "stream.chunk": [...before, "skip"],
+  "stream.checkpoint": ["cancel", "fork"],
+  "stream.pressed": ["cancel"],
+  "stream.rejected": [...before, "skip"],
+  "stream.after": over,
+  "stream.error": over,
   "wait.before": before,
   "wait.after": over,
   "wait.error": over,

@@ -53,6 +53,9 @@ export const budgetItems = ["steps", "iterations", ...spendingItems] as const sa
 /** What is never added up: each node may have so much. */
 export const peakItems = ["depth", "fanOut"] as const satisfies ReadonlyArray<BudgetItem>
 export const isPeak = (item: BudgetItem): boolean => item === "depth" || item === "fanOut"
+/** What is counted, for people. */
+export const unitOf = (limit: BudgetItem | "time"): string =>
+  limit === "time" ? "ms" : limit === "depth" ? "flows in one another" : limit === "fanOut" ? "forks of one node" : limit
 /** A budget of whole runs. */
 export interface RunBudget extends Budget {
   /** Time in which the run is driven; what it waits does not count. */

@@ -6,6 +6,7 @@ import type { ArtifactAccess } from "./artifact.ts"
 import type { Hook } from "./hook.ts"
 import type { Budget, Limit, RunBudget, Spending } from "./limit.ts"
 import type { StateAccess } from "./state.ts"
+import type { StreamShape } from "./stream.ts"
 import type { ToolInfo } from "./tool.ts"
 
 /** The values a node reads: `input`, and each bound name. */
@@ -219,7 +220,12 @@ export interface WaitNode extends Common {
   readonly atTimeout: "fail" | "continue"
 }
 
-export type Node = StepNode | WhenNode | LoopNode | JumpNode | EachNode | ParallelNode | ProtectNode | WaitNode
+/** Items from a source through stages to a sink. */
+export interface StreamNode extends Common, StreamShape {
+  readonly kind: "stream"
+}
+
+export type Node = StepNode | WhenNode | LoopNode | JumpNode | EachNode | ParallelNode | ProtectNode | WaitNode | StreamNode
 export type NodeKind = Node["kind"]
 export type NodeOf<Kind extends NodeKind> = Extract<Node, { readonly kind: Kind }>
 

@@ -24,6 +24,12 @@ export function rewrite(flow: FlowIR, change: (step: StepNode, path: string) => 
       case "each":
       case "protect":
         return { ...node, body: inside(node.body, path) }
+      case "stream": {
+        const { nodes, ...rest } = node.body
+        // the work of its stages are steps
+        const steps = nodes.map((step) => rewritten(step, childPrefix(path, undefined) + step.name)) as ReadonlyArray<StepNode>
+        return { ...node, body: { ...rest, nodes: steps } }
+      }
       case "jump":
       case "wait":
         return node

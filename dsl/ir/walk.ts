@@ -29,6 +29,7 @@ export const inner = (node: Node): ReadonlyArray<Inner> =>
     parallel: ({ forks }) => labelled(forks),
     protect: ({ body }) => [{ label: undefined, block: body }],
     wait: () => [],
+    stream: ({ body }) => [{ label: undefined, block: body }],
   })
 
 /** A node with its place in the flow, as written (`refine/draft`, no pass numbers). */

@@ -13,6 +13,7 @@ import { compileParallel } from "./parallel.ts"
 import { after, type BlockProgram, type Body, type CompileBlock, type Jump, type Program, type Run } from "./program.ts"
 import { compileProtect } from "./protect.ts"
 import { compileStep } from "./step.ts"
+import { compileStream } from "./stream/stream.ts"
 import { compileWait } from "./wait.ts"
 import { compileWhen } from "./when.ts"
 
@@ -71,6 +72,7 @@ const compileNode = (node: Node): Program =>
         each: (each) => compileEach(each, compile),
         parallel: (parallel) => compileParallel(parallel, compile),
         protect: (protect) => compileProtect(protect, compile),
+        stream: (stream) => compileStream(stream, compile),
         wait: (wait) => compileWait(wait, compile),
       }),
     ),

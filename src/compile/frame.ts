@@ -24,6 +24,8 @@ export type Updates = ReadonlyMap<string, Slot>
 export interface Offers {
   /** State as the run sees it; what is changed is collected. */
   readonly state: (changes: Changes, path: string) => StateView
+  /** What steps inside a path change of State is collected together: by whoever has put it here. */
+  readonly shared: Map<string, () => Changes>
   readonly artifacts: (step: Pick<StepContext, "path" | "charge">) => ArtifactView
   /** Tells whoever listens how a step gets on. */
   readonly progress: (path: string, news: unknown) => void

@@ -97,10 +97,13 @@ class Loop {
   }
 
   #recall(): Run<void> {
-    return Effect.flatMap(this.#frame.run.journal.passes(this.#path, this.#kept.many), (events) => {
+    const { journal } = this.#frame.run
+    const found = this.#kept.many ?
+      journal.progress(this.#path, "loop.iterated") :
+      Effect.map(journal.newest(this.#path, "loop.iterated"), (event) => (event === undefined ? [] : [event]))
+    return Effect.flatMap(found, (events) => {
       const newest = events.at(-1)
       if (newest === undefined) return Effect.void
-      const { journal } = this.#frame.run
       return Effect.gen({ self: this }, function*() {
         yield* this.#kept.recall(events, (ref) => journal.value(ref))
         const updates = yield* readUpdates(journal, newest)

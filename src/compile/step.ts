@@ -128,7 +128,7 @@ const nothingOffered = (name: string): Offers => {
   const refuse = (): never => {
     throw new StateRefused({ name, reason: "a transaction step changes the database itself: use another step for state and artifacts" })
   }
-  return { state: refuse, artifacts: refuse, progress: () => undefined, stateChanged: refuse }
+  return { state: refuse, shared: new Map(), artifacts: refuse, progress: () => undefined, stateChanged: refuse }
 }
 
 const itself = (value: unknown): unknown => value

@@ -44,6 +44,11 @@ const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => strin
   jump: ({ text }) => `if ${body(text["condition"])}`,
   each: ({ shape, text }) => [`of ${body(text["items"])}`, join(shape)].filter(Boolean).join(" · "),
   parallel: ({ shape }) => join(shape),
+  stream: ({ shape, text }) => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `encode` writes these
+    const stages = (shape["stages"] as ReadonlyArray<{ readonly op: string; readonly name: string }>).map(({ op, name }) => (name.includes("#") ? op : name))
+    return [`from ${body(text["source"])}`, ...stages, shape["sink"]].map(String).join(" → ")
+  },
   protect: ({ shape }) =>
     settings(
       { catches: shape["catches"], fallback: shape["fallback"], timeout: shape["timeout"], rollback: shape["rollback"], compensated: shape["compensated"] },

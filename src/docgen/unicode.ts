@@ -11,6 +11,7 @@ const signs: Readonly<Record<string, string>> = {
   loop: "↻",
   each: "⇉",
   parallel: "∥",
+  stream: "≋",
   protect: "◈",
   wait: "⧖",
   break: "⤓",

@@ -128,6 +128,7 @@ const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, se
   cancelled: isFlag,
   undone: isFlag,
   session: () => true,
+  saved: () => true,
   trace: isText,
   spent: (value) => isRecordOf(value, (meter) => isRecordOf(meter, isNumber)),
   from: (value) => isNumber(value) || isText(value),

@@ -44,8 +44,12 @@ export class RunOffers implements Offers {
     this.#news = news
   }
 
-  state(changes: Changes, path: string): StateView {
+  readonly shared: Offers["shared"] = new Map()
+
+  state(own: Changes, path: string): StateView {
     const { id, session } = this.#run
+    const shared = this.shared.size === 0 ? undefined : [...this.shared].find(([at]) => path.startsWith(`${at}/`))
+    const changes = shared === undefined ? own : shared[1]()
     return new StateView(this.#store, { run: id, flow: this.#context.flow, session }, changes, this.stateChanged, stateGuard(this.#context, path))
   }
 

@@ -7,7 +7,7 @@ import { dataOf } from "../services/recorded.ts"
 export interface TraceNode {
   readonly path: string
   readonly name: string
-  readonly kind: "step" | "when" | "loop" | "jump" | "each" | "parallel" | "protect" | "wait" | "pass" | "block"
+  readonly kind: "step" | "when" | "loop" | "jump" | "each" | "parallel" | "stream" | "protect" | "wait" | "pass" | "block"
   readonly status: "completed" | "failed" | "skipped" | "open"
   /** From the event before it in its block to its own end, in milliseconds. */
   readonly milliseconds: number | undefined
@@ -114,6 +114,10 @@ const verbs: Readonly<Partial<Record<EventKind | (string & {}), Verb>>> = {
   },
   started: (node, { count }) => {
     if (count !== undefined) node.note = `${count} items`
+    return false
+  },
+  checkpointed: (node, { count }) => {
+    node.note = `${count} items`
     return false
   },
   retried: (node, { attempts }) => {

@@ -1,8 +1,10 @@
 /** Every error Heddle itself ends with. Each has a page in `docs/errors/`, named by its tag. */
 import { TaggedError } from "effect/Data"
 import type { Problem } from "../../dsl/ir/check.ts"
-import type { BudgetItem } from "../../dsl/ir/limit.ts"
+import { LimitExceeded } from "./limit-error.ts"
 import type { ServiceError } from "./service-error.ts"
+
+export { LimitExceeded }
 
 /** `StepTimedOut` → the page that explains it. */
 export const errorPage = (tag: string): string => `docs/errors/${tag.replaceAll(/(?<!^)([A-Z])/g, "-$1").toLowerCase()}.md`
@@ -82,20 +84,6 @@ export class StepTimedOut extends TaggedError("StepTimedOut")<{ readonly path: s
 export class LoopExhausted extends TaggedError("LoopExhausted")<{ readonly path: string; readonly max: number }> {
   override get message(): string {
     return `loop '${this.path}' made ${this.max} passes and its condition still asks for more. Raise max, or end with atMax: "end"`
-  }
-}
-/** More was spent than a budget allows. */
-export class LimitExceeded extends TaggedError("LimitExceeded")<{
-  readonly path: string
-  readonly limit: BudgetItem | "time"
-  readonly of: string
-  readonly used: number
-  readonly allowed: number
-}> {
-  override get message(): string {
-    const units: Partial<Record<BudgetItem | "time", string>> = { time: "ms", depth: "flows in one another", fanOut: "forks of one node" }
-    const what = `${this.used} of ${this.allowed} ${units[this.limit] ?? this.limit}`
-    return `'${this.path}' spends more than the budget of ${this.of} allows: ${what}. Raise the budget, or spend less`
   }
 }
 /** Forks or items failed that had to succeed; `failures` has all of their errors. */

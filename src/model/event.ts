@@ -34,6 +34,9 @@ export const eventKinds = [
   "parallel.completed",
   "fork.completed",
   "fork.failed",
+  "stream.started",
+  "stream.checkpointed",
+  "stream.completed",
   "protect.started",
   "protect.caught",
   "protect.failed",
@@ -53,6 +56,8 @@ export const comings = "~"
 export const liveKinds = [
   "step.retried",
   "step.progressed",
+  "stream.flowed",
+  "stream.pressed",
   "wait.blocked",
   "hook.decided",
   "hook.failed",
@@ -147,6 +152,8 @@ export interface EventData {
   readonly trace?: string
   /** What is spent of the budgets so far, by the path of the node that has one; `""` is the run's. */
   readonly spent?: Readonly<Record<string, Readonly<Record<string, number>>>>
+  /** What a stream needs to go on, as our codec writes it. */
+  readonly saved?: unknown
   readonly from?: number | string
   readonly to?: number
 }

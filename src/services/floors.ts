@@ -20,6 +20,7 @@ const ends: ReadonlySet<string> = new Set([
   "parallel.completed",
   "fork.completed",
   "fork.failed",
+  "stream.completed",
   "protect.completed",
   "protect.caught",
   "protect.failed",

@@ -242,15 +242,14 @@ export class Journal {
     this.#floors.inside(path, seq)
   }
 
-  /** The passes recorded of the loop at `path`: all, or only the newest. */
-  passes(path: string, all: boolean): Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> {
-    const found: Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> = all || !this.#floors.none ?
-      this.#store.events.under(this.#run, path) :
-      Effect.map(this.#store.events.last(this.#run, path, "loop.iterated"), (event) => (event === undefined ? [] : [event]))
-    return Effect.map(found, (events) => {
-      const passes = events.filter((event) => event.kind === "loop.iterated" && !this.#floors.covers(event))
-      return all ? passes : passes.slice(-1)
-    })
+  /** The events of a kind inside `path`: how a loop or a stream has come so far. */
+  progress(path: string, kind: EventKind): Effect.Effect<ReadonlyArray<RunEvent>, StoreFailed> {
+    const found = this.#store.events.under(this.#run, path)
+    return Effect.map(found, (events) => events.filter((event) => event.kind === kind && !this.#floors.covers(event)))
+  }
+  /** The newest of them. */
+  newest(path: string, kind: EventKind): Effect.Effect<RunEvent | undefined, StoreFailed> {
+    return this.#floors.none ? this.#store.events.last(this.#run, path, kind) : Effect.map(this.progress(path, kind), (events) => events.at(-1))
   }
 
   /** Every event whose effects may still stand, oldest first: also of attempts that were given up, of steps that were taken back or migrated. */

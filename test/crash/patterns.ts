@@ -35,6 +35,16 @@ export const patterns: Readonly<Record<string, (inner: Write, d: number) => Writ
   wait: (inner, d) => (b) => inner(b.wait(`go${d}`, { schema: z.number(), signal: "go" })).wait({ for: 1 }),
   nested: (inner, d) => (b) => b.step(`nested${d}`, nest(inner(seq(`inner${d}`)), () => undefined)),
   child: (inner, d) => (b) => b.step(`child${d}`, nest(inner(seq(`child${d}`)), () => undefined, { as: "run" })),
+  stream: (inner, d) => (b) =>
+    inner(
+      b.stream(
+        `stream${d}`,
+        () => ["x", "y", "z"],
+        (s: any) =>
+          s.map("up", async (word: string) => word.toUpperCase(), { concurrency: 2 }).scan("", (all: string, word: string) => all + word).batch(2).collect(),
+        { buffer: 1, checkpoint: { items: 1 } },
+      ),
+    ),
   retry: (inner, d) => (b) => inner(b.step(`tried${d}`, () => 1, { retry: { times: 1 }, timeout: "1 minute" })),
 }
 export const names = Object.keys(patterns)

@@ -289,8 +289,8 @@ it("what a point does not allow is no decision, whatever the types were told", a
   const works = seq("f").loop("l", { times: 1 }, (b) => b.when("w", () => true, (c) => c.step("s", () => 1)))
     .parallel("p", { a: (c) => c.step("x", () => 1) }).each("e", () => [1], (b) => b.step("y", () => 1)).wait("z", { for: 1 })
     .protect("q", (b) => b.step("t", no), { catch: { No: () => 0 } })
-  // the others: test/engine/limits.test.ts, test/engine/hooks-by-name.test.ts
-  for (const point of points.filter((one) => !/^(limit|tool|agent|turn|state|artifact|session)\./.test(one))) {
+  // the others: test/engine/limits.test.ts, test/engine/hooks-by-name.test.ts, test/engine/streams.test.ts
+  for (const point of points.filter((one) => !/^(limit|tool|agent|turn|state|artifact|session|stream)\./.test(one))) {
     const does = (["redirect", "modify"] as const).find((one) => !(hookDecisions[point] as ReadonlyArray<string>).includes(one))!
     const bad = hook(point, (() => ({ does })) as never, { onFailure: "fail" })
     const [kind, when] = point.split(".") as [Kind | "compensation" | "run" | "fork", string]

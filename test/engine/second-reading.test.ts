@@ -749,6 +749,7 @@ describe("bundles", () => {
       undone: true,
       session: {},
       trace: "00-1-2-01",
+      saved: {},
       from: 1,
       to: 2,
     }

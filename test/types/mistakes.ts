@@ -253,3 +253,24 @@ run(member, undefined)
 run(seq("club").step(member), undefined, {})
 // @ts-expect-error Expected 3 arguments, but got 1
 run(seq("club").step(nest(member, { as: "run" })))
+
+// 23 streams: a source that can go on, stages that fit each other, errors that are known
+const rows = seq<{ file: string }>("rows").step("least", () => 2)
+// @ts-expect-error this is no source that a resumed run could go on with
+rows.stream("s", () => new Set([1]), (s) => s)
+// @ts-expect-error Property 'toUpperCase' does not exist on type 'number'
+rows.stream("s", () => [1, 2], (s) => s.map((n) => n.toUpperCase()))
+// @ts-expect-error stage 'needs' is given items of another type
+rows.stream("s", () => [1, 2], (s) => s.map(step("needs", (text: string) => text)))
+const sunk = rows.stream("sizes", () => ["a"], (s) => s.map((word, { least }) => word.length + least).collect())
+sunk.step("sum", ({ sizes }) => sizes.reduce((a, b) => a + b, 0))
+// @ts-expect-error Property 'toUpperCase' does not exist on type 'number'
+sunk.step("sum", ({ sizes }) => sizes[0]!.toUpperCase())
+const failing = (s: number): Result<number, { readonly _tag: "Odd" }> => s % 2 === 0 ? ok(s) : err({ _tag: "Odd" })
+rows.protect("p", (b) => b.stream("s", () => [1], (s) => s.map("w", failing, { failure: "fail" })), { catch: { Odd: () => 1 } })
+// @ts-expect-error catch 'Odd' handles an error that cannot happen here
+rows.protect("p", (b) => b.stream("s", () => [1], (s) => s.map("w", failing, { failure: "skip" })), { catch: { Odd: () => 1 } })
+// @ts-expect-error 'sizes' is already bound in this scope
+sunk.stream("sizes", () => [1], (s) => s)
+// @ts-expect-error Property 'two' is missing in type
+rows.stream("s", () => ["a"], (s) => s.partition((w) => w.length === 1 ? "one" : "two", { one: (p) => p }))

@@ -1,0 +1,6 @@
+/** Sources and sinks of streams. */
+export { linesTo } from "./file.ts"
+export { csv, lines, ndjson } from "./lines.ts"
+export type { LinesOptions, Seekable } from "./lines.ts"
+export { eventsOf, live, merged, poll } from "./live.ts"
+export type { Live, Page } from "./live.ts"

@@ -1,0 +1,145 @@
+/** Sources that are asked again and again, that others push, or that other runs are. */
+import * as Duration from "effect/Duration"
+import * as Stream from "effect/Stream"
+import type { StepThrew } from "../../../dsl/flow/failure.ts"
+import type { Chunk, Source } from "../../../dsl/ir/stream.ts"
+import type { EventPattern } from "../../model/event.ts"
+import type { Notice } from "../../services/notice.ts"
+import type { Seekable } from "./lines.ts"
+
+/** What a page of a source has. */
+export interface Page<out Item, out Cursor> {
+  readonly items: ReadonlyArray<Item>
+  /** Where the next page begins; plain data. */
+  readonly cursor: Cursor
+  /** Nothing more will come. */
+  readonly done?: boolean
+}
+
+/**
+ * What `ask` gives, page after page; its places are the cursors. An empty page is asked for again `every` so often (default 1 second).
+ *
+ * @example
+ * seq("sync").stream("rows", () => poll((from: number | undefined) => ({ items: [from ?? 0], cursor: (from ?? 0) + 1, done: from === 9 })), (s) => s.collect())
+ */
+export const poll = <Item, Cursor>(
+  ask: (from: Cursor | undefined, signal: AbortSignal) => Page<Item, Cursor> | Promise<Page<Item, Cursor>>,
+  { every = 1000, name = "poll" }: { readonly every?: Duration.Input; readonly name?: string } = {},
+): Seekable<Item> => ({
+  source: "seekable",
+  name,
+  onResume: "fail",
+  async *open({ from, signal }) {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was a cursor
+    let cursor = from as Cursor | undefined
+    for (let done = false; !done && !signal.aborted;) {
+      const page = await ask(cursor, signal)
+      ;({ cursor } = page)
+      done = page.done === true
+      if (page.items.length > 0) yield { items: page.items, next: page.cursor }
+      else if (!done) await rest(Duration.toMillis(every), signal)
+    }
+  },
+})
+const rest = (milliseconds: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const over = () => {
+      clearTimeout(timer)
+      signal.removeEventListener("abort", over)
+      resolve()
+    }
+    const timer = setTimeout(over, milliseconds)
+    signal.addEventListener("abort", over)
+  })
+
+/** A source that is gone with the process that reads it. */
+export interface Live<out Item, out Failure> extends Source<Item, Failure> {
+  readonly source: "live"
+}
+/** What is pushed or can be read once: an iterable, a web or Node stream, an Effect Stream. */
+type Pushed<Item, Failure> = Iterable<Item> | AsyncIterable<Item> | ReadableStream<Item> | Stream.Stream<Item, Failure>
+
+/**
+ * A source that cannot go on where it was. A resumed run fails with `StreamLost`, or, with `onResume: "reopen"`, opens it again and goes on with what
+ * comes then: items that were read and not yet recorded are lost.
+ *
+ * @example
+ * seq("listen").stream("ticks", () => live(async function*() { yield 1; yield 2 }), (s) => s.collect())
+ */
+export const live = <Item, Failure = never>(
+  from: Pushed<Item, Failure> | (() => Pushed<Item, Failure>),
+  { name = "live", onResume = "fail" }: { readonly name?: string; readonly onResume?: "fail" | "reopen" } = {},
+): Live<Item, Failure | StepThrew> => ({
+  source: "live",
+  name,
+  onResume,
+  async *open({ size }): AsyncGenerator<Chunk<Item>> {
+    const given = typeof from === "function" ? from() : from
+    if (Stream.isStream(given)) {
+      for await (const items of Stream.toAsyncIterable(Stream.chunks(given))) {
+        for (let at = 0; at < items.length; at += size) yield { items: items.slice(at, at + size), next: null }
+      }
+      return
+    }
+    for await (const item of given) yield { items: [item], next: null }
+  },
+})
+
+/** Whoever can follow runs: a client, or the `Heddle` service's runtime. */
+interface Follows {
+  readonly follow: (id: string, options: { readonly after?: number; readonly kinds?: ReadonlyArray<EventPattern> }) => AsyncIterable<Notice>
+}
+
+/**
+ * The kept events of another run, from its beginning until it has stopped; its places are their numbers.
+ *
+ * @example
+ * seq<{ run: string }>("watch").stream("events", ({ input }) => eventsOf(heddle, input.run, { kinds: ["step.completed"] }), (s) => s.collect())
+ */
+export const eventsOf = (heddle: Follows, run: string, { kinds }: { readonly kinds?: ReadonlyArray<EventPattern> } = {}): Seekable<Notice> => ({
+  source: "seekable",
+  name: run,
+  onResume: "fail",
+  async *open({ from }) {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was a number of an event
+    const after = (from as number | undefined) ?? 0
+    for await (const notice of heddle.follow(run, { after, ...(kinds === undefined ? {} : { kinds }) })) yield { items: [notice], next: notice.seq }
+  },
+})
+
+/**
+ * Items of several sources as they come; its place is that of each.
+ *
+ * @example
+ * seq("both").stream("rows", () => merged({ a: poll(() => ({ items: [1], cursor: 1, done: true })), b: poll(() => ({ items: [2], cursor: 1, done: true })) }), (s) => s.collect())
+ */
+export const merged = <Item, Failure>(sources: Readonly<Record<string, Seekable<Item, Failure>>>): Seekable<Item, Failure> => ({
+  source: "seekable",
+  name: Object.keys(sources).join(" + "),
+  onResume: "fail",
+  async *open({ from, size, signal }) {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was named below
+    const at: Record<string, unknown> = { ...(from as Readonly<Record<string, unknown>> | undefined) }
+    const opened = Object.entries(sources).map(([name, source]) => [name, iterator(source.open({ from: at[name], size, signal }))] as const)
+    const next = (name: string, chunks: AsyncIterator<Chunk<Item>>) => chunks.next().then((result) => ({ name, chunks, result }))
+    const coming = new Map(opened.map(([name, chunks]) => [name, next(name, chunks)]))
+    try {
+      while (coming.size > 0) {
+        const { name, chunks, result } = await Promise.race(coming.values())
+        coming.delete(name)
+        if (result.done === true) continue
+        coming.set(name, next(name, chunks))
+        at[name] = result.value.next
+        yield { items: result.value.items, next: { ...at } }
+      }
+    } finally {
+      for (const left of coming.values()) left.catch(() => undefined)
+      await Promise.all(opened.map(async ([, chunks]) => await chunks.return?.()))
+    }
+  },
+})
+const iterator = <Item>(chunks: AsyncIterable<Chunk<Item>> | Iterable<Chunk<Item>>): AsyncIterator<Chunk<Item>> =>
+  Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : each(chunks)
+async function* each<Item>(chunks: Iterable<Chunk<Item>>): AsyncGenerator<Chunk<Item>> {
+  yield* chunks
+}

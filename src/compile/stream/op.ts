@@ -1,0 +1,44 @@
+/** A stage at work: items in, items out, and what it remembers between them. */
+import type { Run } from "../program.ts"
+
+export type Items = ReadonlyArray<unknown>
+export const none: Items = Object.freeze([])
+
+export interface Op {
+  /** What comes of these items now. */
+  push(items: Items): Items | Run<Items>
+  /** When it has to be asked though nothing comes, in milliseconds since 1970. */
+  readonly due: number
+  /** What comes of the time. */
+  tick(now: number): Items | Run<Items>
+  /** Nothing more will come: what it still holds. */
+  end(): Items | Run<Items>
+  /** It wants nothing more. */
+  readonly isOver: boolean
+  /** What it remembers, as plain data. */
+  save(): unknown
+  load(saved: unknown): void
+}
+
+/** A stage that remembers nothing and waits for nothing, unless it says so. */
+export abstract class Plain implements Op {
+  abstract push(items: Items): Items | Run<Items>
+  get due(): number {
+    return Number.POSITIVE_INFINITY
+  }
+  tick(_now: number): Items | Run<Items> {
+    return this.end()
+  }
+  end(): Items | Run<Items> {
+    return none
+  }
+  get isOver(): boolean {
+    return false
+  }
+  save(): unknown {
+    return null
+  }
+  load(_saved: unknown): void {
+    // there is nothing to remember
+  }
+}

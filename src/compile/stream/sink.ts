@@ -1,0 +1,176 @@
+/** Where the items of a stream end. */
+import * as Effect from "effect/Effect"
+import type { Transaction, Values } from "../../../dsl/ir/node.ts"
+import type { OpenSink, SinkContext, SinkTo } from "../../../dsl/ir/stream.ts"
+import { StreamOverflowed } from "../../model/stream-error.ts"
+import type { Run } from "../program.ts"
+import { settle, threw } from "../settle.ts"
+import type { Items } from "./op.ts"
+
+export interface Ending {
+  write(items: Items): Run<void>
+  /** Plain data from which it goes on. */
+  save(): unknown
+  /** What is to be done in the transaction that records what `save` gives. */
+  readonly within: ((sql: Transaction) => void) | undefined
+  /** What was written is recorded. */
+  saved(): void
+  close(): Run<unknown>
+  abandon(): void
+}
+
+abstract class Keeping implements Ending {
+  abstract write(items: Items): Run<void>
+  abstract save(): unknown
+  abstract close(): Run<unknown>
+  get within(): Ending["within"] {
+    return undefined
+  }
+  saved(): void {
+    // nothing waits for it
+  }
+  abandon(): void {
+    // nothing is open
+  }
+}
+
+class Count extends Keeping {
+  #count: number
+  constructor(saved: unknown) {
+    super()
+    this.#count = (saved as number | undefined) ?? 0
+  }
+  write(items: Items): Run<void> {
+    this.#count += items.length
+    return Effect.void
+  }
+  save(): unknown {
+    return this.#count
+  }
+  close(): Run<unknown> {
+    return Effect.succeed(this.#count)
+  }
+}
+
+class Collect extends Keeping {
+  readonly #all: Array<unknown>
+  readonly #most: number
+  readonly #path: string
+  constructor(most: number, path: string, saved: unknown) {
+    super()
+    this.#all = [...((saved as Items | undefined) ?? [])]
+    this.#most = most
+    this.#path = path
+  }
+  write(items: Items): Run<void> {
+    if (this.#all.length + items.length > this.#most) return Effect.fail(new StreamOverflowed({ path: this.#path, what: "items", most: this.#most }))
+    for (const item of items) this.#all.push(item)
+    return Effect.void
+  }
+  save(): unknown {
+    return this.#all
+  }
+  close(): Run<unknown> {
+    return Effect.succeed(this.#all)
+  }
+}
+
+class Fold extends Keeping {
+  #sum: unknown
+  readonly #call: (sum: unknown, item: unknown, scope: Values) => unknown
+  readonly #scope: Values
+  readonly #path: string
+  constructor(sum: unknown, call: (sum: unknown, item: unknown, scope: Values) => unknown, scope: Values, path: string) {
+    super()
+    this.#sum = sum
+    this.#call = call
+    this.#scope = scope
+    this.#path = path
+  }
+  write(items: Items): Run<void> {
+    try {
+      for (const item of items) this.#sum = this.#call(this.#sum, item, this.#scope)
+      return Effect.void
+    } catch (cause) {
+      return Effect.fail(threw(this.#path, cause))
+    }
+  }
+  save(): unknown {
+    return this.#sum
+  }
+  close(): Run<unknown> {
+    return Effect.succeed(this.#sum)
+  }
+}
+
+/** What is written waits for the transaction that records it. */
+class Transactional extends Keeping {
+  #count: number
+  #pending: Array<unknown> = []
+  readonly #call: (sql: Transaction, items: Items, scope: Values) => unknown
+  readonly #scope: Values
+  constructor(call: (sql: Transaction, items: Items, scope: Values) => unknown, scope: Values, saved: unknown) {
+    super()
+    this.#call = call
+    this.#scope = scope
+    this.#count = (saved as number | undefined) ?? 0
+  }
+  write(items: Items): Run<void> {
+    for (const item of items) this.#pending.push(item)
+    return Effect.void
+  }
+  save(): unknown {
+    return this.#count + this.#pending.length
+  }
+  override get within(): Ending["within"] {
+    return this.#pending.length === 0 ? undefined : (sql) => void this.#call(sql, this.#pending, this.#scope)
+  }
+  override saved(): void {
+    this.#count += this.#pending.length
+    this.#pending = []
+  }
+  close(): Run<unknown> {
+    return Effect.succeed(this.#count)
+  }
+}
+
+class Own extends Keeping {
+  readonly #sink: OpenSink<unknown>
+  readonly #path: string
+  constructor(sink: OpenSink<unknown>, path: string) {
+    super()
+    this.#sink = sink
+    this.#path = path
+  }
+  write(items: Items): Run<void> {
+    return Effect.asVoid(settle(this.#path, () => this.#sink.write(items)))
+  }
+  save(): unknown {
+    return this.#sink.save()
+  }
+  close(): Run<unknown> {
+    return settle(this.#path, () => this.#sink.close())
+  }
+  override abandon(): void {
+    this.#sink.abandon?.()
+  }
+}
+
+/** The sink as it was when it saved what it is given, or at its beginning. */
+export const opened = (to: SinkTo, context: SinkContext, saved: unknown): Run<Ending> => {
+  const { path, scope } = context
+  // oxlint-disable typescript/no-unsafe-type-assertion -- the recorder knows nothing of the author's types
+  switch (to.to) {
+    case "count":
+      return Effect.succeed(new Count(saved))
+    case "collect":
+      return Effect.succeed(new Collect(to.most, path, saved))
+    case "fold":
+      return Effect.succeed(new Fold(saved === undefined ? to.initial : saved, to.call as never, scope, path))
+    case "transaction":
+      return Effect.succeed(new Transactional(to.call as never, scope, saved))
+    case "sink":
+      return Effect.map(settle(path, () => to.sink.open(saved, context)), (sink) => new Own(sink as OpenSink<unknown>, path))
+  }
+  // oxlint-enable typescript/no-unsafe-type-assertion
+}

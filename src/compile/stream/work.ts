@@ -1,0 +1,76 @@
+/** A step, tool, agent or flow for each item of a stream. */
+import * as Effect from "effect/Effect"
+import type { StepNode } from "../../../dsl/ir/node.ts"
+import { passPath } from "../../../dsl/ir/path.ts"
+import type { Stage } from "../../../dsl/ir/stream.ts"
+import { isStoreError } from "../../model/error.ts"
+import type { Frame } from "../frame.ts"
+import { hooksAt } from "../hooks-at.ts"
+import type { Body, Run } from "../program.ts"
+import { type Items, Plain } from "./op.ts"
+
+type WorkStage = Extract<Stage, { readonly op: "work" }>
+/** An item that came to nothing. */
+const left = Symbol("left")
+
+/** What the work of all stages of a stream has in common. */
+export interface Working {
+  readonly frame: Frame
+  readonly path: string
+  /** How many items each stage has been given, by its name: they number its items. */
+  readonly counts: Map<string, number>
+  /** An item is left out and recorded. */
+  readonly reject: (stage: string, at: string, item: unknown, error: unknown) => Run<void>
+}
+
+export class Work extends Plain {
+  readonly #stage: WorkStage
+  readonly #node: StepNode
+  readonly #body: Body
+  readonly #working: Working
+
+  constructor(stage: WorkStage, node: StepNode, body: Body, working: Working) {
+    super()
+    this.#stage = stage
+    this.#node = node
+    this.#body = body
+    this.#working = working
+  }
+
+  push(items: Items): Run<Items> {
+    const { name, concurrency, ordered } = this.#stage
+    const { counts, frame: { run: { waiting } } } = this.#working
+    const from = counts.get(name) ?? 0
+    counts.set(name, from + items.length)
+    const done: Array<unknown> = []
+    const one = (item: unknown, i: number): Run<unknown> =>
+      Effect.tap(this.#one(item, from + i), (value) => Effect.sync(() => void (!ordered && value !== left && done.push(value))))
+    // a flow of its own may wait: each is a part of the run
+    const all = waiting === undefined || this.#node.work.from !== "flow" ?
+      Effect.forEach(items, one, { concurrency }) :
+      waiting.split(items.length, concurrency, (lanes) => Effect.forEach(items, (item, i) => waiting.lane(lanes, () => one(item, i)), { concurrency }))
+    return Effect.map(all, (values) => (ordered ? values.filter((value) => value !== left) : done))
+  }
+
+  #one(item: unknown, nr: number): Run<unknown> {
+    const { frame, path } = this.#working
+    const { name, keeps } = this.#stage
+    const at = passPath(`${path}/${name}`, nr)
+    const worked = Effect.suspend(() => this.#body(frame.reading({ ...frame.scope, item }), at, undefined))
+    return Effect.matchEffect(worked, {
+      onSuccess: ({ value }) => Effect.succeed(keeps ? item : value),
+      onFailure: (error) => (isStoreError(error) ? Effect.fail(error) : this.#failed(item, at, error)),
+    })
+  }
+
+  #failed(item: unknown, at: string, error: unknown): Run<unknown> {
+    const { frame: { run, scope }, path, reject } = this.#working
+    const { name: stage, failure } = this.#stage
+    return Effect.flatMap(hooksAt(run, "stream.rejected", path, () => ({ scope, item, stage, error })), (verdict): Run<unknown> => {
+      const decision = verdict?.decided?.decision
+      if (decision?.does === "replace") return Effect.succeed(decision.value)
+      if (decision?.does === "skip" || failure === "skip") return Effect.succeed(left)
+      return failure === "reject" ? Effect.as(reject(stage, at, item, error), left) : Effect.fail(error)
+    })
+  }
+}
