@@ -41,8 +41,9 @@ export function byName<A>({ run, path, named, input, check, output, replaced, ch
     const isNew = begun === undefined || !(yield* begun())
     const before = isNew ? yield* hooksAt(run, `${kind}.before`, path, () => ({ scope, name, input }), time) : undefined
     const first = before?.decided?.decision
-    const given = before === undefined || before.told.input === input ? input : yield* check(before.told.input)
-    if (given !== input) changed?.(given)
+    const given = before === undefined || before.told.input === input ?
+      input :
+      yield* Effect.tap(check(before.told.input), (now) => Effect.sync(() => changed?.(now)))
     const failed = (error: unknown): Run<A> =>
       isStoreError(error) ? Effect.fail(error) : Effect.flatMap(
         hooksAt(run, `${kind}.error`, path, () => ({ scope, name, input: given, error }), time),

@@ -462,6 +462,11 @@ describe("catalog", () => {
     expect([names({ text: "writes INVOICES" }), names({ text: "money" }), names({ text: "writes pizza" })]).toEqual([["clerk"], ["clerk"], []])
     const child = seq("child", { input: given }).step(nest(flow, { as: "run" }))
     expect(catalog([child]).entries[0]!.needs).toEqual(["files.read"])
+    const twice = seq("twice", { input: given }).step("a", nest(flow, ({ input }) => input, { as: "run" })).step(
+      "b",
+      nest(flow, ({ input }) => input, { as: "run" }),
+    )
+    expect(catalog([twice]).entries[0]!.needs).toEqual(["files.read"])
     // made right here, they keep their types
     const inline = catalog([agent("right", { input: given, model: scripted(["x"]) })]).get("right")
     const said = (await run(inline, { text: "x" }))._unsafeUnwrap()

@@ -92,6 +92,15 @@ it("flows and tools are called, each as a run", async () => {
   await heddle.close()
 })
 
+it("a server that may send no signal says so", async () => {
+  const { call, end, done, heddle } = await served({})
+  const { run } = (await call("order", { nr: 7 })).structuredContent
+  expect(texts(await call("signal_run", { run, signal: "approval" }))).toContain("sends no signal 'approval', none: a person may")
+  end()
+  await done
+  await heddle.close()
+})
+
 it("a run that waits is told with its id, and goes on when it is signalled", async () => {
   const { call, end, done, heddle } = await served({ signals: ["approval", "first"] })
   const { structuredContent: waits } = await call("order", { nr: 7 })

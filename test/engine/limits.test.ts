@@ -599,6 +599,19 @@ describe("debounce", () => {
     expect(await out(failing_.start(flow, 1, { correlation: "ada", debounce: 60 }))).toMatchObject({ _tag: "StoreFailed" })
   })
 
+  it("one that began while others were looked for goes on", async () => {
+    const store = memoryStore()
+    const { runs } = store
+    const waits = seq<number>("waits").wait("go")
+    const begin = makeHeddle(store).resume(waits, "first", { onSuspend: "return" })
+    const list: typeof runs.list = (query) => Effect.tap(runs.list(query), () => Effect.ignore(begin))
+    const late = { ...store, runs: { ...runs, list } }
+    const both = { correlation: "ada", debounce: 60 }
+    await go(makeHeddle(store).start(waits, 1, { ...both, id: "first" }))
+    await go(makeHeddle(late).start(waits, 2, { ...both, id: "second" }))
+    expect([(await go(store.runs.get("first")))!.status, (await go(store.runs.get("second")))!.status]).toEqual(["suspended", "pending"])
+  })
+
   it("of many at once exactly one stays", async () => {
     await go(Effect.scoped(Effect.gen(function*() {
       const heddle = makeHeddle(yield* openSqlite(file()))
