@@ -42,3 +42,17 @@ export abstract class Plain implements Op {
     // there is nothing to remember
   }
 }
+
+/** A stage that holds items back, and gives those it still has when nothing more comes. */
+export abstract class Holding extends Plain {
+  protected held: Array<unknown> = []
+  /** What it holds; it holds nothing then. */
+  protected taken(): Items {
+    const { held } = this
+    this.held = []
+    return held
+  }
+  override end(): Items {
+    return this.held.length === 0 ? none : [this.taken()]
+  }
+}

@@ -6,7 +6,7 @@ import type { ItemCall, Stage } from "../../../dsl/ir/stream.ts"
 import { encodeValue } from "../../model/value.ts"
 import { settle, threw } from "../settle.ts"
 import type { Run } from "../program.ts"
-import { type Items, none, Plain } from "./op.ts"
+import { Holding, type Items, none, Plain } from "./op.ts"
 
 type Call = (item: unknown, scope: Values) => unknown
 type Of<Name extends Stage["op"]> = Extract<Stage, { readonly op: Name }>
@@ -184,8 +184,7 @@ export class Dedupe extends Plain {
 }
 
 /** So many at a time, or what has come in time. */
-export class Batch extends Plain {
-  #held: Array<unknown> = []
+export class Batch extends Holding {
   #since = 0
   readonly #size: number
   readonly #within: number
@@ -198,31 +197,24 @@ export class Batch extends Plain {
   }
   push(items: Items): Items {
     const out: Array<unknown> = []
-    if (this.#held.length === 0) this.#since = this.#within === Number.POSITIVE_INFINITY ? 0 : this.#now()
+    if (this.held.length === 0) this.#since = this.#within === Number.POSITIVE_INFINITY ? 0 : this.#now()
     for (const item of items) {
-      this.#held.push(item)
-      if (this.#held.length < this.#size) continue
-      out.push(this.#held)
-      this.#held = []
+      this.held.push(item)
+      if (this.held.length < this.#size) continue
+      out.push(this.taken())
       if (this.#within !== Number.POSITIVE_INFINITY) this.#since = this.#now()
     }
     return out
   }
   override get due(): number {
-    return this.#held.length === 0 ? Number.POSITIVE_INFINITY : this.#since + this.#within
-  }
-  override end(): Items {
-    if (this.#held.length === 0) return none
-    const held = this.#held
-    this.#held = []
-    return [held]
+    return this.held.length === 0 ? Number.POSITIVE_INFINITY : this.#since + this.#within
   }
   override save(): unknown {
-    return { held: this.#held, since: this.#since }
+    return { held: this.held, since: this.#since }
   }
   override load(saved: unknown): void {
     const { held, since } = saved as { readonly held: Items; readonly since: number }
-    this.#held = [...held]
+    this.held = [...held]
     this.#since = since
   }
 }

@@ -249,9 +249,8 @@ class Flowing {
   end(): Run<Outcome> {
     return Effect.gen({ self: this }, function*() {
       yield* this.#write(yield* this.#pipe.end())
-      const isOpen = this.#items > this.#savedItems || this.#sink!.within !== undefined || !this.#changes.none || this.#rejects.length > 0
       // what has to be in one transaction with a record, and what nobody else records
-      if (isOpen && (this.#sink!.within !== undefined || !this.#changes.none || this.#rejects.length > 0)) yield* this.#checkpoint()
+      if (this.#sink!.within !== undefined || !this.#changes.none || this.#rejects.length > 0) yield* this.#checkpoint()
       const value = yield* this.#sink!.close()
       this.#sink = undefined
       return { value }

@@ -4,25 +4,25 @@ import * as Effect from "effect/Effect"
 import type { WindowOf } from "../../../dsl/ir/stream.ts"
 import type { Run } from "../program.ts"
 import { threw } from "../settle.ts"
-import { type Items, none, Plain } from "./op.ts"
+import { Holding, type Items, none, Plain } from "./op.ts"
 
 type At = ((item: unknown) => number) | undefined
 
 export const windowed = (of: WindowOf, path: string, now: () => number): Plain => {
   // oxlint-disable typescript/no-unsafe-type-assertion -- the recorder knows nothing of the author's types
+  const times = { path, at: of.by === "count" ? undefined : of.at as At, now }
   switch (of.by) {
     case "count":
       return new CountWindow(of.size, of.every)
     case "session":
-      return new SessionWindow(Duration.toMillis(of.gap), of.at as At, path, now)
+      return new SessionWindow(Duration.toMillis(of.gap), times)
     case "time":
-      return new TimeWindow(Duration.toMillis(of.span), Duration.toMillis(of.every), Duration.toMillis(of.late), of.at as At, path, now)
+      return new TimeWindow(Duration.toMillis(of.span), Duration.toMillis(of.every), Duration.toMillis(of.late), times)
   }
   // oxlint-enable typescript/no-unsafe-type-assertion
 }
 
-class CountWindow extends Plain {
-  #held: Array<unknown> = []
+class CountWindow extends Holding {
   /** How many are still to be left out before the next window begins. */
   #skip = 0
   readonly #size: number
@@ -39,29 +39,45 @@ class CountWindow extends Plain {
         this.#skip--
         continue
       }
-      this.#held.push(item)
-      if (this.#held.length < this.#size) continue
-      out.push(this.#held)
+      this.held.push(item)
+      if (this.held.length < this.#size) continue
+      out.push(this.held)
       this.#skip = Math.max(0, this.#every - this.#size)
-      this.#held = this.#held.slice(this.#every)
+      this.held = this.held.slice(this.#every)
     }
     return out
   }
   /** A last one that is not full, if it has what no window before it had. */
   override end(): Items {
-    const fresh = this.#held.length > Math.max(0, this.#size - this.#every)
-    const held = this.#held
-    this.#held = []
+    const fresh = this.held.length > Math.max(0, this.#size - this.#every)
+    const held = this.taken()
     return fresh ? [held] : none
   }
   override save(): unknown {
-    return { held: this.#held, skip: this.#skip }
+    return { held: this.held, skip: this.#skip }
   }
   override load(saved: unknown): void {
     const { held, skip } = saved as { readonly held: Items; readonly skip: number }
-    this.#held = [...held]
+    this.held = [...held]
     this.#skip = skip
   }
+}
+
+/** The time of an item: when it comes, or when it says that it happened. */
+interface Times {
+  readonly path: string
+  readonly at: At
+  readonly now: () => number
+}
+/** Calls `put` with each item and its time, and gives what it gave out. */
+function timed(items: Items, { path, at, now }: Times, put: (item: unknown, at: number, out: Array<unknown>) => void): Items | Run<Items> {
+  const out: Array<unknown> = []
+  try {
+    for (const item of items) put(item, at === undefined ? now() : at(item), out)
+  } catch (cause) {
+    return Effect.fail(threw(path, cause))
+  }
+  return out
 }
 
 /** Windows by time: when items come, or when they say that they happened. */
@@ -73,39 +89,28 @@ class TimeWindow extends Plain {
   readonly #span: number
   readonly #every: number
   readonly #late: number
-  readonly #at: At
-  readonly #path: string
-  readonly #now: () => number
+  readonly #times: Times
 
-  constructor(span: number, every: number, late: number, at: At, path: string, now: () => number) {
+  constructor(span: number, every: number, late: number, times: Times) {
     super()
     this.#span = span
     this.#every = every
     this.#late = late
-    this.#at = at
-    this.#path = path
-    this.#now = now
+    this.#times = times
   }
 
   push(items: Items): Items | Run<Items> {
-    const out: Array<unknown> = []
-    try {
-      for (const item of items) {
-        const at = this.#at === undefined ? this.#now() : this.#at(item)
-        this.#latest = Math.max(this.#latest, at)
-        out.push(...this.#closed(this.#latest))
-        for (let begin = Math.floor(at / this.#every) * this.#every; begin > at - this.#span; begin -= this.#every) {
-          // one that is closed does not open again
-          if (begin + this.#span + this.#late <= this.#latest) continue
-          const window = this.#open.get(begin)
-          if (window === undefined) this.#open.set(begin, [item])
-          else window.push(item)
-        }
+    return timed(items, this.#times, (item, at, out) => {
+      this.#latest = Math.max(this.#latest, at)
+      out.push(...this.#closed(this.#latest))
+      for (let begin = Math.floor(at / this.#every) * this.#every; begin > at - this.#span; begin -= this.#every) {
+        // one that is closed does not open again
+        if (begin + this.#span + this.#late <= this.#latest) continue
+        const window = this.#open.get(begin)
+        if (window === undefined) this.#open.set(begin, [item])
+        else window.push(item)
       }
-    } catch (cause) {
-      return Effect.fail(threw(this.#path, cause))
-    }
-    return out
+    })
   }
 
   #closed(now: number): ReadonlyArray<Items> {
@@ -119,7 +124,7 @@ class TimeWindow extends Plain {
   }
 
   override get due(): number {
-    return this.#at !== undefined || this.#open.size === 0 ? Number.POSITIVE_INFINITY : Math.min(...this.#open.keys()) + this.#span + this.#late
+    return this.#times.at !== undefined || this.#open.size === 0 ? Number.POSITIVE_INFINITY : Math.min(...this.#open.keys()) + this.#span + this.#late
   }
   override tick(now: number): Items {
     return this.#closed(now)
@@ -138,54 +143,33 @@ class TimeWindow extends Plain {
 }
 
 /** A window lasts until nothing has come for a while. */
-class SessionWindow extends Plain {
-  #held: Array<unknown> = []
+class SessionWindow extends Holding {
   #last = 0
   readonly #gap: number
-  readonly #at: At
-  readonly #path: string
-  readonly #now: () => number
+  readonly #times: Times
 
-  constructor(gap: number, at: At, path: string, now: () => number) {
+  constructor(gap: number, times: Times) {
     super()
     this.#gap = gap
-    this.#at = at
-    this.#path = path
-    this.#now = now
+    this.#times = times
   }
 
   push(items: Items): Items | Run<Items> {
-    const out: Array<unknown> = []
-    try {
-      for (const item of items) {
-        const at = this.#at === undefined ? this.#now() : this.#at(item)
-        if (this.#held.length > 0 && at - this.#last > this.#gap) {
-          out.push(this.#held)
-          this.#held = []
-        }
-        this.#held.push(item)
-        this.#last = Math.max(at, this.#held.length === 1 ? at : this.#last)
-      }
-    } catch (cause) {
-      return Effect.fail(threw(this.#path, cause))
-    }
-    return out
+    return timed(items, this.#times, (item, at, out) => {
+      if (this.held.length > 0 && at - this.#last > this.#gap) out.push(this.taken())
+      this.held.push(item)
+      this.#last = Math.max(at, this.held.length === 1 ? at : this.#last)
+    })
   }
   override get due(): number {
-    return this.#at !== undefined || this.#held.length === 0 ? Number.POSITIVE_INFINITY : this.#last + this.#gap + 1
-  }
-  override end(): Items {
-    if (this.#held.length === 0) return none
-    const held = this.#held
-    this.#held = []
-    return [held]
+    return this.#times.at !== undefined || this.held.length === 0 ? Number.POSITIVE_INFINITY : this.#last + this.#gap + 1
   }
   override save(): unknown {
-    return { held: this.#held, last: this.#last }
+    return { held: this.held, last: this.#last }
   }
   override load(saved: unknown): void {
     const { held, last } = saved as { readonly held: Items; readonly last: number }
-    this.#held = [...held]
+    this.held = [...held]
     this.#last = last
   }
 }
