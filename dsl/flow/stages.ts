@@ -99,6 +99,9 @@ export class Recording {
   fold(initial: unknown, call: never): Recording {
     return this.#end({ to: "fold", initial, call })
   }
+  emit(): Recording {
+    return this.#end({ to: "emit" })
+  }
   transaction(call: never): Recording {
     return this.#end({ to: "transaction", call })
   }
@@ -162,7 +165,7 @@ export function streamed(
   writing: Writing,
 ): StreamShape & { readonly kind: "stream" } {
   const { stages, nodes, sink } = pipe(new Recording(writing))
-  const { buffer = 256, overflow = "suspend", checkpoint: { items = 1000, time = 1000 } = {}, rejects = 1000 } = options
+  const { buffer = 256, bytes = Number.POSITIVE_INFINITY, overflow = "suspend", checkpoint: { items = 1000, time = 1000 } = {}, rejects = 1000 } = options
   const body = Object.freeze({ nodes, returns: undefined, dangling: false } as const)
-  return { kind: "stream", source, stages, sink, buffer, overflow, checkpoint: { items, time }, rejects, body }
+  return { kind: "stream", source, stages, sink, buffer, bytes, overflow, checkpoint: { items, time }, rejects, body }
 }

@@ -10,7 +10,7 @@ const options: Readonly<Record<NodeKind | "flow", ReadonlyArray<string>>> = {
   jump: [],
   each: [...common, "concurrency", "failure", "ordered"],
   parallel: [...common, "concurrency", "failure", "optional"],
-  stream: [...common, "buffer", "overflow", "checkpoint", "rejects"],
+  stream: [...common, "buffer", "bytes", "overflow", "checkpoint", "rejects"],
   protect: [...common, "catch", "catchAll", "fallback", "rollback", "timeout", "compensated", "budget"],
   wait: [...common, "signal", "schema", "timeout", "atTimeout", "for", "until"],
 }

@@ -16,8 +16,13 @@ import type { ErrorOf, NeedsOf, ValueOf } from "./work.ts"
 export interface StreamOptions {
   /** Most items that wait between the source and the stages, default 256; no more are read ahead than these and one chunk of as many. */
   readonly buffer?: number
-  /** What happens with items that come while the buffer is full: the source waits (default), or the oldest or the newest are dropped. */
-  readonly overflow?: "suspend" | "dropOldest" | "dropNewest"
+  /** Most bytes of the items that wait, counted as JSON; default: not counted. One chunk more is read at most. Not with strategies that drop. */
+  readonly bytes?: number
+  /**
+   * What happens with items that come while the buffer is full: the source waits (default), the oldest or the newest are dropped, or the source is read on
+   * and they wait in a file in the system's temporary folder, 1 GiB at most (`StreamOverflowed`). What waits in a file is gone with its process.
+   */
+  readonly overflow?: "suspend" | "dropOldest" | "dropNewest" | "spill"
   /** After how many items (default 1000) or how long (default 1 second) it is recorded how far it has come; what comes after it is done again after a crash. */
   readonly checkpoint?: { readonly items?: number; readonly time?: Duration }
   /** Most items that `failure: "reject"` may record, default 1000; beyond it the stream fails with `StreamOverflowed`. */
@@ -45,6 +50,7 @@ export interface StageOptions<Item, Scope, Result, Timeout> {
 }
 type Kept<O, Error> = O extends { readonly failure: "skip" | "reject" } ? never : Error
 type TimeoutIn<O> = O extends { readonly timeout: Duration } ? StepTimedOut : never
+type SpillIn<O> = O extends { readonly overflow: "spill" } ? StreamOverflowed : never
 type RejectIn<O> = O extends { readonly failure: "reject" } ? StreamOverflowed : never
 
 /** The definition, or the sentence that says why the items do not fit it. */
@@ -130,6 +136,11 @@ export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
   /** What comes of all items; plain data. */
   fold<Sum>(initial: Sum, call: (sum: Sum, item: Item, scope: Scope) => Sum): Sunk<Sum, Failure, Needs>
   /**
+   * Gives the items to whoever reads them, in any process, as they come or from an index on: `heddle.items(run)`. Each is recorded before it is seen, exactly
+   * once and in order; their number is bound.
+   */
+  emit(): Sunk<number, Failure, Needs>
+  /**
    * Writes the items of each checkpoint in the transaction that records it, in the journal's own database: each exactly once. The function is synchronous.
    */
   transaction(call: (sql: Transaction, items: ReadonlyArray<Item>, scope: Scope) => void): Sunk<number, Failure, Needs>
@@ -163,17 +174,17 @@ export interface StreamVerb {
    * seq<{ file: string }>("load")
    *   .stream("rows", ({ input }) => [input.file], (s) => s.map("size", (file) => file.length).batch(100).each("save", (sizes) => sizes.length))
    */
-  stream<Input, S extends AnyScope, Failure, Needs, From, P extends AnySunk>(
+  stream<Input, S extends AnyScope, Failure, Needs, From, P extends AnySunk, const O extends StreamOptions = {}>(
     this: Chain<Input, S, Failure, Needs>,
     source: ((scope: ScopeOf<S>) => From) & SourceGuard<From>,
     pipe: (stages: Stages<ItemIn<From>, ScopeOf<S>, FailureIn<From>, never>) => P,
-    options?: StreamOptions,
-  ): Chain<Input, Pass<S, never>, Failure | P["~stages"]["failure"], Needs | P["~stages"]["needs"]>
-  stream<Input, S extends AnyScope, Failure, Needs, const Name extends string, From, P extends AnySunk>(
+    options?: O & StreamOptions,
+  ): Chain<Input, Pass<S, never>, Failure | P["~stages"]["failure"] | SpillIn<O>, Needs | P["~stages"]["needs"]>
+  stream<Input, S extends AnyScope, Failure, Needs, const Name extends string, From, P extends AnySunk, const O extends StreamOptions = {}>(
     this: Chain<Input, S, Failure, Needs>,
     name: FreshName<Name, S["names"]>,
     source: ((scope: ScopeOf<S>) => From) & SourceGuard<From>,
     pipe: (stages: Stages<ItemIn<From>, ScopeOf<S>, FailureIn<From>, never>) => P,
-    options?: StreamOptions,
-  ): Chain<Input, Bind<S, Name, P["~stages"]["result"]>, Failure | P["~stages"]["failure"], Needs | P["~stages"]["needs"]>
+    options?: O & StreamOptions,
+  ): Chain<Input, Bind<S, Name, P["~stages"]["result"]>, Failure | P["~stages"]["failure"] | SpillIn<O>, Needs | P["~stages"]["needs"]>
 }

@@ -179,13 +179,23 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
         }
       }
     },
-    *stream({ buffer, overflow, checkpoint, rejects, stages, body }) {
-      for (const [option, value] of Object.entries({ buffer, rejects, "checkpoint.items": checkpoint.items })) {
+    *stream({ buffer, bytes, overflow, checkpoint, rejects, stages, body }) {
+      for (
+        const [option, value] of Object.entries({
+          buffer,
+          rejects,
+          ...(bytes === Number.POSITIVE_INFINITY ? {} : { bytes }),
+          "checkpoint.items": checkpoint.items,
+        })
+      ) {
         if (!positive(value)) yield error(path, option, `${option} is ${String(value)}: use a whole number from 1`)
       }
       yield* timeProblems(path, "checkpoint.time", checkpoint.time)
-      if (!["suspend", "dropOldest", "dropNewest"].includes(overflow)) {
-        yield error(path, "overflow", `overflow is ${overflow}: use suspend, dropOldest or dropNewest`)
+      if (!["suspend", "dropOldest", "dropNewest", "spill"].includes(overflow)) {
+        yield error(path, "overflow", `overflow is ${overflow}: use suspend, dropOldest, dropNewest or spill`)
+      }
+      if (bytes !== Number.POSITIVE_INFINITY && overflow.startsWith("drop")) {
+        yield error(path, "bytes", `items are dropped by their number: leave out bytes, or let overflow be suspend or spill`)
       }
       yield* stageProblems(path, stages)
       for (const { name, delivery, work, codec, compensate } of body.nodes) {

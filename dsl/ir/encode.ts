@@ -125,8 +125,16 @@ function encodeNode(node: Node): EncodedNode {
       text: {},
       blocks: [block("body", body)],
     }),
-    stream: ({ source, stages, sink, buffer, overflow, checkpoint, rejects, body }) => ({
-      shape: { stages: stages.map(stageShape), sink: sink.to, buffer, overflow, checkpoint: `${checkpoint.items} items or ${time(checkpoint.time)}`, rejects },
+    stream: ({ source, stages, sink, buffer, bytes, overflow, checkpoint, rejects, body }) => ({
+      shape: {
+        stages: stages.map(stageShape),
+        sink: sink.to,
+        buffer,
+        ...(bytes === Number.POSITIVE_INFINITY ? {} : { bytes }),
+        overflow,
+        checkpoint: `${checkpoint.items} items or ${time(checkpoint.time)}`,
+        rejects,
+      },
       text: { source: sourceText(source) },
       blocks: body.nodes.length === 0 ? [] : [block("body", body)],
     }),

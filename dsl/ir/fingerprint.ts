@@ -44,6 +44,7 @@ const tuning = new Set([
   "limits",
   "budget",
   "buffer",
+  "bytes",
   "overflow",
   "checkpoint",
   "rejects",

@@ -91,6 +91,8 @@ export type SinkTo =
   | { readonly to: "count" }
   | { readonly to: "collect"; readonly most: number }
   | { readonly to: "fold"; readonly initial: unknown; readonly call: (sum: never, item: never, scope: Values) => unknown }
+  /** The items are for whoever reads them from the run. */
+  | { readonly to: "emit" }
   | { readonly to: "transaction"; readonly call: (sql: Transaction, items: never, scope: Values) => unknown }
   | { readonly to: "sink"; readonly sink: Sink }
 
@@ -101,8 +103,10 @@ export interface StreamShape {
   readonly sink: SinkTo
   /** Most items that wait between the source and the stages. */
   readonly buffer: number
-  /** What happens with items that come while the buffer is full: the source waits, or the oldest or the newest are dropped. */
-  readonly overflow: "suspend" | "dropOldest" | "dropNewest"
+  /** Most bytes of theirs, as JSON; `Infinity`: they are not counted. */
+  readonly bytes: number
+  /** What happens with items that come while the buffer is full: the source waits, the oldest or the newest are dropped, or they wait in a file. */
+  readonly overflow: "suspend" | "dropOldest" | "dropNewest" | "spill"
   /** How many items, or how long, until it is recorded how far it has come. */
   readonly checkpoint: { readonly items: number; readonly time: Duration }
   /** Most items that are rejected. */

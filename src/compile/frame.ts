@@ -58,6 +58,8 @@ export interface RunContext {
   readonly child: (flow: FlowIR, input: unknown, path: string, generation: number) => Run<{ readonly id: string; readonly output: unknown }>
   /** Undoes what such a run has done; `onlyState`: if it has changed State. */
   readonly undoChild: (flow: FlowIR, id: string, onlyState: boolean) => Run<unknown>
+  /** Rings when something was sent to the run, until the function it gives is called. */
+  readonly hears: (bell: () => void) => () => void
   /** Several waits of the flow receive this signal. */
   readonly isShared: (signal: string) => boolean
 }

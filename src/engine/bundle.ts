@@ -129,6 +129,7 @@ const parts: { readonly [Part in keyof Required<EventData>]: (value: unknown, se
   undone: isFlag,
   session: () => true,
   saved: () => true,
+  sent: (value) => typeof value === "object" && value !== null && "from" in value && isNumber(value.from) && "items" in value && Array.isArray(value.items),
   trace: isText,
   spent: (value) => isRecordOf(value, (meter) => isRecordOf(meter, isNumber)),
   from: (value) => isNumber(value) || isText(value),

@@ -23,6 +23,7 @@ import { ClientArtifacts, ClientSessions } from "./client-sessions.ts"
 import { ClientState, type Doing } from "./client-state.ts"
 import type { CommandOptions } from "./control.ts"
 import { type Heddle, makeHeddle, type SignalOptions } from "./heddle.ts"
+import type { Emitted, ItemsOptions } from "./items.ts"
 import { type FollowOptions, type SubscribeOptions, subscription, type Told } from "./follow.ts"
 import type { Plan } from "./plan.ts"
 import type { PruneOptions } from "./retention.ts"
@@ -132,6 +133,20 @@ export class Client<Services> {
   }
   get(id: string): ResultAsync<RunRecord, StoreFailed | RunNotFound> {
     return this.#do(this.#heddle.get(id))
+  }
+  /** Has the streams of a run, and of the runs that are its steps, read no more: what was read goes through, and the run goes on behind them. */
+  drain(id: string): Commanded<void> {
+    return this.#do(this.#heddle.drain(id))
+  }
+  /**
+   * What the streams of a run emit, what is there and what is to come, until it has stopped; from any process.
+   *
+   * @throws StoreFailed, RunNotFound while it is iterated
+   * @example
+   * for await (const { index, item } of heddle.items("report-1", { path: "answer", from: 12 })) console.log(index, item)
+   */
+  items(id: string, options?: ItemsOptions): AsyncIterable<Emitted> {
+    return this.#read(this.#heddle.items(id, options))
   }
   list(filter?: RunFilter): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
     return this.#do(this.#heddle.list(filter))

@@ -91,6 +91,7 @@ export class Conductor {
         leaving: false,
         fiber: undefined,
         waiting: undefined,
+        bells: new Set(),
         budgets: undefined,
       }
       this.live.add(here)

@@ -74,6 +74,10 @@ export class Context implements RunContext {
     return this.#driving.undoChild(flow, id, onlyState)
   }
 
+  hears(bell: () => void): () => void {
+    return this.#driving.hears(bell)
+  }
+
   isShared(signal: string): boolean {
     return signalWaits(this.#ir).get(signal)!.length > 1
   }

@@ -1,4 +1,5 @@
 /** Commands to runs: each is checked against the run as it is, then recorded; a stale one is refused. */
+import { currentTimeMillis } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { fingerprint } from "../../dsl/ir/fingerprint.ts"
@@ -6,6 +7,7 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import { standingOf } from "../compile/standing.ts"
 import { CommandRefused, RunCancelled, RunConflict, type RunNotFound, RunPaused, type RunTakenOver, type StoreFailed, tagOf } from "../model/error.ts"
 import { eventPath } from "../model/event.ts"
+import { drain } from "../model/signal.ts"
 import { redact } from "../model/secret.ts"
 import { hasEnded, type RunRecord, type RunStatus } from "../model/run.ts"
 import { Journal } from "../services/journal.ts"
@@ -119,6 +121,19 @@ export class Control {
           yield* Effect.ignore(this.pause(child.id, { reason: `run '${id}' was paused` }))
         }
       }
+    })
+
+  /** Kept as a signal: a run that is not driven just now finds it when it is. */
+  readonly drain = (id: string): Command<void> =>
+    Effect.gen({ self: this }, function*() {
+      const { runs, signals } = this.#keeping.store
+      const { status } = yield* runs.get(id)
+      const refused = (reason: string) => new CommandRefused({ run: id, command: "drain", status, reason })
+      if (hasEnded(status)) return yield* refused("it has ended")
+      const sending = yield* signals.send(id, { id: drain, name: drain, data: "null" }, yield* currentTimeMillis)
+      if (sending === "full") return yield* refused("10,000 signals wait for it already")
+      this.#conductor.news(id)
+      for (const child of yield* this.#children(id)) yield* Effect.ignore(this.drain(child.id))
     })
 
   /** Ends the run; what can be undone is undone first, by this process if it knows the flow, else by whoever resumes it. */

@@ -45,6 +45,8 @@ export interface Driving extends Keeping {
   readonly stamp: (() => Stamp) | undefined
   /** Told what it may spend. */
   readonly bounds: (budgets: Budgets) => void
+  /** Rings when something was sent to the run, until the function it gives is called. */
+  readonly hears: (bell: () => void) => () => void
   /** Told who can be rung when something happens to the run. */
   readonly waits: (waiting: Waiting) => void
 }

@@ -8,6 +8,7 @@ import { type EventPattern, isOneOf } from "../model/event.ts"
 import { hasStopped, type RunRecord } from "../model/run.ts"
 import type { Listener } from "../services/listeners.ts"
 import { type Notice, noticeOf } from "../services/notice.ts"
+import type { Emitted } from "./items.ts"
 import type { Conductor } from "./conduct.ts"
 
 export interface FollowOptions {
@@ -123,6 +124,8 @@ export const subscribe = ({ keeping: { listeners } }: Conductor, options?: Subsc
     ({ notices }) => notices,
   ))
 
-/** A notice as a message of a server-sent event stream; its id is what `Last-Event-ID` brings back, for `after`. */
-export const serverSentEvent = (notice: Notice): string =>
-  `${notice.id === undefined ? "" : `id: ${notice.id}\n`}event: ${notice.kind}\ndata: ${JSON.stringify(notice)}\n\n`
+/** A notice, or an item of a run, as a message of a server-sent event stream; its id is what `Last-Event-ID` brings back, for `after` or `from`. */
+export const serverSentEvent = (told: Notice | Emitted): string => {
+  const [id, kind] = "kind" in told ? [told.id, told.kind] : [String(told.index), "item"]
+  return `${id === undefined ? "" : `id: ${id}\n`}event: ${kind}\ndata: ${JSON.stringify(told)}\n\n`
+}

@@ -36,6 +36,7 @@ import { type RunFilter, Store } from "../store/store.ts"
 import { exportRun, importRun } from "./bundle.ts"
 import { startDebounced } from "./debounce.ts"
 import { type Command, type CommandOptions, Control } from "./control.ts"
+import { type Emitted, itemsOf, type ItemsOptions } from "./items.ts"
 import { follow, type FollowOptions, subscribe, type SubscribeOptions, type Told } from "./follow.ts"
 import { quotaIn } from "./offers.ts"
 import type { Plan } from "./plan.ts"
@@ -109,6 +110,10 @@ interface Shape {
    * this process does not know the flow, so that a worker, or `resume`, has to finish.
    */
   readonly cancel: (id: string, options?: CommandOptions & { readonly flow?: Flow<any, any, any, any> | undefined }) => Command<RunStatus>
+  /** Has the streams of a run, and of the runs that are its steps, read no more: what was read goes through, and the run goes on behind them. */
+  readonly drain: (id: string) => Command<void>
+  /** What the streams of a run emit, what is there and what is to come, in any process; see `.emit()`. */
+  readonly items: (id: string, options?: ItemsOptions) => Stream<Emitted, StoreFailed | RunNotFound>
   readonly get: (id: string) => Effect.Effect<RunRecord, StoreFailed | RunNotFound>
   readonly list: (filter?: RunFilter) => Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed>
   /** What a completed run gave back, without its flow: values of steps with a codec are what the codec has made of them. */
@@ -215,6 +220,8 @@ export function makeHeddle(given: Store["Service"], options?: HeddleOptions): Sh
     signal: (flow, id, name, payload, options = {}) => sendSignal(conductor, flow.ir, id, { id: options.id ?? randomUUID(), name: name as string, payload }),
     pause: control.pause,
     cancel: (id, options = {}) => control.cancel(id, { ...options, flow: options.flow?.ir }),
+    drain: control.drain,
+    items: (id, options) => itemsOf(conductor, id, options),
     get: store.runs.get,
     list: (filter = {}) => store.runs.list(filter),
     output: control.outputOf,

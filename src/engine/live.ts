@@ -26,6 +26,8 @@ export interface Live {
   leaving: boolean
   fiber: Fiber.Fiber<Driven, unknown> | undefined
   waiting: Waiting | undefined
+  /** Parts of the run that want to know when something was sent to it. */
+  readonly bells: Set<() => void>
   budgets: Budgets | undefined
 }
 
@@ -97,7 +99,9 @@ export class LiveRuns {
   /** Something happened to the run. */
   ring(id: string): void {
     this.#shared.rung++
-    this.#shared.runs.get(id)?.waiting?.ring()
+    const here = this.#shared.runs.get(id)
+    here?.waiting?.ring()
+    here?.bells.forEach((bell) => bell())
     for (const bell of Array.from(this.#shared.sleepers.get(id) ?? [])) Deferred.doneUnsafe(bell, Effect.void)
   }
 

@@ -73,6 +73,12 @@ export class Tenure implements Driving {
     return this.#conductor.undo(flow, id, onlyState)
   }
 
+  hears(bell: () => void): () => void {
+    const { bells } = this.#here
+    bells.add(bell)
+    return () => void bells.delete(bell)
+  }
+
   waits(waiting: NonNullable<Live["waiting"]>): void {
     this.#here.waiting = waiting
   }

@@ -154,10 +154,16 @@ export interface EventData {
   readonly spent?: Readonly<Record<string, Readonly<Record<string, number>>>>
   /** What a stream needs to go on, as our codec writes it. */
   readonly saved?: unknown
+  /** What it gives to whoever reads its items: the index of the first, and the items as our codec writes them. */
+  readonly sent?: Sent
   readonly from?: number | string
   readonly to?: number
 }
 
+export interface Sent {
+  readonly from: number
+  readonly items: unknown
+}
 /** A path and all inside it; with `pass`, the passes of that loop from this one on; with `only`, how it ended and nothing else. */
 export interface Forgotten {
   readonly path: string

@@ -17,5 +17,7 @@ export interface SignalRecord extends Signal {
 
 /** What became of a signal that was sent. */
 export type Sending = "accepted" | "duplicate" | "late" | "full"
+/** What tells the streams of a run to read no more. */
+export const drain = "heddle.drain"
 /** Signals that may wait for one run. */
 export const pendingSignals = 10_000

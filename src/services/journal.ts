@@ -154,12 +154,13 @@ export class Journal {
     parent: string,
     name: string,
     work: (transaction: Transaction) => string,
+    change?: Change,
   ): Effect.Effect<number, Failure | TransactionUnsupported> {
     return this.#within(
       kind,
       parent,
       name,
-      (event, written) => this.#store.events.transact(this.#run, event, (transaction) => written(this.spending.stamped(work(transaction)))),
+      (event, written) => this.#store.events.transact(this.#run, event, (transaction) => written(this.spending.stamped(work(transaction))), change),
     )
   }
 

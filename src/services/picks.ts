@@ -25,6 +25,11 @@ export class Picks {
     })
   }
 
+  /** One of this name is there; it stays. */
+  has(name: string): Effect.Effect<boolean, StoreFailed> {
+    return Effect.map(this.#store.signals.waiting(this.#run, name), (signals) => signals.length > 0)
+  }
+
   /** Leaves a signal that was picked to other waits. */
   putBack(id: string): void {
     this.#picked.delete(id)

@@ -25,6 +25,8 @@ export interface Change {
   readonly takes?: string
   readonly version?: number
   readonly fingerprint?: string
+  /** Number of an event that does not count once this one is written: it is deleted. */
+  readonly replaces?: number | undefined
 }
 
 /** Which runs to list, newest first. */
@@ -117,6 +119,7 @@ export interface Events {
     run: RunRecord,
     event: () => Omit<Append, "data">,
     work: (transaction: Transaction) => string,
+    change?: Change,
   ) => Effect<void, StoreFailed | RunTakenOver | TransactionUnsupported>
   /**
    * Writes an event together with changes of state, in one transaction: where one is refused, nothing is written. Its data is `data`, a JSON object

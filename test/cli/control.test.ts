@@ -253,3 +253,20 @@ export default seq("dflt").step("a", () => 1)
   expect((await heddle("lock", released, ...lock)).errors).toContain("was changed by hand")
   expect(existsSync(at("heddle.lock.d.ts"))).toBe(true)
 }, 180_000)
+
+it("what streams emit is printed item by item; a stream is told to end", async () => {
+  const streams = file(
+    "streams.ts",
+    `${head}export const s = seq("s").stream("out", () => [1, 2, 3], (s) => s.map((n) => ({ n })).emit())
+  .wait("go").stream("rest", () => [1, 2, 3], (s) => s)\n`,
+  )
+  expect((await on("run", streams, "--id", "em")).code).toBe(5)
+  expect((await on("items", "em", "--from", "1")).out).toBe(
+    `{"run":"em","path":"out","index":1,"item":{"n":2}}\n{"run":"em","path":"out","index":2,"item":{"n":3}}\n`,
+  )
+  expect((await on("drain", "em")).out).toBe("run em: its streams read no more, what was read goes through\n")
+  expect((await on("signal", "em", "go", "--flow", streams)).code).toBe(0)
+  expect((await on("resume", "em", "--flow", streams)).out).toContain("\"rest\": 0")
+  expect((await on("items", "em", "--follow", "--path", "rest")).out).toBe("")
+  expect(JSON.parse((await on("drain", "em", "--json")).errors || out)).toMatchObject({ ok: false })
+})

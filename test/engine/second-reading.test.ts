@@ -750,6 +750,7 @@ describe("bundles", () => {
       session: {},
       trace: "00-1-2-01",
       saved: {},
+      sent: { from: 0, items: [1] },
       from: 1,
       to: 2,
     }

@@ -121,12 +121,14 @@ async function* chunks<Item>(
   try {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was named below
     let at = (from as number | undefined) ?? 0
-    let rest: Buffer = Buffer.alloc(0)
+    // one block for the whole file: the beginning of a record that is not whole yet is moved to its front
+    let buffer = Buffer.allocUnsafe(block)
+    let rest = 0
     let ends = make()
     for (let texts: Array<string> = []; !signal.aborted;) {
-      const buffer = Buffer.allocUnsafe(block)
-      const { bytesRead } = await handle.read(buffer, 0, block, at + rest.length)
-      const bytes = rest.length === 0 ? buffer.subarray(0, bytesRead) : Buffer.concat([rest, buffer.subarray(0, bytesRead)])
+      if (rest === buffer.length) buffer = Buffer.concat([buffer, Buffer.allocUnsafe(buffer.length)])
+      const { bytesRead } = await handle.read(buffer, rest, buffer.length - rest, at + rest)
+      const bytes = buffer.subarray(0, rest + bytesRead)
       let begin = 0
       for (let end = ends(bytes, 0); end >= 0; end = ends(bytes, begin)) {
         texts.push(textOf(bytes, begin, end))
@@ -135,14 +137,15 @@ async function* chunks<Item>(
         yield { items: read(texts), next: at + begin }
         texts = []
       }
-      rest = bytes.subarray(begin)
-      if (rest.length > longest) throw new RangeError(`${file}: a line has more than ${longest} bytes`)
+      rest = bytes.length - begin
+      if (rest > longest) throw new RangeError(`${file}: a line has more than ${longest} bytes`)
+      bytes.copyWithin(0, begin)
       at += begin
       // what finds ends has looked at the rest already
       ends = make()
       if (bytesRead > 0) continue
-      if (rest.length > 0) texts.push(textOf(rest, 0, rest.length))
-      if (texts.length > 0) yield { items: read(texts), next: at + rest.length }
+      if (rest > 0) texts.push(textOf(buffer, 0, rest))
+      if (texts.length > 0) yield { items: read(texts), next: at + rest }
       return
     }
   } finally {

@@ -1,4 +1,4 @@
-/** `heddle signal`, `pause`, `cancel`, `retry`, `rerun`, `fork` and `rewind`: commands to runs. */
+/** `heddle signal`, `pause`, `drain`, `cancel`, `retry`, `rerun`, `fork` and `rewind`: commands to runs. */
 import * as Effect from "effect/Effect"
 import type { CommandOptions } from "../../engine/control.ts"
 import type { Plan } from "../../engine/plan.ts"
@@ -38,6 +38,11 @@ export async function signalCommand(id: string, name: string, payload: string | 
 export async function pauseCommand(id: string, flags: CommandFlags): Promise<ExitCode> {
   await withExisting(flags.store, (heddle) => heddle.pause(id, optionsOf(flags)))
   return told(flags, { run: id, status: "paused" }, `run ${id} paused; go on with: heddle resume ${id}`)
+}
+
+export async function drainCommand(id: string, flags: CommandFlags): Promise<ExitCode> {
+  await withExisting(flags.store, (heddle) => heddle.drain(id))
+  return told(flags, { run: id, drained: true }, `run ${id}: its streams read no more, what was read goes through`)
 }
 
 export async function cancelCommand(id: string, flags: CommandFlags): Promise<ExitCode> {

@@ -1,8 +1,9 @@
-/** `heddle events`: what has happened in a run, and what is happening. */
+/** `heddle events` and `heddle items`: what has happened in a run and what its streams have emitted, and what comes. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { type EventKind, eventKinds, type EventPattern, isOneOf } from "../../model/event.ts"
+import { encodeValue } from "../../model/value.ts"
 import type { Notice } from "../../services/notice.ts"
 import { mustExist, withStopping } from "../engine.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
@@ -23,6 +24,25 @@ export async function eventsCommand(id: string, { store, after, follow = false, 
     const told = Stream.runForEach(
       heddle.follow(id, { after, children, kinds, live: follow }),
       (notice) => Effect.sync(() => json ? printJson(lineOf(notice)) : print(text(notice, id))),
+    )
+    return Effect.raceFirst(told, Deferred.await(stopped))
+  })
+  return exitCode.ok
+}
+
+interface ItemFlags {
+  readonly store: string
+  readonly path?: string
+  readonly from?: number
+  readonly follow?: boolean
+}
+
+export async function itemsCommand(id: string, { store, path, from, follow = false }: ItemFlags): Promise<ExitCode> {
+  mustExist(store)
+  await withStopping(store, (heddle, stopped) => {
+    const told = Stream.runForEach(
+      heddle.items(id, { path, from, live: follow }),
+      ({ item, ...where }) => Effect.sync(() => printJson({ ...where, item: JSON.parse(encodeValue(item)) as unknown })),
     )
     return Effect.raceFirst(told, Deferred.await(stopped))
   })

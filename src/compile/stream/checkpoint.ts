@@ -1,9 +1,18 @@
 /** How far a stream has come, recorded together with what belongs to it. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Changes } from "../../services/state-changes.ts"
+import type { StreamShape } from "../../../dsl/ir/stream.ts"
+import type { RunEvent } from "../../model/event.ts"
+import { StreamOverflowed } from "../../model/stream-error.ts"
+import { encodeValue, revive } from "../../model/value.ts"
+import { dataOf } from "../../services/recorded.ts"
+import { Changes } from "../../services/state-changes.ts"
 import type { RunContext } from "../frame.ts"
 import type { Run } from "../program.ts"
+import { encodeError, stored } from "../record.ts"
 import { threw } from "../settle.ts"
+import type { Pipe } from "./pipe.ts"
+import type { Reader } from "./reader.ts"
 import type { Ending } from "./sink.ts"
 
 /** What a checkpoint keeps. */
@@ -19,34 +28,145 @@ export interface Saved {
   /** Those since the checkpoint before: the stage, the place, the item, the error. */
   readonly rejects?: ReadonlyArray<unknown>
 }
+const kind = "stream.checkpointed"
 
-/** Writes a checkpoint, in one transaction with what its sink does there, or with what its stages have changed of State. */
-export const recorded = (
-  { journal, offers }: RunContext,
-  path: string,
-  within: Ending["within"],
-  changes: Changes,
-  data: string,
-  now: number,
-): Run<unknown> => {
-  const kind = "stream.checkpointed"
-  if (within !== undefined) {
-    let failure: unknown
-    const written = journal.transact(kind, path, "", (sql) => {
-      try {
-        within(sql)
-      } catch (cause) {
-        failure = threw(path, cause)
-        throw cause
-      }
-      return data
-    })
-    return Effect.catch(written, (error) => Effect.fail(failure ?? error))
+export class Progress {
+  /** Behind the last chunk that went through. */
+  at: unknown
+  items = 0
+  /** How many items each stage has been given, by its name. */
+  readonly counts = new Map<string, number>()
+  /** What the work of its stages has changed of State since the last checkpoint. */
+  changes = new Changes()
+  readonly #run: RunContext
+  readonly #path: string
+  readonly #every: { readonly items: number; readonly time: number }
+  readonly #most: number
+  readonly #now: () => number
+  #rejected = 0
+  #rejects: Array<unknown> = []
+  /** When it was last recorded how far it has come, and how far that was. */
+  #savedAt: number
+  #savedItems = 0
+  /** The checkpoint before, if nothing is in it that is of use once there is a newer one. */
+  #former: number | undefined
+
+  constructor(run: RunContext, path: string, { checkpoint, rejects }: StreamShape, now: () => number) {
+    this.#run = run
+    this.#path = path
+    this.#every = { items: checkpoint.items, time: Duration.toMillis(checkpoint.time) }
+    this.#most = rejects
+    this.#now = now
+    this.#savedAt = now()
   }
-  if (changes.none) return journal.append(kind, path, "", data)
-  const committed = journal.commit(kind, path, "", data, changes.writes(now), (all) => changes.said(all))
-  return Effect.tap(
-    Effect.catch(committed, (error) => Effect.fail(changes.failure === undefined ? error : threw(path, changes.failure))),
-    () => Effect.sync(offers.stateChanged),
-  )
+
+  /** The last checkpoint, from which it goes on. */
+  recall(): Run<Saved | undefined> {
+    return Effect.map(this.#run.journal.newest(this.#path, kind), (event) => (event === undefined ? undefined : this.#load(event)))
+  }
+
+  #load(event: RunEvent): Saved {
+    const data = dataOf(event)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written below
+    const saved = revive(data.saved) as Saved
+    this.at = saved.at
+    this.items = this.#savedItems = saved.items
+    this.#rejected = saved.rejected
+    for (const [name, count] of saved.counts) this.counts.set(name, count)
+    if (saved.rejects === undefined && data.sent === undefined && data.state === undefined) this.#former = event.seq
+    return saved
+  }
+
+  /** When it has to be recorded though nothing comes, in milliseconds since 1970. */
+  get due(): number {
+    return this.items === this.#savedItems ? Number.POSITIVE_INFINITY : this.#savedAt + this.#every.time
+  }
+  get isDue(): boolean {
+    const items = this.items - this.#savedItems
+    return items > 0 && (items >= this.#every.items || this.#now() >= this.#savedAt + this.#every.time)
+  }
+  /** Something is to be recorded that nobody else records. */
+  get isOwed(): boolean {
+    return !this.changes.none || this.#rejects.length > 0
+  }
+
+  /** An item is left out, and recorded with the next checkpoint. */
+  reject(stage: string, at: string, item: unknown, error: unknown): Run<void> {
+    return Effect.suspend(() => {
+      if (++this.#rejected > this.#most) return Effect.fail(new StreamOverflowed({ path: this.#path, what: "rejected items", most: this.#most }))
+      this.#rejects.push({ stage, at, item, error: JSON.parse(encodeError(error)) as unknown })
+      return Effect.void
+    })
+  }
+
+  /** Writes a checkpoint, in one transaction with what its sink does there, or with what its stages have changed of State. */
+  record(pipe: Pipe, sink: Ending, reader: Reader): Run<void> {
+    const { changes } = this
+    const { sent } = sink
+    const rejects = this.#rejects
+    const encoded = Effect.suspend(() =>
+      stored(this.#path, () => {
+        const saved: Saved = {
+          at: this.at,
+          items: this.items,
+          stages: pipe.save(),
+          sink: sink.save(),
+          counts: [...this.counts],
+          rejected: this.#rejected,
+          ...(rejects.length === 0 ? {} : { rejects }),
+        }
+        return `{"count":${this.items},"saved":${encodeValue(saved)}${sent === undefined ? "" : `,"sent":${encodeValue(sent)}`}}`
+      })
+    )
+    return Effect.flatMap(encoded, (data) => {
+      if (!changes.none) this.changes = new Changes()
+      return Effect.map(this.#write(sink.within, changes, data), (seq) => {
+        this.#former = changes.none && rejects.length === 0 && sent === undefined ? seq : undefined
+        this.#rejects = []
+        this.#flowed(reader)
+        sink.saved()
+      })
+    })
+  }
+
+  #write(within: Ending["within"], changes: Changes, data: string): Run<number> {
+    const { journal, offers } = this.#run
+    // the newest is enough to go on
+    const replaces = { replaces: this.#former }
+    if (within !== undefined) {
+      let failure: unknown
+      const written = journal.transact(kind, this.#path, "", (sql) => {
+        try {
+          within(sql)
+        } catch (cause) {
+          failure = threw(this.#path, cause)
+          throw cause
+        }
+        return data
+      }, replaces)
+      return Effect.catch(written, (error) => Effect.fail(failure ?? error))
+    }
+    if (changes.none) {
+      const written = journal.append(kind, this.#path, "", data, this.#former === undefined ? undefined : replaces)
+      const { seq } = journal
+      return Effect.as(written, seq)
+    }
+    const committed = journal.commit(kind, this.#path, "", data, changes.writes(this.#now()), (all) => changes.said(all), replaces)
+    return Effect.tap(
+      Effect.catch(committed, (error) => Effect.fail(changes.failure === undefined ? error : threw(this.#path, changes.failure))),
+      () => Effect.sync(offers.stateChanged),
+    )
+  }
+
+  #flowed({ buffered, dropped }: Reader): void {
+    const now = this.#now()
+    const perSecond = Math.round((this.items - this.#savedItems) / (Math.max(1, now - this.#savedAt) / 1000))
+    this.#run.journal.notice(
+      "stream.flowed",
+      this.#path,
+      () => JSON.stringify({ items: this.items, perSecond, buffered, dropped, rejected: this.#rejected }),
+    )
+    this.#savedAt = now
+    this.#savedItems = this.items
+  }
 }

@@ -253,7 +253,7 @@ export class Debounce extends Plain {
 /** Lets items through one after the other, each when its time has come; whoever brings more waits. */
 export class Throttle extends Plain {
   /** When the next one may go on. */
-  #next = 0
+  #next = Number.NEGATIVE_INFINITY
   readonly #gap: number
   readonly #burst: number
   readonly #now: () => number

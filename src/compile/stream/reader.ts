@@ -1,6 +1,7 @@
 /** Reading a source: at once where it has its items at hand, else ahead of the stages into a buffer that is bounded. */
 import * as Effect from "effect/Effect"
-import type { Chunk } from "../../../dsl/ir/stream.ts"
+import type { Chunk, StreamShape } from "../../../dsl/ir/stream.ts"
+import { encodeValue } from "../../model/value.ts"
 
 /** Nothing more comes. */
 export const ended = Symbol("ended")
@@ -14,6 +15,10 @@ export interface Reader {
   /** How many items wait. */
   readonly buffered: number
   readonly dropped: number
+  /** Reads no more; what it has read is still given. */
+  readonly stop: () => void
+  /** Whoever waits for the next chunk is told that nothing has come. */
+  readonly wake: () => void
   readonly close: () => Promise<void>
 }
 
@@ -25,7 +30,9 @@ export class Direct implements Reader {
   constructor(chunks: Iterable<Chunk>) {
     this.#chunks = chunks[Symbol.iterator]()
   }
+  #stopped = false
   readonly next = (): Effect.Effect<Got, unknown> => {
+    if (this.#stopped) return Effect.succeed(ended)
     try {
       const { done, value } = this.#chunks.next()
       return Effect.succeed(done === true ? ended : value)
@@ -33,34 +40,46 @@ export class Direct implements Reader {
       return Effect.fail(cause)
     }
   }
+  readonly stop = (): void => {
+    this.#stopped = true
+  }
+  readonly wake = (): void => {
+    // it never waits
+  }
   readonly close = async (): Promise<void> => {
     this.#chunks.return?.()
   }
 }
 
-type Overflow = "suspend" | "dropOldest" | "dropNewest"
-
 /** Reads on its own, as far as there is room. */
 export class Buffered implements Reader {
   readonly #chunks: AsyncIterator<Chunk>
   readonly #most: number
-  readonly #overflow: Overflow
+  readonly #mostBytes: number
+  readonly #overflow: StreamShape["overflow"]
   readonly #now: () => number
   /** Told when the buffer has filled up, and when it has room again. */
   readonly #pressed: (on: boolean) => void
-  readonly #held: Array<Chunk> = []
+  readonly #held: Array<Chunk & { readonly bytes: number }> = []
   #items = 0
+  #bytes = 0
   #dropped = 0
   #end: typeof ended | { readonly cause: unknown } | undefined
   #isFull = false
   #closed = false
   /** Who waits for something to come, and who for room. */
-  #hungry: (() => void) | undefined
+  #hungry: ((isThere: boolean) => void) | undefined
   #roomless: (() => void) | undefined
 
-  constructor(chunks: AsyncIterable<Chunk>, most: number, overflow: Overflow, now: () => number, pressed: (on: boolean) => void) {
+  constructor(
+    chunks: AsyncIterable<Chunk>,
+    { buffer, bytes, overflow }: Pick<StreamShape, "buffer" | "bytes" | "overflow">,
+    now: () => number,
+    pressed: (on: boolean) => void,
+  ) {
     this.#chunks = chunks[Symbol.asyncIterator]()
-    this.#most = most
+    this.#most = buffer
+    this.#mostBytes = bytes
     this.#overflow = overflow
     this.#now = now
     this.#pressed = pressed
@@ -78,13 +97,13 @@ export class Buffered implements Reader {
     Effect.suspend(() => {
       const got = this.#take()
       if (got !== undefined) return got
-      const come = Effect.callback<void>((resume) => {
-        this.#hungry = () => resume(Effect.void)
+      const come = Effect.callback<boolean>((resume) => {
+        this.#hungry = (isThere) => resume(Effect.succeed(isThere))
         return Effect.sync(() => (this.#hungry = undefined))
       })
       const waited = until === Number.POSITIVE_INFINITY ?
-        Effect.as(come, true) :
-        Effect.timeoutOrElse(Effect.as(come, true), { duration: Math.max(0, until - this.#now()), orElse: () => Effect.succeed(false) })
+        come :
+        Effect.timeoutOrElse(come, { duration: Math.max(0, until - this.#now()), orElse: () => Effect.succeed(false) })
       return Effect.flatMap(waited, (isThere): Effect.Effect<Got, unknown> => (isThere ? this.next(until) : Effect.succeed(late)))
     })
 
@@ -92,11 +111,16 @@ export class Buffered implements Reader {
     const chunk = this.#held.shift()
     if (chunk !== undefined) {
       this.#items -= chunk.items.length
-      if (this.#isFull && this.#items < this.#most) this.#press(false)
-      this.#wake("#roomless")
+      this.#bytes -= chunk.bytes
+      if (this.#isFull && !this.#hasNoRoom) this.#press(false)
+      this.#release()
       return Effect.succeed(chunk)
     }
     return this.#end === undefined ? undefined : this.#end === ended ? Effect.succeed(ended) : Effect.fail(this.#end.cause)
+  }
+
+  get #hasNoRoom(): boolean {
+    return this.#items >= this.#most || this.#bytes >= this.#mostBytes
   }
 
   #press(on: boolean): void {
@@ -104,29 +128,34 @@ export class Buffered implements Reader {
     this.#pressed(on)
   }
 
-  #wake(who: "#hungry" | "#roomless"): void {
-    const wake = who === "#hungry" ? this.#hungry : this.#roomless
-    if (who === "#hungry") this.#hungry = undefined
-    else this.#roomless = undefined
-    wake?.()
+  #feed(isThere: boolean): void {
+    const feed = this.#hungry
+    this.#hungry = undefined
+    feed?.(isThere)
+  }
+  #release(): void {
+    const release = this.#roomless
+    this.#roomless = undefined
+    release?.()
   }
 
   async #read(): Promise<void> {
     try {
       while (!this.#closed) {
         const { done, value } = await this.#chunks.next()
-        if (done === true) break
+        // what comes after it was stopped was not read
+        if (done === true || this.#closed) break
         this.#offer(value)
-        this.#wake("#hungry")
-        while (this.#overflow === "suspend" && this.#items >= this.#most && !this.#closed) {
+        this.#feed(true)
+        while (this.#overflow === "suspend" && this.#hasNoRoom && !this.#closed) {
           await new Promise<void>((resolve) => (this.#roomless = resolve))
         }
       }
       this.#end ??= ended
     } catch (cause) {
-      this.#end = { cause }
+      this.#end ??= { cause }
     }
-    this.#wake("#hungry")
+    this.#feed(true)
   }
 
   #offer(chunk: Chunk): void {
@@ -139,22 +168,32 @@ export class Buffered implements Reader {
     while (this.#overflow === "dropOldest" && this.#items > this.#most) {
       const [first] = this.#held
       const over = Math.min(this.#items - this.#most, first!.items.length)
-      this.#held[0] = { items: first!.items.slice(over), next: first!.next }
+      this.#held[0] = { items: first!.items.slice(over), next: first!.next, bytes: 0 }
       if (over === first!.items.length && this.#held.length > 1) this.#held.shift()
       this.#items -= over
       this.#dropped += over
     }
-    if (!this.#isFull && this.#items >= this.#most) this.#press(true)
+    if (!this.#isFull && this.#hasNoRoom) this.#press(true)
   }
 
-  #hold(chunk: Chunk): void {
-    this.#held.push(chunk)
-    this.#items += chunk.items.length
+  #hold({ items, next }: Chunk): void {
+    // what an item weighs is what it has as JSON
+    const bytes = this.#mostBytes === Number.POSITIVE_INFINITY ? 0 : Buffer.byteLength(encodeValue(items))
+    this.#held.push({ items, next, bytes })
+    this.#items += items.length
+    this.#bytes += bytes
   }
 
+  readonly stop = (): void => {
+    this.#closed = true
+    this.#end ??= ended
+    this.#feed(true)
+    this.#release()
+  }
+  readonly wake = (): void => this.#feed(false)
   readonly close = async (): Promise<void> => {
     this.#closed = true
-    this.#wake("#roomless")
+    this.#release()
     await this.#chunks.return?.()
   }
 }

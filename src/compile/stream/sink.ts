@@ -5,6 +5,7 @@ import type { OpenSink, SinkContext, SinkTo } from "../../../dsl/ir/stream.ts"
 import { StreamOverflowed } from "../../model/stream-error.ts"
 import type { Run } from "../program.ts"
 import { settle, threw } from "../settle.ts"
+import type { Sent } from "../../model/event.ts"
 import type { Items } from "./op.ts"
 
 export interface Ending {
@@ -13,6 +14,8 @@ export interface Ending {
   save(): unknown
   /** What is to be done in the transaction that records what `save` gives. */
   readonly within: ((sql: Transaction) => void) | undefined
+  /** What readers of the run are to be given, with that record. */
+  readonly sent: Sent | undefined
   /** What was written is recorded. */
   saved(): void
   close(): Run<unknown>
@@ -24,6 +27,9 @@ abstract class Keeping implements Ending {
   abstract save(): unknown
   abstract close(): Run<unknown>
   get within(): Ending["within"] {
+    return undefined
+  }
+  get sent(): Sent | undefined {
     return undefined
   }
   saved(): void {
@@ -103,34 +109,48 @@ class Fold extends Keeping {
   }
 }
 
-/** What is written waits for the transaction that records it. */
-class Transactional extends Keeping {
-  #count: number
-  #pending: Array<unknown> = []
-  readonly #call: (sql: Transaction, items: Items, scope: Values) => unknown
-  readonly #scope: Values
-  constructor(call: (sql: Transaction, items: Items, scope: Values) => unknown, scope: Values, saved: unknown) {
+/** What is written waits for the checkpoint that records it. */
+class Pending extends Keeping {
+  protected count: number
+  protected pending: Array<unknown> = []
+  constructor(saved: unknown) {
     super()
-    this.#call = call
-    this.#scope = scope
-    this.#count = (saved as number | undefined) ?? 0
+    this.count = (saved as number | undefined) ?? 0
   }
   write(items: Items): Run<void> {
-    for (const item of items) this.#pending.push(item)
+    for (const item of items) this.pending.push(item)
     return Effect.void
   }
   save(): unknown {
-    return this.#count + this.#pending.length
-  }
-  override get within(): Ending["within"] {
-    return this.#pending.length === 0 ? undefined : (sql) => void this.#call(sql, this.#pending, this.#scope)
+    return this.count + this.pending.length
   }
   override saved(): void {
-    this.#count += this.#pending.length
-    this.#pending = []
+    this.count += this.pending.length
+    this.pending = []
   }
   close(): Run<unknown> {
-    return Effect.succeed(this.#count)
+    return Effect.succeed(this.count)
+  }
+}
+
+/** It is done in the transaction of the checkpoint. */
+class Transactional extends Pending {
+  readonly #call: (sql: Transaction, items: Items, scope: Values) => unknown
+  readonly #scope: Values
+  constructor(call: (sql: Transaction, items: Items, scope: Values) => unknown, scope: Values, saved: unknown) {
+    super(saved)
+    this.#call = call
+    this.#scope = scope
+  }
+  override get within(): Ending["within"] {
+    return this.pending.length === 0 ? undefined : (sql) => void this.#call(sql, this.pending, this.#scope)
+  }
+}
+
+/** The checkpoint carries it to whoever reads the run's items. */
+class Emitting extends Pending {
+  override get sent(): Sent | undefined {
+    return this.pending.length === 0 ? undefined : { from: this.count, items: this.pending }
   }
 }
 
@@ -167,6 +187,8 @@ export const opened = (to: SinkTo, context: SinkContext, saved: unknown): Run<En
       return Effect.succeed(new Collect(to.most, path, saved))
     case "fold":
       return Effect.succeed(new Fold(saved === undefined ? to.initial : saved, to.call as never, scope, path))
+    case "emit":
+      return Effect.succeed(new Emitting(saved))
     case "transaction":
       return Effect.succeed(new Transactional(to.call as never, scope, saved))
     case "sink":

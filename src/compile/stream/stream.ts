@@ -1,27 +1,26 @@
 /** A stream: chunks of its source go through all stages one after the other; how far it has come is recorded between two of them. */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { StepNode, StreamNode } from "../../../dsl/ir/node.ts"
-import { isSource, type Source } from "../../../dsl/ir/stream.ts"
+import { type Chunk, isSource, type Source } from "../../../dsl/ir/stream.ts"
 import { StateRefused } from "../../model/service-error.ts"
+import { drain } from "../../model/signal.ts"
 import { StreamLost, StreamOverflowed } from "../../model/stream-error.ts"
-import { encodeValue, revive } from "../../model/value.ts"
-import { dataOf, type Known } from "../../services/recorded.ts"
-import { Changes } from "../../services/state-changes.ts"
+import type { Known } from "../../services/recorded.ts"
+import type { Changes } from "../../services/state-changes.ts"
 import { ask } from "../ask.ts"
 import type { Frame } from "../frame.ts"
 import { hooked } from "../hooked.ts"
 import { hooksAt } from "../hooks-at.ts"
 import { after, type Body, type CompileNode, type Outcome, type Run } from "../program.ts"
-import { encodeError, stored } from "../record.ts"
 import { threw } from "../settle.ts"
 import { compileStep } from "../step.ts"
 import { inArray } from "./array.ts"
 import type { Items } from "./op.ts"
 import { Pipe, run as asRun } from "./pipe.ts"
 import { Buffered, Direct, ended, type Got, late, type Reader } from "./reader.ts"
+import { spilled } from "./spill.ts"
 import { type Ending, opened } from "./sink.ts"
-import { recorded, type Saved } from "./checkpoint.ts"
+import { Progress } from "./checkpoint.ts"
 import { Work } from "./work.ts"
 
 /** The work of its stages, by their names. */
@@ -47,46 +46,38 @@ class Flowing {
   readonly #frame: Frame
   readonly #path: string
   readonly #now: () => number
-  readonly #time: number
   readonly #abort = new AbortController()
-  readonly #counts = new Map<string, number>()
-  /** What the work of its stages has changed of State since the last checkpoint. */
-  #changes = new Changes()
+  readonly #progress: Progress
   readonly #pipe: Pipe
   #reader: Reader | undefined
   #sink: Ending | undefined
-  /** Behind the last chunk that went through. */
-  #at: unknown
-  #items = 0
-  #rejected = 0
-  #rejects: Array<unknown> = []
-  /** When it was last recorded how far it has come, and how far that was. */
-  #savedAt: number
-  #savedItems = 0
   /** The buffer has filled up, or has room again, since hooks were asked. */
   #presses: Array<boolean> = []
+  /** Something was sent to the run since it was last looked. */
+  #rang = true
+  readonly #deaf: () => void
 
   constructor(node: StreamNode, frame: Frame, path: string, now: () => number, bodies: Bodies) {
+    const { run, scope } = frame
     this.#node = node
     this.#frame = frame
     this.#path = path
     this.#now = now
-    this.#time = Duration.toMillis(node.checkpoint.time)
-    this.#savedAt = now()
-    const working = {
-      frame,
-      path,
-      counts: this.#counts,
-      reject: (stage: string, at: string, item: unknown, error: unknown) => this.#reject(stage, at, item, error),
-    }
+    const progress = this.#progress = new Progress(run, path, node, now)
+    const { counts } = progress
+    const reject: Progress["reject"] = (stage, at, item, error) => progress.reject(stage, at, item, error)
     this.#pipe = new Pipe(node.stages, {
       path,
-      scope: frame.scope,
+      scope,
       now,
       work: (stage) => {
         const { step, body } = bodies.get(stage.name)!
-        return new Work(stage, step, body, working)
+        return new Work(stage, step, body, { frame, path, counts, reject })
       },
+    })
+    this.#deaf = run.hears(() => {
+      this.#rang = true
+      this.#reader?.wake()
     })
   }
 
@@ -95,10 +86,8 @@ class Flowing {
     const { run, scope } = this.#frame
     const path = this.#path
     return Effect.gen({ self: this }, function*() {
-      const event = past === undefined ? undefined : yield* run.journal.newest(path, "stream.checkpointed")
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written below
-      const saved = event === undefined ? undefined : revive(dataOf(event).saved) as Saved
-      if (saved !== undefined) this.#load(saved)
+      const saved = past === undefined ? undefined : yield* this.#progress.recall()
+      if (saved !== undefined) this.#pipe.load(saved.stages)
       const source = sourceOf(yield* ask(path, () => this.#node.source(scope)))
       if (source === undefined) return yield* Effect.fail(threw(path, new TypeError("what .stream was given is no source: an array, or one of heddle/streams")))
       if (source.source === "live") {
@@ -107,32 +96,38 @@ class Flowing {
       }
       run.offers.shared.set(path, () => this.#changed())
       this.#sink = yield* opened(this.#node.sink, { run: run.id, path, scope, signal: this.#abort.signal }, saved?.sink)
-      const chunks = yield* ask(path, () => source.open({ from: this.#at, size: this.#node.buffer, signal: this.#abort.signal }))
-      this.#reader = Symbol.iterator in chunks ?
-        new Direct(chunks) :
-        new Buffered(chunks, this.#node.buffer, this.#node.overflow, this.#now, (on) => this.#pressed(on))
+      const { buffer } = this.#node
+      const chunks = yield* ask(path, () => source.open({ from: this.#progress.at, size: buffer, signal: this.#abort.signal }))
+      this.#reader = Symbol.iterator in chunks ? new Direct(chunks) : this.#buffered(chunks)
     })
+  }
+
+  #buffered(chunks: AsyncIterable<Chunk>): Reader {
+    const { buffer, bytes, overflow } = this.#node
+    const given = overflow === "spill" ? spilled(chunks, buffer, this.#path) : chunks
+    return new Buffered(given, { buffer, bytes, overflow: overflow === "spill" ? "suspend" : overflow }, this.#now, (on) => this.#pressed(on))
   }
 
   /** What its stages change of State is written with the next checkpoint. */
   #changed(): Changes {
-    if (this.#node.sink.to !== "transaction") return this.#changes
+    if (this.#node.sink.to !== "transaction") return this.#progress.changes
     throw new StateRefused({ name: this.#path, reason: "a stream that ends in a transaction changes the database itself: change State elsewhere" })
-  }
-
-  #load({ at, items, stages, counts, rejected }: Saved): void {
-    this.#at = at
-    this.#items = this.#savedItems = items
-    this.#rejected = rejected
-    for (const [name, count] of counts) this.#counts.set(name, count)
-    this.#pipe.load(stages)
   }
 
   /** The next chunk, or what the time brings. */
   turn(): Run<void> {
     const reader = this.#reader!
-    const due = Math.min(this.#pipe.due, this.#items === this.#savedItems ? Number.POSITIVE_INFINITY : this.#savedAt + this.#time)
-    return after(Effect.mapError(reader.next(due), (cause) => threw(this.#path, cause)), (got) => after(this.#took(got), () => this.#kept()))
+    const next = () =>
+      after(
+        Effect.mapError(reader.next(Math.min(this.#pipe.due, this.#progress.due)), (cause) => failed(this.#path, cause)),
+        (got) => after(this.#took(got), () => this.#kept()),
+      )
+    if (!this.#rang) return next()
+    this.#rang = false
+    return Effect.flatMap(this.#frame.run.journal.signals.has(drain), (isDrained) => {
+      if (isDrained) reader.stop()
+      return next()
+    })
   }
 
   #took(got: Got): Run<void> {
@@ -140,18 +135,16 @@ class Flowing {
       this.goesOn = false
       return Effect.void
     }
-    if (got !== late) {
-      const { items, next } = got
-      return after(this.#asked(items), (asked) =>
-        after(asRun(this.#pipe.push(asked)), (out) =>
-          after(this.#write(out), () => {
-            this.#at = next
-            this.#items += items.length
-            if (this.#pipe.isOver) this.goesOn = false
-            return this.#ticked()
-          })))
-    }
-    return this.#ticked()
+    if (got === late) return this.#ticked()
+    const { items, next } = got
+    return after(this.#asked(items), (asked) =>
+      after(asRun(this.#pipe.push(asked)), (out) =>
+        after(this.#write(out), () => {
+          this.#progress.at = next
+          this.#progress.items += items.length
+          if (this.#pipe.isOver) this.goesOn = false
+          return this.#ticked()
+        })))
   }
 
   #ticked(): Run<void> {
@@ -176,7 +169,7 @@ class Flowing {
     )
     return Effect.andThen(
       told,
-      Effect.map(hooksAt(run, "stream.chunk", this.#path, () => ({ scope, items, index: this.#items })), (verdict) => {
+      Effect.map(hooksAt(run, "stream.chunk", this.#path, () => ({ scope, items, index: this.#progress.items })), (verdict) => {
         const decision = verdict?.decided?.decision
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its point says what takes the items' place
         return decision?.does === "skip" ? [] : decision?.does === "replace" ? decision.value as Items : items
@@ -189,69 +182,28 @@ class Flowing {
     this.#frame.run.journal.notice("stream.pressed", this.#path, () => JSON.stringify({ on, buffered: this.#reader!.buffered }))
   }
 
-  #reject(stage: string, at: string, item: unknown, error: unknown): Run<void> {
-    return Effect.suspend(() => {
-      const most = this.#node.rejects
-      if (++this.#rejected > most) return Effect.fail(new StreamOverflowed({ path: this.#path, what: "rejected items", most }))
-      this.#rejects.push({ stage, at, item, error: JSON.parse(encodeError(error)) as unknown })
-      return Effect.void
-    })
-  }
-
-  /** Records how far it has come, if it is time. */
+  /** Records how far it has come, if it is time, or if somebody waits for what it has given. */
   #kept(): Run<void> {
-    if (!this.goesOn) return Effect.void
-    const items = this.#items - this.#savedItems
-    if (items === 0 || (items < this.#node.checkpoint.items && this.#now() < this.#savedAt + this.#time)) return Effect.void
-    return this.#checkpoint()
+    return this.goesOn && (this.#progress.isDue || this.#sink!.sent !== undefined) ? this.#checkpoint() : Effect.void
   }
 
   #checkpoint(): Run<void> {
     const { run, scope } = this.#frame
-    const { journal } = run
+    const { items } = this.#progress
     const asked: Run<unknown> = run.hooks === undefined ?
       Effect.void :
-      hooksAt(run, "stream.checkpoint", this.#path, () => ({ scope, items: this.#items }), `/${this.#items}`)
-    const encoded = Effect.suspend(() =>
-      stored(this.#path, () => {
-        const saved: Saved = {
-          at: this.#at,
-          items: this.#items,
-          stages: this.#pipe.save(),
-          sink: this.#sink!.save(),
-          counts: [...this.#counts],
-          rejected: this.#rejected,
-          ...(this.#rejects.length === 0 ? {} : { rejects: this.#rejects }),
-        }
-        return `{"count":${this.#items},"saved":${encodeValue(saved)}}`
-      })
-    )
-    const record = (data: string) => {
-      const changes = this.#changes
-      if (!changes.none) this.#changes = new Changes()
-      return recorded(run, this.#path, this.#sink!.within, changes, data, this.#now())
-    }
-    return Effect.flatMap(Effect.andThen(asked, encoded), (data) =>
-      Effect.map(record(data), () => {
-        const now = this.#now()
-        const { buffered, dropped } = this.#reader!
-        const seconds = Math.max(1, now - this.#savedAt) / 1000
-        const perSecond = Math.round((this.#items - this.#savedItems) / seconds)
-        journal.notice("stream.flowed", this.#path, () => JSON.stringify({ items: this.#items, perSecond, buffered, dropped, rejected: this.#rejected }))
-        this.#savedAt = now
-        this.#savedItems = this.#items
-        this.#rejects = []
-        this.#sink!.saved()
-      }))
+      hooksAt(run, "stream.checkpoint", this.#path, () => ({ scope, items }), `/${items}`)
+    return Effect.andThen(asked, Effect.suspend(() => this.#progress.record(this.#pipe, this.#sink!, this.#reader!)))
   }
 
   /** Nothing more comes: what the stages still hold goes on, and the sink is closed. */
   end(): Run<Outcome> {
     return Effect.gen({ self: this }, function*() {
+      const sink = this.#sink!
       yield* this.#write(yield* this.#pipe.end())
       // what has to be in one transaction with a record, and what nobody else records
-      if (this.#sink!.within !== undefined || !this.#changes.none || this.#rejects.length > 0) yield* this.#checkpoint()
-      const value = yield* this.#sink!.close()
+      if (sink.within !== undefined || sink.sent !== undefined || this.#progress.isOwed) yield* this.#checkpoint()
+      const value = yield* sink.close()
       this.#sink = undefined
       return { value }
     })
@@ -259,11 +211,15 @@ class Flowing {
 
   /** However it was left: the source is closed, a sink that is still open is given up. */
   async leave(): Promise<void> {
+    this.#deaf()
     this.#abort.abort()
     this.#frame.run.offers.shared.delete(this.#path)
     this.#sink?.abandon()
     await this.#reader?.close().catch(() => undefined)
   }
 }
+
+/** What a source fails with; a file that is full says so itself. */
+const failed = (path: string, cause: unknown): unknown => (cause instanceof StreamOverflowed ? cause : threw(path, cause))
 
 const sourceOf = (given: unknown): Source | undefined => (Array.isArray(given) ? inArray(given) : isSource(given) ? given : undefined)

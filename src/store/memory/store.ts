@@ -54,7 +54,8 @@ export const memoryStore = (): Store["Service"] => {
     const found = kept.get(id)
     if (found?.run.status === "suspended") found.run = { ...found.run, due: Math.min(now, found.run.due ?? now) }
   }
-  const change = (found: Kept, { takes, ...changed }: Change, { seq, at }: RunEvent) => {
+  const change = (found: Kept, { takes, replaces, ...changed }: Change, { seq, at }: RunEvent) => {
+    if (replaces !== undefined) reindex(found, found.events.filter((event) => event.seq !== replaces))
     const taken = found.signals.findIndex(({ id }) => id === takes)
     if (taken >= 0) found.signals[taken] = { ...found.signals[taken]!, taken: seq }
     const over = changed.status !== undefined && hasEnded(changed.status)

@@ -200,7 +200,7 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
       },
       events: {
         append: (run, event, acknowledge, change) => writer.append(run, event, acknowledge, change),
-        transact: (run, event, work) => Effect.flatten(attempt("transaction", () => writer.transact(run, event, work))),
+        transact: (run, event, work, change) => Effect.flatten(attempt("transaction", () => writer.transact(run, event, work, change))),
         commit: (run, event, writes, data, said, change) =>
           Effect.flatten(
             refusable("state", () => writer.transact(run, event, () => `${data.slice(0, -1)},"state":${said(apply(writes, Date.now()))}}`, change)),

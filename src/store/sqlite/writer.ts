@@ -1,5 +1,5 @@
 /** Group commit: appends of all runs that arrive in one turn of the event loop share one transaction. */
-import type { DatabaseSync } from "node:sqlite"
+import type { DatabaseSync, StatementSync } from "node:sqlite"
 import * as Effect from "effect/Effect"
 import type { Transaction } from "../../../dsl/ir/node.ts"
 import { RunTakenOver, type StoreFailed } from "../../model/error.ts"
@@ -33,8 +33,18 @@ export class Writer {
   readonly #insert
   readonly #change
   readonly #take
+  readonly #remove
   readonly #wakeForSignal
   readonly #wakeParent
+  /** What flows do in their transactions: they say the same again and again. */
+  readonly #prepared = new Recent<string, StatementSync>(100)
+  readonly #sql: Transaction = {
+    run: (text, ...values) => {
+      const { changes, lastInsertRowid } = this.#prepare(text).run(...values)
+      return { changes: Number(changes), lastId: Number(lastInsertRowid) }
+    },
+    all: (text, ...values) => this.#prepare(text).all(...values),
+  }
   #queue: Array<Entry> = []
   /** Events of runs with `exit` durability, until the run ends. */
   readonly #held = new Map<string, Array<Entry>>()
@@ -58,6 +68,7 @@ export class Writer {
       db,
       "UPDATE signals SET taken = ? WHERE run = ? AND id = ?",
     )
+    this.#remove = new Statement(db, "DELETE FROM events WHERE id = ?")
     this.#wakeForSignal = new Statement(
       db,
       `UPDATE runs SET due = ?2 WHERE nr = ?1 AND EXISTS
@@ -143,20 +154,21 @@ export class Writer {
     this.drain(run)
     const failed = this.#failed.get(tenure(run))
     if (failed !== undefined) return Effect.fail(failed)
-    const sql: Transaction = {
-      run: (text, ...values) => {
-        const { changes, lastInsertRowid } = this.#db.prepare(text).run(...values)
-        return { changes: Number(changes), lastId: Number(lastInsertRowid) }
-      },
-      all: (text, ...values) => this.#db.prepare(text).all(...values),
-    }
     return this.inTransaction(() => {
-      const data = work(sql)
+      const data = work(this.#sql)
       const written = this.#write({ run, event: { ...event(), data }, change }, Date.now())
       // somebody else has the run: what the work did must not stay
       if (written !== Effect.void) this.#db.exec("ROLLBACK")
       return written
     })
+  }
+
+  #prepare(text: string): StatementSync {
+    const known = this.#prepared.get(text)
+    if (known !== undefined) return known
+    const statement = this.#db.prepare(text)
+    this.#prepared.set(text, statement)
+    return statement
   }
 
   #together(entries: ReadonlyArray<Entry>): ReadonlyArray<Effect.Effect<void, Failure>> {
@@ -186,7 +198,8 @@ export class Writer {
     return Effect.void
   }
 
-  #apply(nr: number, run: RunRecord, seq: number, { status, takes, waits, version, fingerprint, ...rest }: Change, now: number): void {
+  #apply(nr: number, run: RunRecord, seq: number, { status, takes, waits, version, fingerprint, replaces, ...rest }: Change, now: number): void {
+    if (replaces !== undefined) this.#remove.run(nr * span + replaces)
     const over = status !== undefined && hasEnded(status)
     const listed = over ? "[]" : waits === undefined ? null : JSON.stringify(waits)
     this.#change.run(nr, status ?? null, over || "due" in rest ? 1 : 0, over ? null : rest.due ?? null, listed, version ?? null, fingerprint ?? null, now)

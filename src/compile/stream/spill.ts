@@ -1,0 +1,128 @@
+/** Chunks that find no room wait in a file, so that a source that cannot wait is read on. */
+import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { Chunk } from "../../../dsl/ir/stream.ts"
+import { StreamOverflowed } from "../../model/stream-error.ts"
+import { decodeValue, encodeValue } from "../../model/value.ts"
+
+/** Most bytes that wait in a file. */
+const mostSpilled = 1024 ** 3
+/** Each record is its length in bytes, and its text. */
+const head = 4
+
+/** The same chunks, in order: the source is read at once, and of what nobody has taken yet no more than `room` items are kept in memory. */
+export const spilled = (chunks: AsyncIterable<Chunk>, room: number, path: string, most = mostSpilled): AsyncIterable<Chunk> => ({
+  async *[Symbol.asyncIterator]() {
+    const waiting = new Spill(room, path, most)
+    const source = chunks[Symbol.asyncIterator]()
+    const read = waiting.fill(source)
+    try {
+      for (let chunk = await waiting.take(); chunk !== undefined; chunk = await waiting.take()) yield chunk
+      if (waiting.failure !== undefined) throw waiting.failure.cause
+    } finally {
+      waiting.isOver = true
+      await source.return?.()
+      await read
+      await waiting.close()
+    }
+  },
+})
+
+class Spill {
+  isOver = false
+  /** Why nothing more comes. */
+  failure: { readonly cause: unknown } | undefined
+  readonly #room: number
+  readonly #path: string
+  readonly #most: number
+  readonly #memory: Array<Chunk> = []
+  #items = 0
+  #file: { readonly handle: FileHandle; readonly folder: string } | undefined
+  /** Records in the file that nobody has taken, where they begin and where they end. */
+  #unread = 0
+  #begin = 0
+  #end = 0
+  #wake: (() => void) | undefined
+
+  constructor(room: number, path: string, most: number) {
+    this.#room = room
+    this.#path = path
+    this.#most = most
+  }
+
+  async fill(source: AsyncIterator<Chunk>): Promise<void> {
+    try {
+      while (!this.isOver) {
+        const { done, value } = await source.next()
+        if (done === true) return
+        await this.#put(value)
+        this.#wake?.()
+      }
+    } catch (cause) {
+      this.failure = { cause }
+    } finally {
+      this.isOver = true
+      this.#wake?.()
+    }
+  }
+
+  async #put(chunk: Chunk): Promise<void> {
+    // what comes behind something in the file has to wait there too
+    if (this.#unread === 0 && this.#items < this.#room) {
+      this.#memory.push(chunk)
+      this.#items += chunk.items.length
+      return
+    }
+    this.#file ??= await made()
+    if (this.#unread === 0) this.#begin = this.#end = 0
+    const text = Buffer.from(encodeValue(chunk), "utf8")
+    const record = Buffer.allocUnsafe(head + text.length)
+    record.writeUInt32LE(text.length)
+    text.copy(record, head)
+    if (this.#end + record.length > this.#most) {
+      throw new StreamOverflowed({ path: this.#path, what: "bytes in the file that its items wait in", most: this.#most })
+    }
+    await this.#file.handle.write(record, 0, record.length, this.#end)
+    this.#end += record.length
+    this.#unread++
+  }
+
+  /** The next chunk, as soon as there is one; `undefined`: none will come. */
+  async take(): Promise<Chunk | undefined> {
+    while (true) {
+      const chunk = this.#memory.shift()
+      if (chunk !== undefined) {
+        this.#items -= chunk.items.length
+        return chunk
+      }
+      if (this.#unread > 0) return this.#recall()
+      if (this.isOver) return undefined
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+  }
+
+  async #recall(): Promise<Chunk> {
+    const { handle } = this.#file!
+    const length = Buffer.allocUnsafe(head)
+    await handle.read(length, 0, head, this.#begin)
+    const text = Buffer.allocUnsafe(length.readUInt32LE())
+    await handle.read(text, 0, text.length, this.#begin + head)
+    this.#begin += head + text.length
+    this.#unread--
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written above
+    return decodeValue(text.toString("utf8")) as Chunk
+  }
+
+  async close(): Promise<void> {
+    if (this.#file === undefined) return
+    await this.#file.handle.close()
+    await rm(this.#file.folder, { recursive: true, force: true })
+  }
+}
+
+/** A file that nobody else can read. */
+const made = async (): Promise<{ readonly handle: FileHandle; readonly folder: string }> => {
+  const folder = await mkdtemp(join(tmpdir(), "heddle-stream-"))
+  return { handle: await open(join(folder, "items"), "wx+", 0o600), folder }
+}
