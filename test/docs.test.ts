@@ -118,3 +118,13 @@ describe("docs", () => {
     for (const code of Object.values(exitCode)) expect(text).toMatch(new RegExp(`\\| ${code} +\\|`))
   })
 })
+
+it("the examples' pages say what the examples do", { timeout: 120_000 }, async () => {
+  const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> }
+  const command = /heddle\.js (docs .*)$/.exec(scripts["docs"]!)![1]!
+  const { stdout } = await promisify(execFile)("sh", ["-c", `"${process.execPath}" bin/heddle.js ${command} --check`], {
+    env: { ...process.env, NO_COLOR: "1" },
+  })
+    .catch((error: { readonly stdout: string; readonly stderr: string }) => ({ stdout: error.stdout + error.stderr }))
+  expect(stdout).toMatch(/\d+ files say what the code says\n$/)
+})

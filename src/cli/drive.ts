@@ -7,7 +7,7 @@ import { asJson } from "../model/value.ts"
 import type { Durability } from "../store/store.ts"
 import { withEngine, withExisting } from "./engine.ts"
 import { CliError, type ExitCode, exitCode } from "./exit-codes.ts"
-import { type Loaded, loadFlow } from "./load.ts"
+import { type Loaded, loadFlow } from "../docgen/source/load.ts"
 import { clean, print, printJson, say, type Shown, style } from "./output.ts"
 import { Progress } from "./progress.ts"
 

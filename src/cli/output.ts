@@ -4,7 +4,8 @@ import * as errors from "../model/error.ts"
 import { errorPage, messageOf, tagOf } from "../model/error.ts"
 import { redact } from "../model/secret.ts"
 import { asJson } from "../model/value.ts"
-import { CliError, codeOf, type ExitCode } from "./exit-codes.ts"
+import { SourceRefused } from "../docgen/source/refused.ts"
+import { CliError, codeOf, type ExitCode, exitCode } from "./exit-codes.ts"
 
 type Format = Parameters<typeof styleText>[0]
 const paint = (stream: NodeJS.WriteStream, format: Format, text: string): string =>
@@ -46,12 +47,12 @@ export interface Shown {
 /** Shows why a command ended; gives its exit code. Stacks only with `--debug`. */
 export function showError(error: unknown, { json, debug }: Shown): ExitCode {
   const tag = tagOf(error)
-  const code = error instanceof CliError ? error.code : codeOf(tag)
+  const code = error instanceof CliError ? error.code : error instanceof SourceRefused ? exitCode.usage : codeOf(tag)
   const message = messageOf(error)
   if (json) printJson({ ok: false, code, error: { tag: tag ?? null, message, ...(tag === undefined ? {} : { error }) } })
   else {
     say(`${style.err("red", "✗")} ${clean(message)}`)
-    const hint = error instanceof CliError ? error.hint : undefined
+    const hint = error instanceof CliError || error instanceof SourceRefused ? error.hint : undefined
     if (hint !== undefined) say(style.err("dim", `  ${clean(hint)}`))
     if (tag !== undefined && engineTags.has(tag)) say(style.err("dim", `  ${errorPage(tag)}`))
   }

@@ -2,7 +2,7 @@
 import type { EncodedNode } from "../../dsl/ir/encode.ts"
 
 /** `({ draft }) => draft.score > 1` is shown as `draft.score > 1`. */
-const body = (text: string | undefined): string => String(text).replace(/^(?:async )?(?:function\*?)?\s*\([^)]*\)\s*=>\s*/, "")
+export const body = (text: string | undefined): string => String(text).replace(/^(?:async )?(?:function\*?)?\s*\([^)]*\)\s*=>\s*/, "")
 
 const settings = (pairs: Readonly<Record<string, unknown>>, defaults: Readonly<Record<string, unknown>>): string =>
   Object.entries(pairs)

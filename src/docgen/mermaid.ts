@@ -1,6 +1,7 @@
 /** A flow as a Mermaid flowchart. */
-import { encode, type EncodedBlock, type EncodedNode } from "../../dsl/ir/encode.ts"
-import type { FlowIR } from "../../dsl/ir/node.ts"
+import type { EncodedBlock, EncodedFlow, EncodedNode } from "../../dsl/ir/encode.ts"
+import type { Changes } from "./diagram/layout.ts"
+import type { Change } from "./diagram/shapes.ts"
 import { detail, guard, verb } from "./label.ts"
 
 /** Mermaid reads quotes, brackets and `#` in labels; entities keep them text. */
@@ -15,7 +16,12 @@ interface Exit {
 
 class Drawing {
   readonly lines: Array<string> = ["flowchart TD"]
+  readonly #changes: Changes
   #next = 0
+
+  constructor(changes: Changes) {
+    this.#changes = changes
+  }
 
   id(): string {
     return `n${this.#next++}`
@@ -23,38 +29,52 @@ class Drawing {
   add(depth: number, line: string): void {
     this.lines.push(`${"  ".repeat(depth)}${line}`)
   }
+  /** Says what has become of a node. */
+  mark(id: string, path: string): void {
+    const change = this.#changes.get(path)
+    if (change !== undefined) this.add(1, `class ${id} ${change}`)
+  }
   connect(depth: number, exits: ReadonlyArray<Exit>, to: string): void {
     for (const { from, label: text } of exits) this.add(depth, text === undefined ? `${from} --> ${to}` : `${from} -->|"${escape(text)}"| ${to}`)
   }
 }
 
-/** The text of the diagram of `flow`. */
-export function mermaid(flow: FlowIR): string {
-  const encoded = encode(flow)
-  const drawing = new Drawing()
+/** The text of the diagram of a flow. */
+export function mermaid(encoded: EncodedFlow, changes: Changes = new Map()): string {
+  const drawing = new Drawing(changes)
   const start = drawing.id()
   drawing.add(1, `${start}(["${label(encoded.name, encoded.description)}"])`)
-  const exits = block(drawing, encoded.body, [{ from: start, label: undefined }], 1)
+  const exits = block(drawing, encoded.body, [{ from: start, label: undefined }], 1, "")
   const end = drawing.id()
   drawing.add(1, `${end}(["${encoded.returns ? "returns" : "end"}"])`)
   drawing.connect(1, exits, end)
+  const used = new Set(changes.values())
+  for (const [change, style] of Object.entries(styles)) if (used.has(change as Change)) drawing.add(1, `classDef ${change} ${style}`)
   return drawing.lines.join("\n")
 }
 
-const block = (drawing: Drawing, nodes: EncodedBlock, entry: ReadonlyArray<Exit>, depth: number): ReadonlyArray<Exit> =>
-  nodes.reduce((exits, node) => drawn(drawing, node, exits, depth), entry)
+const styles: Readonly<Record<Change, string>> = {
+  added: "stroke:#1a7f37,stroke-width:3px",
+  removed: "stroke:#b3261e,stroke-width:3px,stroke-dasharray:6 4",
+  changed: "stroke:#9a6700,stroke-width:3px",
+  migrated: "stroke:#7a4fb5,stroke-width:3px",
+}
 
-function drawn(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, depth: number): ReadonlyArray<Exit> {
+const block = (drawing: Drawing, nodes: EncodedBlock, entry: ReadonlyArray<Exit>, depth: number, prefix: string): ReadonlyArray<Exit> =>
+  nodes.reduce((exits, node) => drawn(drawing, node, exits, depth, prefix + node.name), entry)
+
+function drawn(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, depth: number, path: string): ReadonlyArray<Exit> {
   const condition = guard(node)
-  if (condition === undefined) return shape(drawing, node, entry, depth)
+  if (condition === undefined) return shape(drawing, node, entry, depth, path)
   const question = drawing.id()
   drawing.add(depth, `${question}{"${label(condition)}"}`)
   drawing.connect(depth, entry, question)
-  return [...shape(drawing, node, [{ from: question, label: "yes" }], depth), { from: question, label: "no" }]
+  return [...shape(drawing, node, [{ from: question, label: "yes" }], depth, path), { from: question, label: "no" }]
 }
 
-function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, depth: number): ReadonlyArray<Exit> {
+function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, depth: number, path: string): ReadonlyArray<Exit> {
   const id = drawing.id()
+  drawing.mark(id, path)
   const text = label(node.name, detail(node), node.description)
   if (node.blocks.length === 0) {
     drawing.add(depth, node.kind === "jump" || node.kind === "wait" ? `${id}{{"${text}"}}` : `${id}["${text}"]`)
@@ -64,14 +84,20 @@ function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, 
   if (node.kind === "when") {
     drawing.add(depth, `${id}{"${text}"}`)
     drawing.connect(depth, entry, id)
-    const arms = node.blocks.flatMap(({ label: arm, block: inner }) => block(drawing, inner, [{ from: id, label: arm }], depth))
+    const arms = node.blocks.flatMap(({ label: arm, block: inner }) => block(drawing, inner, [{ from: id, label: arm }], depth, `${path}/${arm}/`))
     return node.blocks.some(({ label: arm }) => arm === "yes") && node.blocks.length === 1 ? [...arms, { from: id, label: "no" }] : arms
   }
   drawing.add(depth, `subgraph ${id}["${label(`${verb(node)} ${node.name}`, detail(node))}"]`)
   const first = drawing.id()
   drawing.add(depth + 1, `${first}(( ))`)
   const ends = node.blocks.flatMap(({ label: fork, block: inner }) =>
-    block(drawing, inner, [{ from: first, label: node.kind === "parallel" ? fork : undefined }], depth + 1)
+    block(
+      drawing,
+      inner,
+      [{ from: first, label: node.kind === "parallel" ? fork : undefined }],
+      depth + 1,
+      node.kind === "parallel" ? `${path}/${fork}/` : `${path}/`,
+    )
   )
   if (node.kind === "loop") drawing.connect(depth + 1, ends.map(({ from }) => ({ from, label: "again" })), first)
   drawing.add(depth, "end")

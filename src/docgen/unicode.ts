@@ -1,6 +1,5 @@
 /** A flow as a tree for the terminal. */
-import { encode, type EncodedBlock, type EncodedNode } from "../../dsl/ir/encode.ts"
-import type { FlowIR } from "../../dsl/ir/node.ts"
+import type { EncodedBlock, EncodedFlow, EncodedNode } from "../../dsl/ir/encode.ts"
 import { detail, guard, verb } from "./label.ts"
 
 const signs: Readonly<Record<string, string>> = {
@@ -30,9 +29,8 @@ interface Line {
   readonly rest: string
 }
 
-/** The lines of the diagram of `flow`. */
-export function unicode(flow: FlowIR, style: Style = plain): ReadonlyArray<string> {
-  const encoded = encode(flow)
+/** The lines of the diagram of a flow. */
+export function unicode(encoded: EncodedFlow, style: Style = plain): ReadonlyArray<string> {
   const lines = [...block(encoded.body, "", encoded.returns)]
   const width = Math.min(48, Math.max(0, ...lines.map(({ head }) => head.length)))
   return [

@@ -1,6 +1,7 @@
 import { err } from "neverthrow"
 import { merge, nest, seq } from "heddle"
 import { describe, expect, it } from "vitest"
+import { encode } from "../../dsl/ir/encode.ts"
 import { mermaid } from "../../src/docgen/mermaid.ts"
 import { unicode } from "../../src/docgen/unicode.ts"
 
@@ -28,7 +29,7 @@ const flow = seq("triage", { description: "sorts tickets" })
 
 describe("diagrams", () => {
   it("a tree for the terminal", () => {
-    expect(unicode(flow.ir).map((line) => line.replaceAll(/(\S) {2,}/g, "$1  ")).join("\n")).toBe(`triage  version 1  sorts tickets
+    expect(unicode(encode(flow.ir)).map((line) => line.replaceAll(/(\S) {2,}/g, "$1  ")).join("\n")).toBe(`triage  version 1  sorts tickets
 ├─ ● score  how urgent
 ├─ ? ● page  when score > 7
 ├─ ◇ route  match · match score > 7 ? "bug" : "other"
@@ -64,12 +65,12 @@ describe("diagrams", () => {
 ├─ ▣ nested  flow
 │  └─ ● m
 └─ ● slow  retry 3 · timeout 2 seconds`)
-    expect(unicode(flow.ir, { dim: (text) => `<${text}>`, bold: (text) => `*${text}*` })[0]).toBe("*triage*  <version 1>  sorts tickets")
-    expect(unicode(seq("done").returns(() => 1).ir)).toEqual(["done  version 1", "└─ ◀ returns"])
+    expect(unicode(encode(flow.ir), { dim: (text) => `<${text}>`, bold: (text) => `*${text}*` })[0]).toBe("*triage*  <version 1>  sorts tickets")
+    expect(unicode(encode(seq("done").returns(() => 1).ir))).toEqual(["done  version 1", "└─ ◀ returns"])
   })
 
   it("a Mermaid flowchart, with everything that Mermaid would read escaped", () => {
-    const text = mermaid(flow.ir)
+    const text = mermaid(encode(flow.ir))
     expect(text).toContain("flowchart TD\n  n0([\"triage<br/>sorts tickets\"])")
     expect(text).toContain("{\"score #62; 7\"}")
     expect(text).toMatch(/-->\|"no"\| n\d+/)
@@ -77,7 +78,7 @@ describe("diagrams", () => {
     expect(text).toMatch(/-->\|"again"\|/)
     expect(text.match(/subgraph/g)).toHaveLength(7)
     expect(text.match(/^ *end$/gm)).toHaveLength(7)
-    const hostile = mermaid(seq("h").step("s", () => 1, { description: "<script>\"]; click n0 \"javascript:1\"" }).returns(() => 1).ir)
+    const hostile = mermaid(encode(seq("h").step("s", () => 1, { description: "<script>\"]; click n0 \"javascript:1\"" }).returns(() => 1).ir))
     expect(hostile).not.toMatch(/<script|javascript:1"/)
     expect(hostile).toContain("returns")
   })

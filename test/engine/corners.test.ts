@@ -30,7 +30,7 @@ it("a flow without a name is called flow; what cannot be undone says so", () => 
     .protect("p", (b) => b.step("s", () => 1), { compensated: true, fallback: () => 1, rollback: false, timeout: 5 })
   expect(check(flow.ir)).toEqual([])
   expect(JSON.stringify(encode(flow.ir))).toContain("\"compensated\":true")
-  expect(unicode(flow.ir).join("\n").split("\n").slice(1)).toEqual([
+  expect(unicode(encode(flow.ir)).join("\n").split("\n").slice(1)).toEqual([
     "├─ ● a",
     "├─ ● pay   effects sends money · compensate irreversible",
     "├─ ● tx    transaction",

@@ -224,6 +224,22 @@ describe("what waits", () => {
     expect(folders()).toEqual([])
   })
 
+  it("what has been read makes room: a file is written from its beginning again", async () => {
+    const bursts = async function*() {
+      for (let n = 0; n < 8; n++) {
+        // three wait in the file, then it is read to its end
+        if (n % 4 === 0) await sleep(60)
+        yield { items: ["x".repeat(100)], next: n }
+      }
+    }
+    let got = 0
+    for await (const { next } of spilled(bursts(), 1, "s", 500)) {
+      expect(next).toBe(got++)
+      await sleep(10)
+    }
+    expect(got).toBe(8)
+  })
+
   it("a file that is full is the stream's own error", async () => {
     const { StreamOverflowed } = await import("../../src/model/stream-error.ts")
     const full = () =>

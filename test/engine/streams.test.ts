@@ -9,6 +9,7 @@ import { csv, eventsOf, lines, linesTo, live, merged, ndjson, poll } from "heddl
 import { crashEverywhere, testFlow } from "heddle/testing"
 import { err } from "neverthrow"
 import { describe, expect, it } from "vitest"
+import { encode } from "../../dsl/ir/encode.ts"
 import { z } from "zod"
 import { hookDecisions } from "../../dsl/ir/hook.ts"
 import { Buffered, ended, late } from "../../src/compile/stream/reader.ts"
@@ -865,15 +866,15 @@ it("it is drawn with its stages, compared and rewritten", async () => {
       s.map((n) => n).window({ count: 2 }).groupBy(String, (g) => g.batch(2)).partition(() => "a" as const, { a: (p) => p.take(1) }).each("save", () => 1)
         .collect(),
   )
-  expect(unicode(flow.ir).join("\n")).toContain("rows  ")
-  expect(unicode(flow.ir).join("\n")).toContain("map → window → group → partition → save → collect")
-  expect(unicode(flow.ir).join("\n")).toContain("● save")
-  expect(mermaid(flow.ir)).toContain("save")
+  expect(unicode(encode(flow.ir)).join("\n")).toContain("rows  ")
+  expect(unicode(encode(flow.ir)).join("\n")).toContain("map → window → group → partition → save → collect")
+  expect(unicode(encode(flow.ir)).join("\n")).toContain("● save")
+  expect(mermaid(encode(flow.ir))).toContain("save")
   const { calls } = await testFlow(flow, undefined)
   expect(calls.map(({ path }) => path)).toEqual(["rows/save[0]"])
   const none = seq("f").stream(() => [1], (s) => s.map((n) => n))
   expect((await run(none))._unsafeUnwrap()).toEqual({})
-  expect(unicode(none.ir).join("\n")).toContain("stream#1")
+  expect(unicode(encode(none.ir)).join("\n")).toContain("stream#1")
   void merge
   void nest
   void status

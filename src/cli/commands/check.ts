@@ -1,65 +1,125 @@
-/** `heddle check`: the compiler's errors and the flow's own problems, each with its place. */
-import { existsSync } from "node:fs"
+/** `heddle check`: the compiler's errors, the flows' own problems and what is doubtful, each with its place. */
+import { existsSync, type FSWatcher, watch } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
-import { check } from "../../../dsl/ir/check.ts"
+import { openSources, type Sources } from "../../docgen/source/project.ts"
 import { messageOf } from "../../model/error.ts"
-import { type ExitCode, exitCode } from "../exit-codes.ts"
-import { loadFlows } from "../load.ts"
+import { configIn } from "../check/config.ts"
+import { type Checked, type Finding, findingsOf, type Rules } from "../check/findings.ts"
+import { sarif } from "../check/sarif.ts"
+import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
 import { clean, print, printJson, type Shown, style } from "../output.ts"
-import { openSources, type Sources } from "../sources.ts"
 
-interface Finding {
-  readonly file: string
-  readonly line: number
-  readonly column: number
-  readonly level: "error" | "warning"
-  readonly rule: string
-  readonly message: string
+interface CheckFlags extends Shown {
+  readonly tsconfig?: string
+  readonly config?: string
+  readonly sarif?: boolean
+  readonly watch?: boolean
 }
 
-export async function checkCommand(files: ReadonlyArray<string>, { json, tsconfig }: Shown & { readonly tsconfig?: string }): Promise<ExitCode> {
+export async function checkCommand(given: ReadonlyArray<string>, flags: CheckFlags, version: string): Promise<ExitCode> {
+  const config = configIn(flags.config ?? "heddle.json")
+  const files = given.length === 0 ? config.files : given
+  if (files.length === 0) throw new CliError(exitCode.usage, "which files?", "heddle check src/flows.ts, or name them in heddle.json")
   // released shapes count, wherever they are kept
   const locks = ["heddle.lock.d.ts", ...files.map((file) => join(dirname(file), "heddle.lock.d.ts"))].map((file) => resolve(file)).filter((file) =>
     existsSync(file)
   )
-  const sources = await openSources([...files, ...new Set(locks)], tsconfig)
-  const findings: Array<Finding> = sources.diagnostics().map((found) => ({ ...found, level: "error", rule: `TS${found.code}` }))
-  let flows = 0
-  for (const file of files) {
-    // what does not compile is not run
-    if (findings.some((found) => found.file === resolve(file))) continue
-    const problems = await flowFindings(file, sources)
-    flows += problems.flows
-    findings.push(...problems.findings)
-  }
-  const errors = findings.filter(({ level }) => level === "error").length
-  if (json) printJson({ ok: errors === 0, files: files.length, flows, findings })
-  else {
-    for (const { file, line, column, level, rule, message } of findings) {
-      print(
-        `${relative(process.cwd(), file)}:${line}:${column} ${style.out(level === "error" ? "red" : "yellow", level)} ${clean(message)} ${
-          style.out("dim", rule)
-        }`,
-      )
-    }
-    print(`${files.length} files, ${flows} flows, ${errors} errors, ${findings.length - errors} warnings`)
-  }
-  return errors === 0 ? exitCode.ok : exitCode.problems
+  const sources = await openSources([...files, ...new Set(locks)], flags.tsconfig)
+  const checking = new Checking(files, sources, config.rules)
+  await checking.check(files, false)
+  if (!flags.watch) return checking.tell(flags, version)
+  checking.tell(flags, version)
+  // the compiler's second look is dear, whatever has changed
+  await checking.check(files.slice(0, 1), true)
+  return untilStopped(checking, sources, () => checking.tell(flags, version))
 }
 
-async function flowFindings(file: string, sources: Sources): Promise<{ readonly flows: number; readonly findings: ReadonlyArray<Finding> }> {
-  try {
-    const flows = await loadFlows(file)
-    const findings = flows.flatMap((loaded) =>
-      check(loaded.flow.ir).map(({ level, path, rule, message }) => ({
-        ...sources.locate(loaded.file, loaded.exports[0], path),
-        level,
-        rule,
-        message: `${loaded.flow.ir.name}${path === "" ? "" : ` › ${path}`}: ${message}`,
-      }))
-    )
-    return { flows: flows.length, findings }
-  } catch (error) {
-    return { flows: 0, findings: [{ file: resolve(file), line: 1, column: 1, level: "error", rule: "load", message: messageOf(error) }] }
+class Checking {
+  readonly #files: ReadonlyArray<string>
+  readonly #sources: Sources
+  readonly #rules: Rules
+  readonly #flows = new Map<string, Checked>()
+  #compiler: ReadonlyArray<Finding> = []
+
+  constructor(files: ReadonlyArray<string>, sources: Sources, rules: Rules) {
+    this.#files = files
+    this.#sources = sources
+    this.#rules = rules
   }
+
+  /** Reads `files` again; `fresh`: they have been loaded before. */
+  async check(files: ReadonlyArray<string>, fresh: boolean): Promise<void> {
+    const again = new Set(files.map((file) => resolve(file)))
+    const compiled = this.#sources.diagnostics(fresh ? [...again] : undefined).map((found): Finding => ({ ...found, level: "error", rule: `TS${found.code}` }))
+    this.#compiler = [...this.#compiler.filter(({ file }) => !again.has(file)), ...compiled]
+    for (const file of this.#files) {
+      const path = resolve(file)
+      if (!again.has(path)) continue
+      // what does not compile is not run
+      if (this.#compiler.some((found) => found.file === path)) this.#flows.delete(path)
+      else this.#flows.set(path, await findingsOf(file, this.#sources, this.#rules, fresh))
+    }
+  }
+
+  get #findings(): ReadonlyArray<Finding> {
+    const used = new Set([...this.#flows.values()].flatMap(({ uses }) => [...uses]))
+    const unused = this.#rules["unused"] === "off" ?
+      [] :
+      [...this.#flows.values()].flatMap(({ offers }) => [...offers].flatMap(([name, finding]) => (used.has(name) ? [] : [finding])))
+    return [...this.#compiler, ...[...this.#flows.values()].flatMap(({ findings }) => findings), ...unused]
+  }
+
+  tell({ json, sarif: asSarif }: CheckFlags, version: string): ExitCode {
+    const findings = this.#findings
+    const flows = [...this.#flows.values()].reduce((sum, one) => sum + one.flows, 0)
+    const errors = findings.filter(({ level }) => level === "error").length
+    if (asSarif) printJson(sarif(findings, version))
+    else if (json) printJson({ ok: errors === 0, files: this.#files.length, flows, findings })
+    else {
+      for (const { file, line, column, level, rule, message } of findings) {
+        print(
+          `${relative(process.cwd(), file)}:${line}:${column} ${style.out(level === "error" ? "red" : "yellow", level)} ${clean(message)} ${
+            style.out("dim", rule)
+          }`,
+        )
+      }
+      print(`${this.#files.length} files, ${flows} flows, ${errors} errors, ${findings.length - errors} warnings`)
+    }
+    return errors === 0 ? exitCode.ok : exitCode.problems
+  }
+}
+
+/** Checks again what changes, until Ctrl-C. */
+function untilStopped(checking: Checking, sources: Sources, tell: () => ExitCode): Promise<ExitCode> {
+  return new Promise((done) => {
+    const changed = new Set<string>()
+    let timer: NodeJS.Timeout | undefined
+    let last: Promise<unknown> = Promise.resolve()
+    let code: ExitCode = exitCode.ok
+    const again = () => {
+      const began = performance.now()
+      const files = [...changed]
+      changed.clear()
+      last = last.then(async () => {
+        sources.refresh(files)
+        await checking.check(sources.dependents(files), true)
+        code = tell()
+        print(style.out("dim", `${Math.round(performance.now() - began)} ms · ${files.map((file) => relative(process.cwd(), file)).join(", ")}`))
+      }).catch((error: unknown) => print(`${style.out("red", "✗")} ${clean(messageOf(error))}`))
+    }
+    const watchers = [...new Set(sources.files().map((file) => dirname(file)))].map((folder): FSWatcher =>
+      watch(folder, (_event, name) => {
+        const file = join(folder, String(name))
+        if (!sources.files().includes(file)) return
+        changed.add(file)
+        clearTimeout(timer)
+        // editors write a file in several moves
+        timer = setTimeout(again, 20)
+      })
+    )
+    process.once("SIGINT", () => {
+      for (const watcher of watchers) watcher.close()
+      void last.then(() => done(code))
+    })
+  })
 }

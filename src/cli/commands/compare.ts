@@ -5,11 +5,15 @@ import { tmpdir } from "node:os"
 import { dirname, join, relative, resolve } from "node:path"
 import { changes, verdict } from "../../../dsl/ir/diff.ts"
 import { encode } from "../../../dsl/ir/encode.ts"
+import { compared } from "../../docgen/diagram/compare.ts"
+import { pictureOf } from "../../docgen/diagram/layout.ts"
+import { svg } from "../../docgen/diagram/svg.ts"
+import { mermaid } from "../../docgen/mermaid.ts"
 import { messageOf } from "../../model/error.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
-import { type Loaded, loadFlow, loadFlows } from "../load.ts"
+import { type Loaded, loadFlow, loadFlows } from "../../docgen/source/load.ts"
 import { clean, print, printJson, type Shown, style } from "../output.ts"
-import { openSources } from "../sources.ts"
+import { openSources } from "../../docgen/source/project.ts"
 
 const colours = { added: "green", removed: "red", moved: "yellow", changed: "yellow", retuned: "dim" } as const
 const meanings = {
@@ -19,15 +23,24 @@ const meanings = {
   breaking: "runs that are under way cannot go on",
 } as const
 
+interface DiffFlags extends Shown {
+  readonly from?: string
+  readonly svg?: boolean
+  readonly mermaid?: boolean
+}
+
 /** `before` and `now` are files, `file#flow`, or with `--from` one file in two git revisions. */
-export async function diffCommand(before: string, now: string | undefined, { json, from }: Shown & { readonly from?: string }): Promise<ExitCode> {
+export async function diffCommand(before: string, now: string | undefined, { json, from, svg: asSvg, mermaid: asMermaid }: DiffFlags): Promise<ExitCode> {
   if (now === undefined && from === undefined) throw new CliError(exitCode.usage, "diff needs a second flow, or --from <git revision>")
   const old = from === undefined ? await loadFlow(before) : await atRevision(from, before)
   const current = await loadFlow(now ?? before)
   const [was, is] = [encode(old.flow.ir), encode(current.flow.ir)]
   const different = changes(was, is)
   const meaning = verdict(was, is, current.flow.ir.migrations)
-  if (json) printJson({ ok: meaning === "compatible" || meaning === "migrates", verdict: meaning, from: was.version, to: is.version, changes: different })
+  const drawn = compared(was, is, current.flow.ir.migrations)
+  if (asSvg) print(svg(pictureOf(drawn.flow, drawn.changes)))
+  else if (asMermaid) print(mermaid(drawn.flow, drawn.changes))
+  else if (json) printJson({ ok: meaning === "compatible" || meaning === "migrates", verdict: meaning, from: was.version, to: is.version, changes: different })
   else {
     print(style.out("bold", `${clean(was.name)} version ${was.version} → ${clean(is.name)} version ${is.version}`))
     for (const { what, text } of different) print(style.out(colours[what], clean(text)))

@@ -8,7 +8,7 @@ import { drive, flowOf, type RunFlags } from "../drive.ts"
 import { withEngine, withExisting } from "../engine.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
 import { readInput } from "../input.ts"
-import { type Loaded, loadFlow } from "../load.ts"
+import { type Loaded, loadFlow } from "../../docgen/source/load.ts"
 import { clean, print, printJson, say, type Shown, style } from "../output.ts"
 
 interface CommandFlags extends RunFlags {

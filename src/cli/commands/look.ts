@@ -2,14 +2,17 @@
 import * as Effect from "effect/Effect"
 import { mermaid } from "../../docgen/mermaid.ts"
 import { unicode } from "../../docgen/unicode.ts"
-import { encode } from "../../../dsl/ir/encode.ts"
+import { pictureOf } from "../../docgen/diagram/layout.ts"
+import { svg } from "../../docgen/diagram/svg.ts"
+import { dot } from "../../docgen/dot.ts"
+import { encode, type EncodedFlow } from "../../../dsl/ir/encode.ts"
 import { trace, type TraceNode } from "../../engine/trace.ts"
 import { messageOf } from "../../model/error.ts"
 import { isDriven, type RunStatus } from "../../model/run.ts"
 import { encodeValue, revive } from "../../model/value.ts"
 import { withExisting } from "../engine.ts"
 import { type ExitCode, exitCode } from "../exit-codes.ts"
-import { loadFlow, loadFlows } from "../load.ts"
+import { loadFlow, loadFlows } from "../../docgen/source/load.ts"
 import { clean, duration, print, printJson, short, type Shown, style } from "../output.ts"
 
 interface ListFlags extends Shown {
@@ -111,12 +114,23 @@ function* tree(nodes: ReadonlyArray<TraceNode>, indent: string): Generator<strin
   }
 }
 
-export async function graphCommand(target: string, { mermaid: asMermaid, json }: Shown & { readonly mermaid?: boolean }): Promise<ExitCode> {
+const drawings = {
+  tree: (flow: EncodedFlow) => unicode(flow, { dim: (text) => style.out("dim", text), bold: (text) => style.out("bold", text) }).join("\n"),
+  mermaid,
+  svg: (flow: EncodedFlow) => svg(pictureOf(flow)),
+  dot,
+}
+type Drawing = keyof typeof drawings
+
+export async function graphCommand(
+  target: string,
+  { mermaid: asMermaid, format = "tree", json }: Shown & { readonly mermaid?: boolean; readonly format?: Drawing },
+): Promise<ExitCode> {
   const flows = target.includes("#") ? [await loadFlow(target)] : await loadFlows(target)
   if (flows.length === 0) await loadFlow(target)
   if (json) printJson(flows.map(({ flow }) => encode(flow.ir)))
   else {for (const { flow } of flows) {
-      print(asMermaid ? mermaid(flow.ir) : unicode(flow.ir, { dim: (text) => style.out("dim", text), bold: (text) => style.out("bold", text) }).join("\n"))
+      print(drawings[asMermaid === true ? "mermaid" : format](encode(flow.ir)))
     }}
   return exitCode.ok
 }

@@ -6,7 +6,7 @@ import { take } from "../../builtin/mcp/take.ts"
 import { openHeddle } from "../../engine/client.ts"
 import { messageOf } from "../../model/error.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
-import { loadDefinitions } from "../load.ts"
+import { loadDefinitions } from "../../docgen/source/load.ts"
 import { clean, say, type Shown, style } from "../output.ts"
 
 interface McpFlags extends Shown {

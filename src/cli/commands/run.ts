@@ -4,7 +4,7 @@ import { resolve } from "node:path"
 import { drive, flowOf, type RunFlags } from "../drive.ts"
 import type { ExitCode } from "../exit-codes.ts"
 import { readInput } from "../input.ts"
-import { loadFlow, sourceOf } from "../load.ts"
+import { loadFlow, sourceOf } from "../../docgen/source/load.ts"
 import { clean, say, style } from "../output.ts"
 
 export async function runCommand(target: string, flags: RunFlags): Promise<ExitCode> {

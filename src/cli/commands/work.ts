@@ -3,7 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { withStopping } from "../engine.ts"
 import { type ExitCode, exitCode } from "../exit-codes.ts"
-import { loadAll } from "../load.ts"
+import { loadAll } from "../../docgen/source/load.ts"
 import { clean, print, printJson, say, type Shown, style } from "../output.ts"
 
 interface WorkerFlags extends Shown {

@@ -1,0 +1,97 @@
+/** The docs of a project: its flows are loaded, its source is read, and pages are made of both. */
+import { readdirSync, readFileSync } from "node:fs"
+import { basename, join, relative } from "node:path"
+import type { FlowIR } from "../../dsl/ir/node.ts"
+import { pictureOf } from "./diagram/layout.ts"
+import { mapOf } from "./diagram/map.ts"
+import { embedded } from "./embed.ts"
+import { type Example, type FlowPage, pageOf } from "./model.ts"
+import { flowPage, mark } from "./pages/flow-page.ts"
+import type { SitePage } from "./pages/html.ts"
+import { edges, eventsPage, indexPage } from "./pages/index-page.ts"
+import type { Links } from "./pages/text.ts"
+import { flowsIn, type Loaded, loadModule } from "./source/load.ts"
+import { openSources } from "./source/project.ts"
+import { SourceRefused } from "./source/refused.ts"
+
+export interface DocsOptions {
+  /** What the docs are of; default `Flows`. */
+  readonly title?: string | undefined
+  /** Where the pages will lie: links to the source are seen from there. */
+  readonly out: string
+  /** Paths in pages are seen from here; default: the working directory. */
+  readonly root?: string | undefined
+  /** How a place in the source is linked: `https://host/blob/main/{file}#L{line}`; `none`: not at all; default: the file, seen from the page. */
+  readonly sourceUrl?: string | undefined
+  readonly tsconfig?: string | undefined
+  /** A recorded run of a flow, where there is one. */
+  readonly example?: ((flow: FlowIR) => Promise<Example | undefined>) | undefined
+}
+
+/** What is known of every flow that the files export, and of the agents in them. */
+export async function pagesOf(
+  files: ReadonlyArray<string>,
+  { root = process.cwd(), tsconfig, example }: Omit<DocsOptions, "out">,
+): Promise<ReadonlyArray<FlowPage>> {
+  const sources = await openSources(files, tsconfig)
+  const [wrong] = sources.diagnostics()
+  if (wrong !== undefined) {
+    throw new SourceRefused(
+      `${relative(root, wrong.file)}:${wrong.line}:${wrong.column} does not compile: ${wrong.message}`,
+      "all of it: heddle check " + files.join(" "),
+    )
+  }
+  const loaded: Array<Loaded> = []
+  // one after the other: what a file does when it is loaded does not meet what another does
+  for (const file of files) loaded.push(...flowsIn(file, await loadModule(file, { fresh: true })))
+  if (loaded.length === 0) throw new SourceRefused(`${files.join(", ")} exports no flow`, "export one: export const flow = seq(\"name\")…")
+  const slugs = new Map<string, number>([["readme", 1], ["index", 1], ["events", 1]])
+  const slugOf = (name: string): string => {
+    const slug = name.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-").replaceAll(/^-+|-+$/g, "") || "flow"
+    const nr = (slugs.get(slug) ?? 0) + 1
+    slugs.set(slug, nr)
+    return nr === 1 ? slug : `${slug}-${nr}`
+  }
+  const found = loaded.map(({ flow: { ir }, file, exports: [exported] }) => ({ ir, exported, file, facts: sources.facts(file, exported, ir) }))
+  // as they stand in their files
+  const order = found.toSorted((a, b) => (a.file === b.file ? a.facts.line - b.facts.line : 0))
+  const pages: Array<FlowPage> = []
+  for (const { ir, exported, facts } of order) pages.push(pageOf({ ir, exported, facts, slug: slugOf(ir.name), example: await example?.(ir) }, root))
+  return pages
+}
+
+/** All Markdown pages by the names of their files, and what the site needs to know of them. */
+export function written(pages: ReadonlyArray<FlowPage>, { title = "Flows", out, root = process.cwd(), sourceUrl }: DocsOptions): ReadonlyArray<SitePage> {
+  const slugs = new Map(pages.toReversed().map(({ name, slug }) => [name, slug]))
+  const to = relative(out, root)
+  const links: Links = {
+    flow: (name) => (slugs.has(name) ? `${slugs.get(name)}.md` : undefined),
+    source: (file, line) =>
+      sourceUrl === undefined ?
+        `${join(to, file).replaceAll("\\", "/")}#L${line}` :
+        sourceUrl === "none" ?
+        undefined :
+        sourceUrl.replaceAll("{file}", file.split("/").map(encodeURIComponent).join("/")).replaceAll("{line}", String(line)),
+  }
+  const all = edges(pages)
+  // two flows of one name are told apart by their files
+  const titles = new Map(
+    pages.map((page) => [page, pages.filter(({ name }) => name === page.name).length === 1 ? page.name : `${page.name} (${basename(page.file)})`]),
+  )
+  return [
+    { slug: "README", title, picture: mapOf(title, all), markdown: indexPage(title, pages) },
+    ...pages.map((page) => ({
+      slug: page.slug,
+      title: titles.get(page)!,
+      picture: page.kind === "agent" ? undefined : pictureOf(page.structure),
+      markdown: embedded(flowPage(page, links, all.flatMap(([from, name]) => (name === page.name ? [from] : []))), pages),
+    })),
+    { slug: "events", title: "Events", picture: undefined, markdown: eventsPage(pages) },
+  ]
+}
+
+/** Pages in a folder that were generated and are of nothing any more. */
+export function stale(folder: string, names: ReadonlySet<string>): ReadonlyArray<string> {
+  const there = readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isFile() && entry.name.endsWith(".md") ? [entry.name] : []))
+  return there.filter((name) => !names.has(name) && readFileSync(join(folder, name), "utf8").startsWith(mark))
+}

@@ -1,0 +1,215 @@
+/** What is documented of a flow, as plain data: what it is made of, and what the source and the compiler know of it. */
+import { relative } from "node:path"
+import type { StandardSchemaV1 } from "@standard-schema/spec"
+import { encode, type EncodedBlock, type EncodedFlow, type EncodedNode } from "../../dsl/ir/encode.ts"
+import type { FlowIR, Node } from "../../dsl/ir/node.ts"
+import { childPrefix, compensationOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
+import { jsonSchemaOf } from "../builtin/agents/json-schema.ts"
+import { messageOf } from "../model/error.ts"
+import { type EventKind, eventKinds } from "../model/event.ts"
+import { detail, guard, verb } from "./label.ts"
+import type { FlowFacts, Named, NodeFacts } from "./source/facts.ts"
+
+export interface Uses {
+  readonly kind: "flow" | "agent" | "tool"
+  readonly name: string
+  /** Of an agent: the names of its tools. */
+  readonly tools: ReadonlyArray<string>
+}
+export interface NodePage {
+  readonly path: string
+  readonly verb: string
+  /** What stands in the diagram beside its name. */
+  readonly detail: string
+  readonly guard: string | undefined
+  readonly prose: string | undefined
+  readonly file: string | undefined
+  readonly line: number | undefined
+  readonly reads: ReadonlyArray<Named>
+  readonly gives: string | undefined
+  readonly fails: ReadonlyArray<string>
+  readonly needs: ReadonlyArray<string>
+  readonly limits: ReadonlyArray<string>
+  readonly hooks: ReadonlyArray<string>
+  readonly uses: Uses | undefined
+  /** What undoes it, or that nothing can. */
+  readonly compensation: string | undefined
+  readonly effects: string | undefined
+}
+export interface SignalPage {
+  readonly name: string
+  readonly schema: unknown
+}
+export interface FlowPage {
+  readonly format: 1
+  readonly name: string
+  /** The name of its page, unlike all others. */
+  readonly slug: string
+  readonly kind: "flow" | "agent"
+  /** The name it is exported under. */
+  readonly exported: string
+  /** Seen from the project's folder. */
+  readonly file: string
+  readonly line: number
+  readonly version: number
+  readonly description: string | undefined
+  readonly prose: string | undefined
+  readonly input: string
+  readonly output: string
+  readonly fails: ReadonlyArray<string>
+  readonly needs: ReadonlyArray<string>
+  /** Those of an agent are its library's business. */
+  readonly nodes: ReadonlyArray<NodePage>
+  /** Of an agent: the names of its tools. */
+  readonly tools: ReadonlyArray<string>
+  readonly signals: ReadonlyArray<SignalPage>
+  readonly schemas: Readonly<Record<string, unknown>>
+  readonly budget: Readonly<Record<string, unknown>> | undefined
+  readonly capabilities: ReadonlyArray<string> | undefined
+  readonly hooks: ReadonlyArray<string>
+  readonly migrations: ReadonlyArray<number>
+  readonly events: ReadonlyArray<EventKind>
+  readonly example: Example | undefined
+  /** Its structure, with its functions as they are written. */
+  readonly structure: EncodedFlow
+}
+/** A run that was recorded. */
+export interface Example {
+  readonly run: string
+  readonly input: string
+  readonly output: string
+  readonly steps: ReadonlyArray<{ readonly path: string; readonly status: string; readonly output: string }>
+}
+
+/** A flow, where it stands, and what is known of it. */
+export interface Given {
+  readonly ir: FlowIR
+  readonly exported: string
+  readonly facts: FlowFacts
+  readonly slug: string
+  readonly example?: Example | undefined
+}
+
+export function pageOf({ ir, exported, facts, slug, example }: Given, root: string): FlowPage {
+  const structure = written(ir.agent === undefined ? encode(ir) : { ...encode(ir), body: [] }, ir, facts)
+  const encoded = new Map(encodedNodes(structure.body, ""))
+  const signals = Array.from(signalWaits(ir), ([name, waits]): SignalPage => ({ name, schema: waits.map(({ schema }) => schemaOf(schema)).find(Boolean) }))
+  const kinds = new Set([...walk(ir)].flatMap(({ node }) => eventsOf(node)))
+  const schemas = { input: schemaOf(ir.input), output: schemaOf(ir.output), session: schemaOf(ir.session) }
+  return {
+    format: 1,
+    name: ir.name,
+    slug,
+    kind: ir.agent === undefined ? "flow" : "agent",
+    exported,
+    file: relative(root, facts.file),
+    line: facts.line,
+    version: ir.version,
+    description: ir.description,
+    prose: facts.prose,
+    input: facts.input,
+    output: facts.output,
+    fails: facts.fails,
+    needs: facts.needs,
+    nodes: [...walk(ir)].flatMap(({ path, node }) => {
+      const found = encoded.get(path)
+      return found === undefined ? [] : [nodePage(path, node, found, facts.nodes.get(path), root)]
+    }),
+    tools: ir.agent?.tools ?? [],
+    signals,
+    schemas: Object.fromEntries(Object.entries(schemas).filter(([, schema]) => schema !== undefined)),
+    budget: ir.budget as Readonly<Record<string, unknown>> | undefined,
+    capabilities: ir.capabilities,
+    hooks: ir.hooks.map(({ point }) => point),
+    migrations: Object.keys(ir.migrations).map(Number),
+    events: eventKinds.filter((kind) => kind.startsWith("run.") || kinds.has(kind.split(".")[0]!)),
+    example,
+    structure,
+  }
+}
+
+function nodePage(path: string, node: Node, encoded: EncodedNode, facts: NodeFacts | undefined, root: string): NodePage {
+  const limits = node.kind === "step" ?
+    node.limits.map(limited) :
+    "budget" in node && node.budget !== undefined ?
+    [`budget ${JSON.stringify(node.budget)}`] :
+    []
+  const undone = compensationOf(node)
+  return {
+    path,
+    verb: verb(encoded),
+    detail: detail(encoded),
+    guard: guard(encoded),
+    prose: facts?.prose ?? node.description,
+    file: facts === undefined ? undefined : relative(root, facts.file),
+    line: facts?.line,
+    reads: facts?.reads ?? [],
+    gives: facts?.gives,
+    fails: facts?.fails ?? [],
+    needs: facts?.needs ?? [],
+    limits,
+    hooks: node.hooks.map(({ point }) => point),
+    uses: usesOf(node),
+    compensation: undone === undefined ? node.kind === "step" && node.compensate === "irreversible" ? "irreversible" : undefined : encoded.text["compensate"],
+    effects: node.kind === "step" ? node.effects : undefined,
+  }
+}
+
+/** Some schemas have no JSON Schema: that is said in its place. */
+const schemaOf = (schema: StandardSchemaV1 | undefined): unknown => {
+  if (schema === undefined) return undefined
+  try {
+    return jsonSchemaOf(schema)
+  } catch (cause) {
+    return { description: messageOf(cause) }
+  }
+}
+const limited = (limit: { readonly kind: string; readonly name: string }): string =>
+  limit.kind === "permits" ?
+    `${limit.name}: ${String((limit as unknown as { permits: number }).permits)} at once` :
+    `${limit.name}: ${String((limit as unknown as { limit: number }).limit)} per ${JSON.stringify((limit as unknown as { per: unknown }).per)}`
+
+const usesOf = (node: Node): Uses | undefined => {
+  if (node.kind !== "step") return undefined
+  if (node.work.from === "flow") {
+    const { name, agent } = node.work.flow
+    return { kind: agent === undefined ? "flow" : "agent", name, tools: agent?.tools ?? [] }
+  }
+  return node.work.from === "definition" && node.work.tool !== undefined ? { kind: "tool", name: node.work.tool.name, tools: [] } : undefined
+}
+
+/** The first parts of the events that a node tells. */
+const eventsOf = (node: Node): ReadonlyArray<string> => [
+  node.kind,
+  ...(node.guard === undefined ? [] : ["guard"]),
+  ...(node.kind === "parallel" || node.kind === "each" ? ["fork"] : []),
+  ...(compensationOf(node) === undefined ? [] : ["compensation"]),
+]
+
+function* encodedNodes(block: EncodedBlock, prefix: string): Generator<readonly [string, EncodedNode]> {
+  for (const node of block) {
+    const path = prefix + node.name
+    yield [path, node]
+    for (const { label, block: inner } of node.blocks) yield* encodedNodes(inner, childPrefix(path, isLabelled(node) ? label : undefined))
+  }
+}
+/** The labels of its blocks are parts of paths. */
+export const isLabelled = ({ kind }: Pick<EncodedNode, "kind">): boolean => kind === "when" || kind === "parallel"
+
+/** The structure with its functions as they stand in the source: what runs may have been made smaller by a tool. What is inside agents is left out. */
+function written(flow: EncodedFlow, ir: FlowIR, { nodes }: FlowFacts): EncodedFlow {
+  const agents = new Set([...walk(ir)].flatMap(({ path, node }) => (usesOf(node)?.kind === "agent" ? [path] : [])))
+  const inBlock = (block: EncodedBlock, prefix: string): EncodedBlock =>
+    block.map((node) => {
+      const path = prefix + node.name
+      const texts = nodes.get(path)?.texts ?? {}
+      return {
+        ...node,
+        text: Object.fromEntries(Object.entries(node.text).map(([key, text]) => [key, texts[key] ?? text])),
+        blocks: agents.has(path) ?
+          [] :
+          node.blocks.map((inner) => ({ ...inner, block: inBlock(inner.block, childPrefix(path, isLabelled(node) ? inner.label : undefined)) })),
+      }
+    })
+  return { ...flow, body: inBlock(flow.body, "") }
+}

@@ -1,0 +1,79 @@
+/** The same pages as a site that needs no server: each Markdown page becomes one of HTML, its diagrams drawn in it. */
+import type Markdown from "markdown-it"
+import { svg } from "../diagram/svg.ts"
+import type { Picture } from "../diagram/shapes.ts"
+import { script, style } from "./assets.ts"
+
+type MarkdownIt = InstanceType<typeof Markdown>
+
+export interface SitePage {
+  /** The name of its file without an ending. */
+  readonly slug: string
+  readonly title: string
+  readonly markdown: string
+  /** Its diagram: of a flow, or of the project. */
+  readonly picture: Picture | undefined
+}
+/** Escapes text for HTML. */
+const escape = (text: string): string => text.replaceAll(/[&<>"']/g, (one) => `&#${one.codePointAt(0)};`)
+
+/** Nothing that authors write is executed: a page may load its own style and scripts, and nothing else. */
+const policy =
+  "default-src 'none'; style-src 'self' 'unsafe-inline' file:; script-src 'self' file:; img-src 'self' data: file:; base-uri 'none'; form-action 'none'"
+
+/** The files of the site, by name. */
+export async function site(title: string, pages: ReadonlyArray<SitePage>): Promise<ReadonlyMap<string, string>> {
+  const { default: Renderer } = await import("markdown-it")
+  const files = new Map([["style.css", style], ["site.js", script]])
+  const entries: Array<{ readonly slug: string; readonly title: string; readonly text: string }> = []
+  for (const page of pages) {
+    // raw HTML stays text, and links lead nowhere but to pages
+    const markdown = new Renderer({ html: false, linkify: false })
+    const body = rendered(markdown, page)
+    files.set(`${page.slug}.html`, html(title, page, pages, body))
+    entries.push({
+      slug: page.slug,
+      title: page.title,
+      text: page.markdown.replaceAll(/```mermaid[\s\S]*?```/g, "").replaceAll(/[`|*#[\]\\]|\(\S*\)|-{3,}/g, " ").replaceAll(/\s+/g, " "),
+    })
+  }
+  files.set("search-index.js", `window.heddlePages = ${JSON.stringify(entries).replaceAll("<", "\\u003c")}\n`)
+  return files
+}
+
+function rendered(markdown: MarkdownIt, { markdown: text, picture, slug }: SitePage): string {
+  const fence = markdown.renderer.rules.fence!
+  let drawn = false
+  markdown.renderer.rules.fence = (tokens, i, options, env, self) => {
+    if (tokens[i]!.info !== "mermaid" || picture === undefined || drawn) return fence(tokens, i, options, env, self)
+    drawn = true
+    return `<figure class="diagram">${svg(picture, slug.replaceAll(/[^\w-]/g, "_"))}</figure>`
+  }
+  const link = markdown.renderer.rules.link_open ?? ((tokens, i, options, _env, self) => self.renderToken(tokens, i, options))
+  markdown.renderer.rules.link_open = (tokens, i, options, env, self) => {
+    const to = String(tokens[i]!.attrGet("href"))
+    if (/^[\w.-]+\.md(#.*)?$/.test(to)) tokens[i]!.attrSet("href", to.replace(/^README\.md/, "index.md").replace(/\.md(?=#|$)/, ".html"))
+    return link(tokens, i, options, env, self)
+  }
+  markdown.renderer.rules.table_open = () => "<div class=\"table\"><table>"
+  markdown.renderer.rules.table_close = () => "</table></div>"
+  return markdown.render(text)
+}
+
+const html = (title: string, page: SitePage, pages: ReadonlyArray<SitePage>, body: string): string =>
+  `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<title>${escape(page.title === title ? title : `${page.title} · ${title}`)}</title><link rel="stylesheet" href="style.css">
+</head><body>
+<a class="skip" href="#content">To the content</a>
+<nav aria-label="Pages"><a class="home" href="index.html">${escape(title)}</a>
+<input id="search" type="search" placeholder="Search" aria-label="Search all pages" autocomplete="off"><ul id="found" hidden></ul>
+<ul>${
+    pages.map(({ slug, title: name }) => `<li><a href="${slug}.html"${slug === page.slug ? " aria-current=\"page\"" : ""}>${escape(name)}</a></li>`).join("")
+  }</ul>
+<button id="theme" type="button">Light or dark</button></nav>
+<main id="content">${body}</main>
+<script src="search-index.js"></script><script src="site.js"></script>
+</body></html>
+`

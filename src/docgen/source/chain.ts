@@ -1,0 +1,107 @@
+/** A flow as it is written: the calls of its verbs, in their order, and what is said of it. */
+import type { ArrowFunction, CallExpression, FunctionExpression, JSDoc, Node as AstNode } from "ts-morph"
+import type * as TsMorph from "ts-morph"
+import { body } from "../label.ts"
+import type { Node as FlowNode } from "../../../dsl/ir/node.ts"
+
+/** A function as an author writes it. */
+export type Written = ArrowFunction | FunctionExpression
+export type Morph = typeof TsMorph
+
+/** Verbs that write a node. */
+const verbs = new Set(["step", "update", "when", "match", "loop", "break", "continue", "each", "parallel", "stream", "protect", "wait"])
+
+/** The calls that have written the nodes of a chain, wherever its beginning is declared. */
+export function callsOf(morph: Morph, written: AstNode): ReadonlyArray<CallExpression> {
+  const { Node } = morph
+  if (Node.isParenthesizedExpression(written) || Node.isAsExpression(written) || Node.isSatisfiesExpression(written)) {
+    return callsOf(morph, written.getExpression())
+  }
+  if (Node.isIdentifier(written)) {
+    const declared = declaredBy(morph, written)
+    const initializer = Node.isVariableDeclaration(declared) ? declared.getInitializer() : undefined
+    return initializer === undefined ? [] : callsOf(morph, initializer)
+  }
+  if (!Node.isCallExpression(written)) return []
+  const callee = written.getExpression()
+  // nest(flow, …): what it nests
+  if (!Node.isPropertyAccessExpression(callee)) {
+    const [first] = written.getArguments()
+    return callee.getText() === "nest" && first !== undefined ? callsOf(morph, first) : []
+  }
+  const before = callsOf(morph, callee.getExpression())
+  return verbs.has(callee.getName()) && !isGuard(morph, written) ? [...before, written] : before
+}
+
+/** What the first function of a node is for. */
+const first: Readonly<Partial<Record<FlowNode["kind"], string>>> = {
+  when: "on",
+  loop: "test",
+  jump: "condition",
+  each: "items",
+  stream: "source",
+  step: "work",
+}
+
+/** The functions of a call as they are written, and the conditions that guard it. */
+export function textsOf(morph: Morph, call: CallExpression, node: FlowNode, functions: ReadonlyArray<Written>): Readonly<Record<string, string>> {
+  const { Node } = morph
+  const conditions: Array<string> = []
+  for (let before = calledOn(morph, call); isGuard(morph, before); before = calledOn(morph, before)) {
+    conditions.unshift(lineOf(before.getArguments()[0]!.getText()))
+  }
+  const texts = functions.map((fn) => {
+    const parent = fn.getParent()
+    const option = Node.isPropertyAssignment(parent) ? parent.getName() : undefined
+    const key = option === undefined || (["while", "until", "over", "times"].includes(option) && node.kind === "loop") ? String(first[node.kind]) : option
+    return [key, lineOf(fn.getText())] as const
+  })
+  return {
+    ...Object.fromEntries(texts.toReversed()),
+    ...(conditions.length === 0 ? {} : { guard: conditions.length === 1 ? conditions[0]! : conditions.map(body).join(" and ") }),
+  }
+}
+const calledOn = ({ SyntaxKind }: Morph, call: CallExpression): AstNode => call.getExpressionIfKindOrThrow(SyntaxKind.PropertyAccessExpression).getExpression()
+const isGuard = (morph: Morph, node: AstNode): node is CallExpression => {
+  if (!morph.Node.isCallExpression(node)) return false
+  const callee = node.getExpression()
+  return morph.Node.isPropertyAccessExpression(callee) && callee.getName() === "when" && node.getArguments().length === 1
+}
+const lineOf = (text: string): string => {
+  const line = text.replaceAll(/\s+/g, " ")
+  return line.length > 120 ? `${line.slice(0, 117)}...` : line
+}
+
+/** What a declaration is given. */
+export const writtenIn = ({ Node }: Morph, declaration: AstNode): AstNode | undefined =>
+  Node.isVariableDeclaration(declaration) ? declaration.getInitializer() : Node.isExpression(declaration) ? declaration : undefined
+
+const declaredBy = ({ Node }: Morph, name: AstNode): AstNode | undefined => {
+  const symbol = name.getSymbolOrThrow()
+  const [declared] = (symbol.getAliasedSymbol() ?? symbol).getDeclarations()
+  return Node.isParameterDeclaration(declared) ? undefined : declared
+}
+
+/** What the doc comment of a declaration says, or that before a verb. */
+export function proseOf(morph: Morph, node: AstNode): string | undefined {
+  const { Node } = morph
+  if (Node.isCallExpression(node)) {
+    const callee = node.getExpressionIfKindOrThrow(morph.SyntaxKind.PropertyAccessExpression)
+    // between what stands before and the dot
+    const between = node.getSourceFile().getFullText().slice(callee.getExpression().getEnd(), callee.getNameNode().getStart())
+    return textOf(/\/\*\*([\s\S]*?)\*\//.exec(between)?.[1])
+  }
+  const declared = Node.isIdentifier(node) ? declaredBy(morph, node) : node
+  const statement = Node.isVariableDeclaration(declared) ? declared.getVariableStatement() : undefined
+  return spoken(statement?.getJsDocs().at(-1))
+}
+
+const spoken = (doc: JSDoc | undefined): string | undefined => {
+  if (doc === undefined) return undefined
+  const examples = doc.getTags().filter((tag) => tag.getTagName() === "example").map((tag) => `\`\`\`ts\n${tag.getCommentText()?.trim() ?? ""}\n\`\`\``)
+  return [doc.getDescription().trim(), ...examples].filter((part) => part !== "").join("\n\n") || undefined
+}
+
+/** The text of a doc comment, without its stars. */
+const textOf = (comment: string | undefined): string | undefined =>
+  comment?.split("\n").map((line) => line.replace(/^\s*\*? ?/, "").trimEnd()).join("\n").trim() || undefined
