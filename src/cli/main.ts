@@ -143,6 +143,7 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
   program.command("docs <files...>").description("write the pages of the flows that files export")
     .option("--out <folder>", "where the Markdown pages lie; default docs/flows")
     .option("--site <folder>", "also a site of HTML that needs no server")
+    .option("--pages <files...>", "Markdown of your own, files and folders, for the site")
     .option("--title <text>", "what the docs are of; default Flows")
     .option("--check", "write nothing: name what differs from what is kept, for CI")
     .option("--source-url <template>", "links to the source: https://host/blob/main/{file}#L{line}")

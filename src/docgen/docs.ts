@@ -1,6 +1,6 @@
 /** The docs of a project: its flows are loaded, its source is read, and pages are made of both. */
-import { readdirSync, readFileSync } from "node:fs"
-import { basename, join, relative } from "node:path"
+import { readdirSync, readFileSync, statSync } from "node:fs"
+import { basename, dirname, join, relative, resolve } from "node:path"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { pictureOf } from "./diagram/layout.ts"
 import { mapOf } from "./diagram/map.ts"
@@ -74,20 +74,46 @@ export function written(pages: ReadonlyArray<FlowPage>, { title = "Flows", out, 
         sourceUrl.replaceAll("{file}", file.split("/").map(encodeURIComponent).join("/")).replaceAll("{line}", String(line)),
   }
   const all = edges(pages)
+  const lies = (slug: string) => relative(root, join(out, `${slug}.md`)).replaceAll("\\", "/")
   // two flows of one name are told apart by their files
   const titles = new Map(
     pages.map((page) => [page, pages.filter(({ name }) => name === page.name).length === 1 ? page.name : `${page.name} (${basename(page.file)})`]),
   )
   return [
-    { slug: "README", title, picture: mapOf(title, all), markdown: indexPage(title, pages) },
+    { slug: "README", path: lies("README"), group: "", title, picture: mapOf(title, all), markdown: indexPage(title, pages) },
     ...pages.map((page) => ({
       slug: page.slug,
+      path: lies(page.slug),
+      group: "Flows",
       title: titles.get(page)!,
       picture: page.kind === "agent" ? undefined : pictureOf(page.structure),
       markdown: embedded(flowPage(page, links, all.flatMap(([from, name]) => (name === page.name ? [from] : []))), pages),
     })),
-    { slug: "events", title: "Events", picture: undefined, markdown: eventsPage(pages) },
+    { slug: "events", path: lies("events"), group: "Flows", title: "Events", picture: undefined, markdown: eventsPage(pages) },
   ]
+}
+
+/** Markdown of the project's own, files or folders, for the site. */
+export function ownPages(given: ReadonlyArray<string>, root: string, taken: ReadonlySet<string>): ReadonlyArray<SitePage> {
+  const files = given.flatMap((one) =>
+    statSync(one).isDirectory() ?
+      readdirSync(one, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".md")).sort().map((name) => join(one, name)) :
+      [one]
+  )
+  return files.flatMap((file) => {
+    const path = relative(root, resolve(file)).replaceAll("\\", "/")
+    if (taken.has(path)) return []
+    const markdown = readFileSync(file, "utf8")
+    const [, title = basename(file)] = /^# (.*)$/m.exec(markdown) ?? []
+    return [{
+      slug: `page-${path.replace(/\.md$/, "").toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-")}`,
+      path,
+      group: dirname(path) === "." ? "" : dirname(path),
+      title,
+      markdown,
+      picture: undefined,
+    }]
+  })
 }
 
 /** Pages in a folder that were generated and are of nothing any more. */

@@ -9,7 +9,6 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Application, ParameterType } from "typedoc"
 import { messageOf } from "../model/error.ts"
-import { pictureOf } from "./diagram/layout.ts"
 import { svg } from "./diagram/svg.ts"
 import { pagesOf, written } from "./docs.ts"
 
@@ -47,14 +46,11 @@ async function addPages(app: Application): Promise<void> {
   const sourceUrl = String(option("heddleSourceUrl"))
   const pages = await pagesOf(files, {})
   const made = written(pages, { title, out: folder, sourceUrl: sourceUrl === "" ? "none" : sourceUrl })
-  for (const page of pages) writeFileSync(join(folder, `${page.slug}.svg`), svg(pictureOf(page.structure)))
-  for (const { slug, title: name, markdown } of made) {
+  for (const { slug, title: name, markdown, picture } of made) {
+    if (picture !== undefined) writeFileSync(join(folder, `${slug}.svg`), svg(picture))
     const children = slug === "README" ? `children:\n${made.filter((one) => one.slug !== slug).map((one) => `  - ./${one.slug}.md\n`).join("")}` : ""
     // TypeDoc has a title of its own, and draws no Mermaid
-    const body = markdown.replace(/^\[\/\/\].*\n\n# .*\n/, "").replace(
-      /```mermaid\n[\s\S]*?\n```/,
-      (diagram) => (pages.some((page) => page.slug === slug) ? `![Diagram of ${slug}](./${slug}.svg)` : diagram),
-    )
+    const body = markdown.replace(/^\[\/\/\].*\n\n# .*\n/, "").replace(/```mermaid\n[\s\S]*?\n```/, `![Diagram of ${slug}](./${slug}.svg)`)
     writeFileSync(join(folder, `${slug}.md`), `---\ntitle: ${JSON.stringify(slug === "README" ? title : name)}\n${children}---\n\n${body}`)
   }
   app.options.setValue("projectDocuments", [...app.options.getValue("projectDocuments"), join(folder, "README.md")])

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Application } from "typedoc"
 import { beforeAll, describe, expect, it, vi } from "vitest"
-import { pagesOf, written } from "../../src/docgen/docs.ts"
+import { ownPages, pagesOf, written } from "../../src/docgen/docs.ts"
 import { differences } from "../../src/docgen/drift.ts"
 import { embedded, refreshed } from "../../src/docgen/embed.ts"
 import type { FlowPage } from "../../src/docgen/model.ts"
@@ -186,6 +186,27 @@ describe("pages", () => {
     const none = await pagesOf([fixture("helper")], {})
     expect(written(none, { out: "." })[0]!.markdown).not.toContain("Who uses whom")
     expect(written(none, { out: "." })[0]!.picture).toBeUndefined()
+  })
+
+  it("a site has pages of one's own beside them, each link at its place", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "heddle-test-"))
+    mkdirSync(join(folder, "guide"))
+    writeFileSync(join(folder, "README.md"), "# Mine & yours\n\n[a guide](guide/first%20one.md#some-part) [out](https://x.y) [gone](none.md)\n")
+    writeFileSync(join(folder, "guide/first one.md"), "No title. [back](../README.md)\n\n## Some part\n")
+    writeFileSync(join(folder, "guide/note.txt"), "no page")
+    const own = ownPages([join(folder, "README.md"), join(folder, "guide"), join(folder, "README.md")], folder, new Set())
+    expect(own.map(({ slug, title, group }) => [slug, title, group])).toEqual([
+      ["page-readme", "Mine & yours", ""],
+      ["page-guide-first-one", "first one.md", "guide"],
+      ["page-readme", "Mine & yours", ""],
+    ])
+    expect(ownPages([join(folder, "README.md")], folder, new Set(["README.md"]))).toEqual([])
+    const files = await site("T", own)
+    expect(files.get("page-readme.html")).toContain(
+      "<a href=\"page-guide-first-one.html#some-part\">a guide</a> <a href=\"https://x.y\">out</a> <a href=\"none.md\">gone</a>",
+    )
+    expect(files.get("page-guide-first-one.html")).toContain("<h2 id=\"some-part\">Some part</h2>")
+    expect(files.get("page-guide-first-one.html")).toContain("<h2>guide</h2><ul><li><a href=\"page-guide-first-one.html\" aria-current=\"page\">")
   })
 
   it("what authors write stays text", async () => {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { dirname, join, relative, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import type { FlowIR } from "../../../dsl/ir/node.ts"
-import { pagesOf, stale, written } from "../../docgen/docs.ts"
+import { ownPages, pagesOf, stale, written } from "../../docgen/docs.ts"
 import { differences } from "../../docgen/drift.ts"
 import { refreshed } from "../../docgen/embed.ts"
 import type { Example } from "../../docgen/model.ts"
@@ -23,10 +23,11 @@ interface DocsFlags extends Shown {
   readonly tsconfig?: string
   readonly runs?: string
   readonly embed?: ReadonlyArray<string>
+  readonly pages?: ReadonlyArray<string>
 }
 
 export async function docsCommand(files: ReadonlyArray<string>, flags: DocsFlags): Promise<ExitCode> {
-  const { out = "docs/flows", title = "Flows", sourceUrl, tsconfig, runs, embed = [], json, check = false } = flags
+  const { out = "docs/flows", title = "Flows", sourceUrl, tsconfig, runs, embed = [], pages: own = [], json, check = false } = flags
   const options = { title, out: resolve(out), sourceUrl, tsconfig, ...(runs === undefined ? {} : { example: exampleIn(runs) }) }
   const pages = await pagesOf(files, options)
   if (json && !check) {
@@ -37,7 +38,8 @@ export async function docsCommand(files: ReadonlyArray<string>, flags: DocsFlags
   const made = new Map(markdown.map(({ slug, markdown: text }) => [join(out, `${slug}.md`), text]))
   if (flags.site !== undefined) {
     const named = markdown.map((page) => (page.slug === "README" ? { ...page, slug: "index" } : page))
-    for (const [name, text] of await site(title, named)) made.set(join(flags.site, name), text)
+    const more = ownPages(own, process.cwd(), new Set(named.map(({ path }) => path)))
+    for (const [name, text] of await site(title, [...named, ...more])) made.set(join(flags.site, name), text)
   }
   for (const file of embed) made.set(file, refreshed(readFileSync(file, "utf8"), pages))
   const gone = existsSync(out) ? stale(out, new Set(markdown.map(({ slug }) => `${slug}.md`))).map((name) => join(out, name)) : []

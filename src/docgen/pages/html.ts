@@ -1,4 +1,5 @@
 /** The same pages as a site that needs no server: each Markdown page becomes one of HTML, its diagrams drawn in it. */
+import { posix } from "node:path"
 import type Markdown from "markdown-it"
 import { svg } from "../diagram/svg.ts"
 import type { Picture } from "../diagram/shapes.ts"
@@ -9,6 +10,10 @@ type MarkdownIt = InstanceType<typeof Markdown>
 export interface SitePage {
   /** The name of its file without an ending. */
   readonly slug: string
+  /** Where its Markdown lies, seen from the project's folder: links between pages are found by that. */
+  readonly path: string
+  /** Under which heading it is listed. */
+  readonly group: string
   readonly title: string
   readonly markdown: string
   /** Its diagram: of a flow, or of the project. */
@@ -25,11 +30,12 @@ const policy =
 export async function site(title: string, pages: ReadonlyArray<SitePage>): Promise<ReadonlyMap<string, string>> {
   const { default: Renderer } = await import("markdown-it")
   const files = new Map([["style.css", style], ["site.js", script]])
+  const slugs = new Map(pages.map(({ path, slug }) => [path, slug]))
   const entries: Array<{ readonly slug: string; readonly title: string; readonly text: string }> = []
   for (const page of pages) {
     // raw HTML stays text, and links lead nowhere but to pages
     const markdown = new Renderer({ html: false, linkify: false })
-    const body = rendered(markdown, page)
+    const body = rendered(markdown, page, slugs)
     files.set(`${page.slug}.html`, html(title, page, pages, body))
     entries.push({
       slug: page.slug,
@@ -41,7 +47,7 @@ export async function site(title: string, pages: ReadonlyArray<SitePage>): Promi
   return files
 }
 
-function rendered(markdown: MarkdownIt, { markdown: text, picture, slug }: SitePage): string {
+function rendered(markdown: MarkdownIt, { markdown: text, picture, slug, path }: SitePage, slugs: ReadonlyMap<string, string>): string {
   const fence = markdown.renderer.rules.fence!
   let drawn = false
   markdown.renderer.rules.fence = (tokens, i, options, env, self) => {
@@ -52,14 +58,25 @@ function rendered(markdown: MarkdownIt, { markdown: text, picture, slug }: SiteP
   const link = markdown.renderer.rules.link_open ?? ((tokens, i, options, _env, self) => self.renderToken(tokens, i, options))
   markdown.renderer.rules.link_open = (tokens, i, options, env, self) => {
     const to = String(tokens[i]!.attrGet("href"))
-    if (/^[\w.-]+\.md(#.*)?$/.test(to)) tokens[i]!.attrSet("href", to.replace(/^README\.md/, "index.md").replace(/\.md(?=#|$)/, ".html"))
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a text has at least one part
+    const [file, hash] = to.split("#") as [string, string?]
+    const known = slugs.get(posix.join(posix.dirname(path), file.replaceAll("%20", " ")))
+    if (known !== undefined) tokens[i]!.attrSet("href", `${known}.html${hash === undefined ? "" : `#${hash}`}`)
     return link(tokens, i, options, env, self)
+  }
+  markdown.renderer.rules.heading_open = (tokens, i, options, _env, self) => {
+    tokens[i]!.attrSet("id", tokens[i + 1]!.content.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-"))
+    return self.renderToken(tokens, i, options)
   }
   markdown.renderer.rules.table_open = () => "<div class=\"table\"><table>"
   markdown.renderer.rules.table_close = () => "</table></div>"
   return markdown.render(text)
 }
 
+const listed = ({ slug, title }: SitePage, page: SitePage): string =>
+  `<li><a href="${slug}.html"${slug === page.slug ? " aria-current=\"page\"" : ""}>${escape(title)}</a></li>`
+const grouped = ([group, pages]: readonly [string, ReadonlyArray<SitePage>], page: SitePage): string =>
+  `${group === "" ? "" : `<h2>${escape(group)}</h2>`}<ul>${pages.map((one) => listed(one, page)).join("")}</ul>`
 const html = (title: string, page: SitePage, pages: ReadonlyArray<SitePage>, body: string): string =>
   `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
@@ -69,9 +86,7 @@ const html = (title: string, page: SitePage, pages: ReadonlyArray<SitePage>, bod
 <a class="skip" href="#content">To the content</a>
 <nav aria-label="Pages"><a class="home" href="index.html">${escape(title)}</a>
 <input id="search" type="search" placeholder="Search" aria-label="Search all pages" autocomplete="off"><ul id="found" hidden></ul>
-<ul>${
-    pages.map(({ slug, title: name }) => `<li><a href="${slug}.html"${slug === page.slug ? " aria-current=\"page\"" : ""}>${escape(name)}</a></li>`).join("")
-  }</ul>
+${[...Map.groupBy(pages, ({ group }) => group)].map((section) => grouped(section, page)).join("")}
 <button id="theme" type="button">Light or dark</button></nav>
 <main id="content">${body}</main>
 <script src="search-index.js"></script><script src="site.js"></script>

@@ -86,7 +86,8 @@ const declaredBy = ({ Node }: Morph, name: AstNode): AstNode | undefined => {
 export function proseOf(morph: Morph, node: AstNode): string | undefined {
   const { Node } = morph
   if (Node.isCallExpression(node)) {
-    const callee = node.getExpressionIfKindOrThrow(morph.SyntaxKind.PropertyAccessExpression)
+    const callee = node.getExpression()
+    if (!Node.isPropertyAccessExpression(callee)) return undefined
     // between what stands before and the dot
     const between = node.getSourceFile().getFullText().slice(callee.getExpression().getEnd(), callee.getNameNode().getStart())
     return textOf(/\/\*\*([\s\S]*?)\*\//.exec(between)?.[1])
