@@ -8,12 +8,12 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest"
 import { main } from "../../src/cli/main.ts"
 import { loadModule } from "../../src/docgen/source/load.ts"
 
-// the compiler reads all of Heddle's source
+// fixtures use the built package: what is loaded by Node itself must not be what is measured here
 vi.setConfig({ testTimeout: 120_000 })
 const folder = mkdtempSync(join(tmpdir(), "heddle-docs-"))
 const at = (name: string) => join(folder, name)
-const index = JSON.stringify(new URL("../../src/index.ts", import.meta.url).pathname)
-const agents = JSON.stringify(new URL("../../src/builtin/agents/index.ts", import.meta.url).pathname)
+const index = JSON.stringify(new URL("../../dist/src/index.js", import.meta.url).pathname)
+const agents = JSON.stringify(new URL("../../dist/src/builtin/agents/index.js", import.meta.url).pathname)
 const zod = JSON.stringify(new URL("../../node_modules/zod/index.js", import.meta.url).pathname)
 const head = `import { seq, nest, tool } from ${index}\nimport { z } from ${zod}\n`
 const file = (name: string, text: string): string => {
