@@ -225,19 +225,22 @@ describe("what waits", () => {
   })
 
   it("what has been read makes room: a file is written from its beginning again", async () => {
-    const bursts = async function*() {
-      for (let n = 0; n < 8; n++) {
-        // three wait in the file, then it is read to its end
-        if (n % 4 === 0) await sleep(60)
-        yield { items: ["x".repeat(100)], next: n }
-      }
+    const [given, more] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const source = async function*() {
+      // one is taken, one waits in memory, three in the file
+      for (let n = 0; n < 5; n++) yield { items: ["x".repeat(100)], next: n }
+      given.resolve()
+      await more.promise
+      for (let n = 5; n < 9; n++) yield { items: ["x".repeat(100)], next: n }
     }
-    let got = 0
-    for await (const { next } of spilled(bursts(), 1, "s", 500)) {
-      expect(next).toBe(got++)
-      await sleep(10)
-    }
-    expect(got).toBe(8)
+    const reading = spilled(source(), 1, "s", 500)[Symbol.asyncIterator]()
+    const next = async () => (await reading.next()).value?.next
+    expect(await next()).toBe(0)
+    await given.promise
+    expect([await next(), await next(), await next(), await next()]).toEqual([1, 2, 3, 4])
+    more.resolve()
+    await sleep(50)
+    expect([await next(), await next(), await next(), await next(), await next()]).toEqual([5, 6, 7, 8, undefined])
   })
 
   it("a file that is full is the stream's own error", async () => {
