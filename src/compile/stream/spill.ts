@@ -75,7 +75,10 @@ class Spill {
       return
     }
     this.#file ??= await made()
-    if (this.#unread === 0) this.#begin = this.#end = 0
+    // a file that was read to its end is written from its beginning again
+    const kept = Math.min(1, this.#unread)
+    this.#begin *= kept
+    this.#end *= kept
     const text = Buffer.from(encodeValue(chunk), "utf8")
     const record = Buffer.allocUnsafe(head + text.length)
     record.writeUInt32LE(text.length)
