@@ -1,5 +1,5 @@
 /** What is different between two versions of a flow, and what that means for runs that are under way. */
-import type { EncodedBlock, EncodedFlow, EncodedNode } from "./encode.ts"
+import { type EncodedBlock, type EncodedFlow, type EncodedNode, isLabelled } from "./encode.ts"
 import { structure } from "./fingerprint.ts"
 import { writtenPath } from "./path.ts"
 
@@ -60,7 +60,7 @@ function* within(was: EncodedNode, node: EncodedNode, path: string): Generator<C
 }
 
 /** The path of a block inside a node: only cases and forks have a part of it to themselves. */
-const insideOf = (node: EncodedNode, path: string, name: string): string => (node.kind === "when" || node.kind === "parallel" ? `${path}/${name}` : path)
+const insideOf = (node: EncodedNode, path: string, name: string): string => (isLabelled(node) ? `${path}/${name}` : path)
 
 /** A node without its blocks; only which there are. */
 const own = (node: EncodedNode): EncodedNode => ({ ...node, blocks: node.blocks.map(({ label: name, returns }) => ({ label: name, returns, block: [] })) })

@@ -2,7 +2,7 @@
 import type { Input as Duration } from "effect/Duration"
 import type { Block, FailureMode, FlowIR, Node } from "./node.ts"
 import type { Stage } from "./stream.ts"
-import { visit } from "./walk.ts"
+import { childPrefix, visit } from "./walk.ts"
 
 export type EncodedBlock = ReadonlyArray<EncodedNode>
 /** A node as JSON; functions are shown by their source under `text`, which is not part of the structure. */
@@ -26,6 +26,11 @@ export interface EncodedFlow {
   readonly returns: boolean
   readonly body: EncodedBlock
 }
+
+/** The labels of its blocks are parts of paths: of cases and forks. */
+export const isLabelled = ({ kind }: Pick<EncodedNode, "kind">): boolean => kind === "when" || kind === "parallel"
+/** What the paths inside a block of the node at `path` begin with. */
+export const innerPrefix = (node: EncodedNode, path: string, label: string): string => childPrefix(path, isLabelled(node) ? label : undefined)
 
 /** `flow` as JSON. */
 export const encode = (flow: FlowIR): EncodedFlow => ({
@@ -53,11 +58,13 @@ const blocks = (labelled: Readonly<Record<string, Block>>) => Object.entries(lab
 /** A duration as it was written. */
 const time = (duration: Duration): string => (typeof duration === "string" ? duration : JSON.stringify(duration))
 
-/** An author's function as one line of source. */
-export const sourceText = (fn: (...args: never) => unknown): string => {
-  const line = String(fn).replaceAll(/\s+/g, " ")
+/** Source as one line. */
+export const oneLine = (source: string): string => {
+  const line = source.replaceAll(/\s+/g, " ")
   return line.length > 120 ? `${line.slice(0, 117)}...` : line
 }
+/** An author's function as one line of source. */
+export const sourceText = (fn: (...args: never) => unknown): string => oneLine(String(fn))
 
 /** What decides where a stage's memory lies in a checkpoint. */
 const stageShape = (stage: Stage): unknown => {

@@ -1,6 +1,6 @@
 /** A flow for Graphviz: blocks are clusters. */
 import type { EncodedBlock, EncodedFlow, EncodedNode } from "../../dsl/ir/encode.ts"
-import { detail, guard, verb } from "./label.ts"
+import { detail, guard, hasOther, verb } from "./label.ts"
 
 const quote = (text: string): string => `"${text.replaceAll("\\", "\\\\").replaceAll("\"", "\\\"").replaceAll("\n", "\\n")}"`
 
@@ -49,7 +49,7 @@ class Drawing {
       this.connect(entry, id, depth)
       if (node.kind === "jump") return [{ from: id, label: "no" }]
       const arms = node.blocks.flatMap(({ label, block }) => this.block(block, [{ from: id, label }], depth))
-      return node.blocks.length === 0 ? [{ from: id }] : node.shape["form"] === "match" || node.blocks.length > 1 ? arms : [...arms, { from: id, label: "no" }]
+      return node.blocks.length === 0 ? [{ from: id }] : hasOther(node) ? arms : [...arms, { from: id, label: "no" }]
     }
     this.#add(depth, `subgraph cluster_${this.#next} { label=${quote(`${verb(node)} ${text}`)}`)
     const first = this.node("", "shape=point", depth + 1)

@@ -86,3 +86,5 @@ export const verb = (node: EncodedNode): string =>
     node.shape["from"] === "flow" ?
     "flow" :
     node.kind
+/** Whatever is asked, one of the arms is taken. */
+export const hasOther = (node: EncodedNode): boolean => node.shape["form"] === "match" || node.blocks.length > 1

@@ -1,5 +1,5 @@
 /** A flow as a Mermaid flowchart. */
-import type { EncodedBlock, EncodedFlow, EncodedNode } from "../../dsl/ir/encode.ts"
+import { type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../dsl/ir/encode.ts"
 import type { Changes } from "./diagram/layout.ts"
 import type { Change } from "./diagram/shapes.ts"
 import { detail, guard, verb } from "./label.ts"
@@ -84,7 +84,7 @@ function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, 
   if (node.kind === "when") {
     drawing.add(depth, `${id}{"${text}"}`)
     drawing.connect(depth, entry, id)
-    const arms = node.blocks.flatMap(({ label: arm, block: inner }) => block(drawing, inner, [{ from: id, label: arm }], depth, `${path}/${arm}/`))
+    const arms = node.blocks.flatMap(({ label: arm, block: inner }) => block(drawing, inner, [{ from: id, label: arm }], depth, innerPrefix(node, path, arm)))
     return node.blocks.some(({ label: arm }) => arm === "yes") && node.blocks.length === 1 ? [...arms, { from: id, label: "no" }] : arms
   }
   drawing.add(depth, `subgraph ${id}["${label(`${verb(node)} ${node.name}`, detail(node))}"]`)
@@ -96,7 +96,7 @@ function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, 
       inner,
       [{ from: first, label: node.kind === "parallel" ? fork : undefined }],
       depth + 1,
-      node.kind === "parallel" ? `${path}/${fork}/` : `${path}/`,
+      innerPrefix(node, path, fork),
     )
   )
   if (node.kind === "loop") drawing.connect(depth + 1, ends.map(({ from }) => ({ from, label: "again" })), first)

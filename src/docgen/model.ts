@@ -1,9 +1,10 @@
 /** What is documented of a flow, as plain data: what it is made of, and what the source and the compiler know of it. */
 import { relative } from "node:path"
 import type { StandardSchemaV1 } from "@standard-schema/spec"
-import { encode, type EncodedBlock, type EncodedFlow, type EncodedNode } from "../../dsl/ir/encode.ts"
+import { encode, type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../dsl/ir/encode.ts"
+import type { Limit } from "../../dsl/ir/limit.ts"
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
-import { childPrefix, compensationOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
+import { compensationOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
 import { jsonSchemaOf } from "../builtin/agents/json-schema.ts"
 import { messageOf } from "../model/error.ts"
 import { type EventKind, eventKinds } from "../model/event.ts"
@@ -164,10 +165,8 @@ const schemaOf = (schema: StandardSchemaV1 | undefined): unknown => {
     return { description: messageOf(cause) }
   }
 }
-const limited = (limit: { readonly kind: string; readonly name: string }): string =>
-  limit.kind === "permits" ?
-    `${limit.name}: ${String((limit as unknown as { permits: number }).permits)} at once` :
-    `${limit.name}: ${String((limit as unknown as { limit: number }).limit)} per ${JSON.stringify((limit as unknown as { per: unknown }).per)}`
+const limited = (limit: Limit): string =>
+  limit.kind === "permits" ? `${limit.name}: ${limit.permits} at once` : `${limit.name}: ${limit.limit} per ${JSON.stringify(limit.per)}`
 
 const usesOf = (node: Node): Uses | undefined => {
   if (node.kind !== "step") return undefined
@@ -190,12 +189,9 @@ function* encodedNodes(block: EncodedBlock, prefix: string): Generator<readonly 
   for (const node of block) {
     const path = prefix + node.name
     yield [path, node]
-    for (const { label, block: inner } of node.blocks) yield* encodedNodes(inner, childPrefix(path, isLabelled(node) ? label : undefined))
+    for (const { label, block: inner } of node.blocks) yield* encodedNodes(inner, innerPrefix(node, path, label))
   }
 }
-/** The labels of its blocks are parts of paths. */
-export const isLabelled = ({ kind }: Pick<EncodedNode, "kind">): boolean => kind === "when" || kind === "parallel"
-
 /** The structure with its functions as they stand in the source: what runs may have been made smaller by a tool. What is inside agents is left out. */
 function written(flow: EncodedFlow, ir: FlowIR, { nodes }: FlowFacts): EncodedFlow {
   const agents = new Set([...walk(ir)].flatMap(({ path, node }) => (usesOf(node)?.kind === "agent" ? [path] : [])))
@@ -208,7 +204,7 @@ function written(flow: EncodedFlow, ir: FlowIR, { nodes }: FlowFacts): EncodedFl
         text: Object.fromEntries(Object.entries(node.text).map(([key, text]) => [key, texts[key] ?? text])),
         blocks: agents.has(path) ?
           [] :
-          node.blocks.map((inner) => ({ ...inner, block: inBlock(inner.block, childPrefix(path, isLabelled(node) ? inner.label : undefined)) })),
+          node.blocks.map((inner) => ({ ...inner, block: inBlock(inner.block, innerPrefix(node, path, inner.label)) })),
       }
     })
   return { ...flow, body: inBlock(flow.body, "") }

@@ -1,5 +1,5 @@
 /** A flow as a tree for the terminal. */
-import type { EncodedBlock, EncodedFlow, EncodedNode } from "../../dsl/ir/encode.ts"
+import { type EncodedBlock, type EncodedFlow, type EncodedNode, isLabelled } from "../../dsl/ir/encode.ts"
 import { detail, guard, verb } from "./label.ts"
 
 const signs: Readonly<Record<string, string>> = {
@@ -51,7 +51,7 @@ function* drawn(node: EncodedNode, indent: string, isLast: boolean): Generator<L
   const about = [kind === "step" ? "" : kind, detail(node), condition === undefined ? "" : `when ${condition}`, node.description ?? ""]
   yield { head: `${indent}${isLast ? "└─" : "├─"} ${condition === undefined ? "" : "? "}${signs[kind]} ${node.name}`, rest: about.filter(Boolean).join(" · ") }
   const below = `${indent}${isLast ? "   " : "│  "}`
-  const labelled = node.kind === "when" || node.kind === "parallel"
+  const labelled = isLabelled(node)
   for (const [i, { label, block: inner, returns }] of node.blocks.entries()) {
     if (!labelled) {
       yield* block(inner, below, returns)

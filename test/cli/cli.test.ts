@@ -2,11 +2,11 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Readable } from "node:stream"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { Effect } from "effect"
 import { nest, openHeddle, seq } from "heddle"
 import { loadFlows } from "../../src/docgen/source/load.ts"
-import { main } from "../../src/cli/main.ts"
+import { heddle, terminal } from "./command-line.ts"
 import { duration, short } from "../../src/cli/output.ts"
 import { Progress } from "../../src/cli/progress.ts"
 import { Heddle } from "../../src/engine/heddle.ts"
@@ -44,27 +44,6 @@ export const notAFlow = { ir: { name: 1 } }
 )
 const store = join(folder, "heddle.db")
 
-let out = ""
-let errors = ""
-beforeEach(() => {
-  out = errors = ""
-  vi.spyOn(process.stdout, "write").mockImplementation((text) => ((out += String(text)), true))
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => ((errors += String(text)), true))
-})
-afterEach(() => {
-  vi.restoreAllMocks()
-  process.exitCode = 0
-})
-
-/** Runs a command line; gives its exit code, stdout and stderr. */
-async function heddle(...args: ReadonlyArray<string>): Promise<{ readonly code: unknown; readonly out: string; readonly errors: string }> {
-  out = errors = ""
-  process.exitCode = undefined
-  await main(["node", "heddle", ...args])
-  const code = process.exitCode
-  process.exitCode = 0
-  return { code, out, errors }
-}
 const on = (...args: ReadonlyArray<string>) => heddle(...args, "--store", store)
 
 describe("run", () => {
@@ -143,7 +122,7 @@ describe("run", () => {
 
   it("Ctrl-C leaves the run to be resumed", async () => {
     const running = on("run", `${several}#three`, "--id", "three")
-    await vi.waitFor(() => expect(errors).toContain("run three"))
+    await vi.waitFor(() => expect(terminal.errors).toContain("run three"))
     await new Promise((resolve) => setTimeout(resolve, 300))
     process.emit("SIGINT")
     const { code, errors: said } = await running
@@ -155,7 +134,7 @@ describe("run", () => {
   it("a second Ctrl-C ends the process at once", async () => {
     const exit = vi.spyOn(process, "exit").mockImplementation((() => undefined) as never)
     const running = on("resume", "three")
-    await vi.waitFor(() => expect(errors).toContain("resume three"))
+    await vi.waitFor(() => expect(terminal.errors).toContain("resume three"))
     await new Promise((resolve) => setTimeout(resolve, 300))
     process.emit("SIGINT")
     process.emit("SIGINT")

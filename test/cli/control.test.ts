@@ -2,8 +2,9 @@ import { execFileSync } from "node:child_process"
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { afterEach, beforeEach, expect, it, vi } from "vitest"
+import { expect, it, vi } from "vitest"
 import { main } from "../../src/cli/main.ts"
+import { heddle, terminal } from "./command-line.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "heddle-control-"))
 const index = JSON.stringify(new URL("../../src/index.ts", import.meta.url).pathname)
@@ -40,21 +41,6 @@ function seqChild(): string {
   )
 }
 
-let [out, errors] = ["", ""]
-beforeEach(() => {
-  vi.spyOn(process.stdout, "write").mockImplementation((text) => ((out += String(text)), true))
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => ((errors += String(text)), true))
-})
-afterEach(() => {
-  vi.restoreAllMocks()
-  process.exitCode = 0
-})
-async function heddle(...args: ReadonlyArray<string>): Promise<{ readonly code: unknown; readonly out: string; readonly errors: string }> {
-  out = errors = ""
-  process.exitCode = undefined
-  await main(["node", "heddle", ...args])
-  return { code: process.exitCode, out, errors }
-}
 const on = (...args: ReadonlyArray<string>) => heddle(...args, "--store", at("heddle.db"))
 
 it("a run that waits says how to answer it, is answered, and goes on", async () => {
@@ -154,7 +140,7 @@ it("start leaves a run for a worker; the worker drives what is due and stops", a
   expect((await on("worker", file("none.ts", "export {}"))).code).toBe(2)
   const exit = vi.spyOn(process, "exit").mockImplementation((() => undefined) as never)
   const running = on("worker", quick, "--grace", "1")
-  await vi.waitFor(() => expect(errors).toContain("worker "))
+  await vi.waitFor(() => expect(terminal.errors).toContain("worker "))
   await new Promise((resolve) => setTimeout(resolve, 300))
   process.emit("SIGTERM")
   process.emit("SIGTERM")
@@ -268,5 +254,5 @@ it("what streams emit is printed item by item; a stream is told to end", async (
   expect((await on("signal", "em", "go", "--flow", streams)).code).toBe(0)
   expect((await on("resume", "em", "--flow", streams)).out).toContain("\"rest\": 0")
   expect((await on("items", "em", "--follow", "--path", "rest")).out).toBe("")
-  expect(JSON.parse((await on("drain", "em", "--json")).errors || out)).toMatchObject({ ok: false })
+  expect(JSON.parse((await on("drain", "em", "--json")).errors || terminal.out)).toMatchObject({ ok: false })
 })

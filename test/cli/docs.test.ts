@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { main } from "../../src/cli/main.ts"
+import { expect, it, vi } from "vitest"
+import { heddle, terminal } from "./command-line.ts"
 import { loadModule } from "../../src/docgen/source/load.ts"
 
 // fixtures use the built package: what is loaded by Node itself must not be what is measured here
@@ -25,22 +25,6 @@ const shop = (price = "12", step = "price", cases = "{ a: (c) => c.step(\"one\",
     "shop.ts",
     `${head}/** Sells things. */\nexport const shop = seq("shop").step("${step}", () => ${price}).match("kind", () => "a" as "a" | "b", ${cases})\n`,
   )
-
-let [out, errors] = ["", ""]
-beforeEach(() => {
-  vi.spyOn(process.stdout, "write").mockImplementation((text) => ((out += String(text)), true))
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => ((errors += String(text)), true))
-})
-afterEach(() => {
-  vi.restoreAllMocks()
-  process.exitCode = 0
-})
-async function heddle(...args: ReadonlyArray<string>): Promise<{ readonly code: unknown; readonly out: string; readonly errors: string }> {
-  out = errors = ""
-  process.exitCode = undefined
-  await main(["node", "heddle", ...args])
-  return { code: process.exitCode, out, errors }
-}
 
 it("docs are written, kept up to date, and CI is told what differs", async () => {
   const where = ["--out", at("docs"), "--site", at("site"), "--title", "Shop"]
@@ -131,7 +115,7 @@ export const a = seq("a").step("n", () => 1)
   .when("always", () => true, (b) => b.step("x", () => 1), (b) => b.step("y", () => 1))
   .loop("no pass", { while: () => false, max: 2 }, (b) => b.step("x", () => 1))
   .loop("round", { while: () => true, max: 2 }, (b) => b.step("x", () => 1))
-  .loop("perhaps", { until: ({ n }: { n: number }) => n > 1 } as any, (b: any) => b.step("x", () => 1))
+  .loop("perhaps", { until: ({ n }: { n: number }) => n > 1 } as any, (b: any) => b.step("x", () => 1)) // without types max may be left out
   .loop("counted", { times: 2 }, (b) => b.step("x", () => 1))
   .parallel("sides", { left: (f) => f.step("x", () => 1) })
   .stream("flowing", () => [1], (s) => s)
@@ -218,22 +202,22 @@ it("check watches: what changes is checked again", async () => {
   const whole = file("whole.ts", `${head}import { part } from "./part.ts"\nexport const whole = seq("whole").step("p", nest(part, () => undefined))\n`)
   const watching = heddle("check", part, whole, shop(), "--watch")
   const until = async (what: RegExp) => {
-    for (let i = 0; i < 600 && !what.test(out); i++) await sleep(50)
-    expect(out).toMatch(what)
+    for (let i = 0; i < 600 && !what.test(terminal.out); i++) await sleep(50)
+    expect(terminal.out).toMatch(what)
   }
   await until(/3 files, 3 flows, 0 errors/)
   await sleep(2000)
-  out = ""
+  terminal.out = ""
   writeFileSync(at("unrelated.ts"), "export const nothing = 1\n")
   writeFileSync(part, readFileSync(part, "utf8").replace("times: 2", "times: 0"))
   await until(/part\.ts:3:\d+ error part › l: times is 0[\s\S]* ms · /)
-  out = ""
+  terminal.out = ""
   writeFileSync(part, readFileSync(part, "utf8").replace("times: 0", "times: \"no\""))
   await until(/part\.ts:3:\d+ error .*TS\d+[\s\S]* ms · /)
-  out = ""
+  terminal.out = ""
   writeFileSync(part, readFileSync(part, "utf8").replace("times: \"no\"", "times: 3"))
   await until(/3 flows, 0 errors[\s\S]* ms · /)
-  out = ""
+  terminal.out = ""
   rmSync(part)
   await until(/✗ /)
   process.emit("SIGINT")

@@ -129,9 +129,9 @@ describe("drain", () => {
     expect((await go(heddle.drain("r")), await out(heddle.resume(flow, "r")))).toMatchObject({ s: expect.any(Number) })
     const store = memoryStore()
     const full = { ...store, signals: { ...store.signals, send: () => Effect.succeed("full" as const) } }
-    const waits = seq("w").wait("go", { until: new Date(Date.now() + 3_600_000) } as any)
+    const waits = seq("w").wait("go", { until: new Date(Date.now() + 3_600_000) })
     const other = makeHeddle(full)
-    await go(other.start(waits as any, undefined as never, { id: "w" }))
+    await go(other.start(waits, undefined, { id: "w" }))
     expect(await out(other.drain("w"))).toMatchObject({ reason: expect.stringContaining("10,000") })
   })
   async function* endlessly() {
@@ -305,8 +305,8 @@ it("stages and sinks read the session, and what they do counts there", async () 
       .each("note", async (_one, { session }, step) => step.state.increment(noted, session.tenant.length))
       .groupBy((_one, { session }) => session.tenant, (group) => group.scan("", (all, one, { session }) => `${all}${one}/${session.tenant} `))
       .fold(0, (sum, one, { session }) => sum + one.length + session.tenant.length))
-  await heddle.sessions.create({ id: "one", context: { tenant: "acme" } } as any)
-  expect((await heddle.run(flow, undefined, { session: "one" } as any))._unsafeUnwrap()).toEqual({
+  await heddle.sessions.create({ id: "one", context: { tenant: "acme" } })
+  expect((await heddle.run(flow, undefined, { session: "one" }))._unsafeUnwrap()).toEqual({
     s: "acme@acme/acme ".length * 2 + "b@acme/acme ".length + 8,
   })
   expect((await heddle.state({ session: "one" }).get(noted))._unsafeUnwrap()).toBe(8)
@@ -343,6 +343,7 @@ describe("every strategy, concurrency and policy", () => {
               yield n
             }
           })())
+        // its options vary: what is inferred from them is not what is tested here
         const flow = (seq("f") as any).stream("s", source, (s: any) =>
           s.map("w", async (n: number, _scope: unknown, _step: unknown) => {
             if (--left === 0) {

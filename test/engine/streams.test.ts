@@ -138,6 +138,7 @@ describe("stages", () => {
           yield i
         }
       })())
+      // its stages vary: what is inferred from them is not what is tested here
       const flow = (seq("t") as any).stream("s", () => ticking, (s: any) => pipe(s).collect())
       const { s } = await go(inTime(makeHeddle(memoryStore()).run(flow, undefined) as any)) as any
       return [s, clock.currentTimeMillisUnsafe()] as const

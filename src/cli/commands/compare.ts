@@ -37,11 +37,12 @@ export async function diffCommand(before: string, now: string | undefined, { jso
   const [was, is] = [encode(old.flow.ir), encode(current.flow.ir)]
   const different = changes(was, is)
   const meaning = verdict(was, is, current.flow.ir.migrations)
-  const drawn = compared(was, is, current.flow.ir.migrations)
-  if (asSvg) print(svg(pictureOf(drawn.flow, drawn.changes)))
-  else if (asMermaid) print(mermaid(drawn.flow, drawn.changes))
-  else if (json) printJson({ ok: meaning === "compatible" || meaning === "migrates", verdict: meaning, from: was.version, to: is.version, changes: different })
-  else {
+  if (asSvg || asMermaid) {
+    const { flow, changes: marks } = compared(was, is, current.flow.ir.migrations)
+    print(asSvg ? svg(pictureOf(flow, marks)) : mermaid(flow, marks))
+  } else if (json) {
+    printJson({ ok: meaning === "compatible" || meaning === "migrates", verdict: meaning, from: was.version, to: is.version, changes: different })
+  } else {
     print(style.out("bold", `${clean(was.name)} version ${was.version} → ${clean(is.name)} version ${is.version}`))
     for (const { what, text } of different) print(style.out(colours[what], clean(text)))
     print(`${meaning}: ${meanings[meaning]}`)

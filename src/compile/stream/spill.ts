@@ -75,20 +75,22 @@ class Spill {
       return
     }
     this.#file ??= await made()
-    // a file that was read to its end is written from its beginning again
-    const kept = Math.min(1, this.#unread)
-    this.#begin *= kept
-    this.#end *= kept
     const text = Buffer.from(encodeValue(chunk), "utf8")
     const record = Buffer.allocUnsafe(head + text.length)
     record.writeUInt32LE(text.length)
     text.copy(record, head)
+    this.#rewind()
     if (this.#end + record.length > this.#most) {
       throw new StreamOverflowed({ path: this.#path, what: "bytes in the file that its items wait in", most: this.#most })
     }
     await this.#file.handle.write(record, 0, record.length, this.#end)
     this.#end += record.length
     this.#unread++
+  }
+
+  /** A file that was read to its end is written from its beginning again. */
+  #rewind(): void {
+    if (this.#unread === 0) this.#begin = this.#end = 0
   }
 
   /** The next chunk, as soon as there is one; `undefined`: none will come. */

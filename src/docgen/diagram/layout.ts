@@ -1,6 +1,6 @@
 /** A flow as a picture: blocks are stacked, branches stand side by side, what holds a block is a frame around it. Nothing is searched for, so a small change stays small. */
-import type { EncodedBlock, EncodedFlow, EncodedNode } from "../../../dsl/ir/encode.ts"
-import { body, detail, guard, verb } from "../label.ts"
+import { type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../../dsl/ir/encode.ts"
+import { body, detail, guard, hasOther, verb } from "../label.ts"
 import { type About, type Arm, beside, boxed, branched, framed, passing, type Piece, stacked } from "./piece.ts"
 import { type Change, type Look, type Picture, type Shape, type Words, wrapped } from "./shapes.ts"
 
@@ -50,7 +50,7 @@ function pieceOf(node: EncodedNode, path: string, changes: Changes): Piece {
   const about: About = { path, look: looks[kind] ?? "step", change: changes.get(path), title }
   const arms: ReadonlyArray<Arm> = node.blocks.map(({ label, block }) => ({
     label,
-    piece: blockOf(block, node.kind === "when" || node.kind === "parallel" ? `${path}/${label}/` : `${path}/`, changes),
+    piece: blockOf(block, innerPrefix(node, path, label), changes),
   }))
   const heads: Readonly<Partial<Record<string, () => Piece>>> = {
     when: () => branched(boxed(about, lines(node.name, detail(node), node.description)), hasOther(node) ? arms : [...arms, { label: "no", piece: passing() }]),
@@ -75,8 +75,6 @@ function pieceOf(node: EncodedNode, path: string, changes: Changes): Piece {
     piece: boxed({ path, look: "undo", change: undefined, title: `undone by ${undo}` }, lines("", body(undo)), 60),
   }])
 }
-
-const hasOther = (node: EncodedNode): boolean => node.shape["form"] === "match" || node.blocks.length > 1
 
 /** What a protect catches stands at its side. */
 function shielded(node: EncodedNode, frame: Piece): Piece {

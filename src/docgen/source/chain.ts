@@ -1,6 +1,7 @@
 /** A flow as it is written: the calls of its verbs, in their order, and what is said of it. */
 import type { ArrowFunction, CallExpression, FunctionExpression, JSDoc, Node as AstNode } from "ts-morph"
 import type * as TsMorph from "ts-morph"
+import { oneLine } from "../../../dsl/ir/encode.ts"
 import { body } from "../label.ts"
 import type { Node as FlowNode } from "../../../dsl/ir/node.ts"
 
@@ -48,13 +49,13 @@ export function textsOf(morph: Morph, call: CallExpression, node: FlowNode, func
   const { Node } = morph
   const conditions: Array<string> = []
   for (let before = calledOn(morph, call); isGuard(morph, before); before = calledOn(morph, before)) {
-    conditions.unshift(lineOf(before.getArguments()[0]!.getText()))
+    conditions.unshift(oneLine(before.getArguments()[0]!.getText()))
   }
   const texts = functions.map((fn) => {
     const parent = fn.getParent()
     const option = Node.isPropertyAssignment(parent) ? parent.getName() : undefined
     const key = option === undefined || (["while", "until", "over", "times"].includes(option) && node.kind === "loop") ? String(first[node.kind]) : option
-    return [key, lineOf(fn.getText())] as const
+    return [key, oneLine(fn.getText())] as const
   })
   return {
     ...Object.fromEntries(texts.toReversed()),
@@ -66,10 +67,6 @@ const isGuard = (morph: Morph, node: AstNode): node is CallExpression => {
   if (!morph.Node.isCallExpression(node)) return false
   const callee = node.getExpression()
   return morph.Node.isPropertyAccessExpression(callee) && callee.getName() === "when" && node.getArguments().length === 1
-}
-const lineOf = (text: string): string => {
-  const line = text.replaceAll(/\s+/g, " ")
-  return line.length > 120 ? `${line.slice(0, 117)}...` : line
 }
 
 /** What a declaration is given. */

@@ -69,6 +69,8 @@ interface Types {
 /** What a flow or a definition takes. */
 const inputOf = ({ input }: Types, at: Node): Type => input.getCallSignatures()[0]!.getParameters()[0]!.getTypeAtLocation(at)
 
+const membersOf = (type: Type): ReadonlyArray<Type> => (type.isNever() ? [] : type.isUnion() ? type.getUnionTypes() : [type])
+
 class Reader {
   readonly #morph: Morph
   constructor(morph: Morph) {
@@ -90,14 +92,16 @@ class Reader {
   }
 
   members(type: Type, at: Node): ReadonlyArray<string> {
-    const all = type.isNever() ? [] : type.isUnion() ? type.getUnionTypes() : [type]
-    return [...new Set(all.map((member) => this.text(member, at)))].sort()
+    return this.#texts(membersOf(type), at)
   }
 
   /** Signals and effects are marks, not services. */
   services(type: Type, at: Node): ReadonlyArray<string> {
-    const all = type.isNever() ? [] : type.isUnion() ? type.getUnionTypes() : [type]
-    return [...new Set(all.filter((member) => member.getProperty("~mark") === undefined).map((member) => this.text(member, at)))].sort()
+    return this.#texts(membersOf(type).filter((member) => member.getProperty("~mark") === undefined), at)
+  }
+
+  #texts(types: ReadonlyArray<Type>, at: Node): ReadonlyArray<string> {
+    return [...new Set(types.map((type) => this.text(type, at)))].sort()
   }
 
   /** The nodes of a block, paired with the calls that have written them. */
