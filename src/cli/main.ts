@@ -9,11 +9,12 @@ interface GlobalFlags {
   readonly debug: boolean
 }
 
-const wholeNumber = (text: string): number => {
+const wholeNumberFrom = (least: number) => (text: string): number => {
   const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("use a whole number from 1")
+  if (!Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(`use a whole number from ${least}`)
   return value
 }
+const wholeNumber = wholeNumberFrom(1)
 
 const durability = (): Option => new Option("--durability <when>", "when a step counts as done").choices(["sync", "async", "exit"])
 const flowOption = (): Option => new Option("--flow <file>", "file#flow, if it has moved")
@@ -75,10 +76,12 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
     .option("--session <id>", "the session it belongs to")
     .option("--at <date>", "when it shall begin")
     .action(act(async (flags, file) => (await import("./commands/control.ts")).startCommand(file, flags)))
-  program.command("mcp <files...>").description("serve the files' flows, agents and tools to an MCP client, over stdin and stdout")
+  program.command("mcp <files...>").description("serve the files' flows, agents and tools to MCP clients, over stdin and stdout or over HTTP")
     .option("--name <name>", "what clients call it", "heddle")
     .option("--signals <names...>", "signals that clients may send to runs they have started")
     .option("--session <id>", "the session its runs belong to")
+    .option("--port <n>", "over HTTP, at this port of this machine; 0 takes a free one", wholeNumberFrom(0))
+    .option("--origins <urls...>", "web pages that may ask, as https://app.example")
     .option("--allow-privileged", "also what is privileged, or asks for an approval, which nobody is asked for then")
     .action(act(async (flags, files) => (await import("./commands/mcp.ts")).mcpCommand(files, flags)))
   program.command("worker <files...>").description("drive what is due of the files' flows; Ctrl-C lets it end, a second one forces")

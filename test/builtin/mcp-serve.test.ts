@@ -4,7 +4,7 @@ import { Client as OfficialClient } from "@modelcontextprotocol/client"
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio"
 import { openHeddle, secret, seq, tool } from "heddle"
 import { mcp, serveMcp, type ServeMcpOptions } from "heddle/mcp"
-import { expect, it } from "vitest"
+import { expect, it, vi } from "vitest"
 import { z } from "zod"
 import { take } from "../../src/builtin/mcp/take.ts"
 import { file, useTool } from "../support.ts"
@@ -249,6 +249,24 @@ const command = (store: string, ...files: ReadonlyArray<string>): [string, ...Ar
   "mcp",
   ...files,
 ]
+
+it("who does not read what it is told is not heard until it does", async () => {
+  const output = new PassThrough({ highWaterMark: 100 })
+  const input = new PassThrough()
+  const heddle = (await openHeddle())._unsafeUnwrap()
+  const done = serveMcp({ heddle, serves: [greet], input, output })
+  const pings = Array.from({ length: 1000 }, (_, id) => `${JSON.stringify({ jsonrpc: "2.0", id, method: "ping" })}\n`)
+  for (const ping of pings) input.write(ping)
+  await vi.waitFor(() => expect(input.isPaused()).toBe(true))
+  expect(output.writableLength + output.readableLength).toBeLessThan(1000)
+  const said: Array<number> = []
+  input.end()
+  output.on("data", (part: Buffer) => {
+    for (const line of part.toString().trim().split("\n")) said.push(JSON.parse(line).id)
+  })
+  await done
+  await vi.waitFor(() => expect(said).toEqual(pings.map((_, id) => id)))
+})
 
 it("`heddle mcp` serves a file's flows, whatever they print", async () => {
   const store = file()

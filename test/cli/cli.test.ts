@@ -1,3 +1,4 @@
+import { request } from "node:http"
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -383,6 +384,25 @@ export const member = seq("member", { input, session: z.object({}) })
   ) {
     expect(some.errors).toContain(left)
   }
+  const serving = heddle("mcp", greet, "--port", "0", "--origins", "https://app.example", "--store", "memory")
+  const at = await vi.waitFor(() => /http:\S+\/mcp/.exec(terminal.errors)![0], { timeout: 10_000 })
+  const post = (headers: object, url = at) =>
+    fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "greet", arguments: { name: "Bo" } } }),
+    })
+  expect(await (await post({ origin: "https://app.example" })).json()).toMatchObject({ result: { content: [{ text: "Hello Bo" }] } })
+  expect((await post({ origin: "https://evil.example" })).status).toBe(403)
+  expect((await post({}, at.replace("/mcp", "/other"))).status).toBe(404)
+  const status = await new Promise((resolve) => request(at, { method: "TRACE" }, (response) => resolve(response.resume().statusCode)).end())
+  expect(status).toBe(400)
+  expect(await heddle("mcp", greet, "--port", new URL(at).port, "--store", "memory")).toMatchObject({
+    code: 2,
+    errors: expect.stringContaining(`cannot listen at port ${new URL(at).port}`),
+  })
+  process.emit("SIGTERM")
+  await serving
   asks({ method: "ping" })
   expect((await heddle("mcp", `${kinds}#erase`, `${greet}#greet`, "--allow-privileged", "--session", "s", "--signals", "a", "b", "--store", "memory")).errors)
     .toContain("MCP server · erase, greet,")

@@ -1,7 +1,7 @@
 /** What goes wrong with a server of tools. It has a page in `docs/errors/`. */
 import { TaggedError } from "effect/Data"
 
-export type McpFailure = "start" | "ended" | "timeout" | "too-much" | "protocol" | "missing" | "changed" | "tool" | "resting" | "closed"
+export type McpFailure = "start" | "refused" | "ended" | "timeout" | "too-much" | "protocol" | "missing" | "changed" | "tool" | "resting" | "closed"
 
 /** An MCP server did not do what it was asked. */
 export class McpFailed extends TaggedError("McpFailed")<{ readonly server: string; readonly code: McpFailure; readonly reason: string }> {

@@ -8,25 +8,39 @@ import type { BreakerPolicy } from "../../../dsl/ir/hook.ts"
 import type { ToolLevel } from "../../../dsl/ir/tool.ts"
 import { validate } from "../../compile/schema.ts"
 import { Breaker } from "../../services/breaker.ts"
+import type { Connection } from "./connection.ts"
 import { McpFailed, type McpFailure } from "./error.ts"
+import { HttpConnection, type McpHeaders } from "./http.ts"
 import { type Arguments, checking } from "./json-schema.ts"
+import { isRecord, versions } from "./message.ts"
 import { contentOf, misfit, type Offered, offeredOf } from "./offered.ts"
-import { isRecord, versions, Wire } from "./wire.ts"
+import { ProcessConnection } from "./process.ts"
 
-export interface McpOptions {
+interface McpBounds {
+  /** Longest time for its start, for a list and for a call, default 30 seconds. */
+  readonly timeout?: Duration.Input
+  /** Most tools, default 1000, and most bytes of one message, over HTTP of one answer, default 4 MiB. */
+  readonly most?: { readonly tools?: number; readonly bytes?: number }
+  /** When a server that keeps ending is left alone: default after 5 times in 60 seconds, for 30 seconds. */
+  readonly restarts?: Partial<BreakerPolicy>
+}
+/** A server that is a process of ours, spoken to over its stdin and stdout. */
+export interface McpProcessOptions extends McpBounds {
   /** Program and arguments; no shell reads them. They come from code, never from a run's input. */
   readonly command: readonly [string, ...ReadonlyArray<string>]
   /** The folder it runs in. */
   readonly folder?: string
   /** Variables of its environment beside HOME, LANG, LOGNAME, PATH, SHELL, TERM, TMPDIR, TZ and USER; nothing else of ours is handed on. */
   readonly environment?: Readonly<Record<string, string | Redacted>>
-  /** Longest time for its start, for a list and for a call, default 30 seconds. */
-  readonly timeout?: Duration.Input
-  /** Most tools, default 1000, and most bytes of one message, default 4 MiB. */
-  readonly most?: { readonly tools?: number; readonly bytes?: number }
-  /** When a server that keeps ending is left alone: default after 5 times in 60 seconds, for 30 seconds. */
-  readonly restarts?: Partial<BreakerPolicy>
 }
+/** A server behind a URL, spoken to over HTTP. */
+export interface McpHttpOptions extends McpBounds {
+  /** It comes from code, never from a run's input. Where it sends us elsewhere, we do not go. */
+  readonly url: string | URL
+  /** Sent with every request; a function is asked each time, for tokens that do not last. */
+  readonly headers?: McpHeaders | (() => McpHeaders | PromiseLike<McpHeaders>)
+}
+export type McpOptions = McpProcessOptions | McpHttpOptions
 interface Shown {
   readonly description?: string
   /** How much harm the tool can do; default `restricted`. */
@@ -57,14 +71,14 @@ export type RemoteTool = ToolDefinition<string, Arguments, Effect.Effect<unknown
 
 const inherited = ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"]
 
-/** A server of tools as a value: its process is started by the first call, again where it has ended, and ends with this one. */
+/** A server of tools as a value: the first call starts or greets it, and again the first after it has ended; a process of ours ends with this one. */
 export class McpServer {
   readonly name: string
   readonly #options: McpOptions
   readonly #timeout: number
   readonly #breaker: Breaker
-  #wire: Promise<Wire> | undefined
-  #offered = new WeakMap<Wire, Promise<ReadonlyMap<string, Offered>>>()
+  #connection: Promise<Connection> | undefined
+  #offered = new WeakMap<Connection, Promise<ReadonlyMap<string, Offered>>>()
   #isClosed = false
   readonly #closing = new AbortController()
 
@@ -118,12 +132,12 @@ export class McpServer {
     return Object.fromEntries([...offered.values()].map(({ name, hash }) => [name, hash]))
   }
 
-  /** Ends its process: its stdin is closed, then it is asked to end, then it is killed. */
+  /** Ends its process: its stdin is closed, then it is asked to end, then it is killed. Over HTTP its session is ended. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#closing.abort()
-    const wire = await this.#wire?.catch(() => undefined)
-    await wire?.close()
+    const connection = await this.#connection?.catch(() => undefined)
+    await connection?.close()
   }
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
@@ -153,23 +167,23 @@ export class McpServer {
   }
 
   /** Asks it something, until there is no more time. */
-  async #ask(wire: Wire, method: string, params: Arguments, until: AbortSignal): Promise<unknown> {
+  async #ask(connection: Connection, method: string, params: Arguments, until: AbortSignal): Promise<unknown> {
     try {
-      return await wire.request(method, params, until)
+      return await connection.request(method, params, until)
     } catch (cause) {
       throw cause instanceof McpFailed ? cause : this.#failed("timeout", `it has not answered '${method}' within ${this.#timeout} ms`)
     }
   }
 
   async #call(name: string, hash: string | undefined, input: unknown, signal: AbortSignal): Promise<unknown> {
-    const wire = await this.#connected()
-    const now = (await this.#list(wire)).get(name)
+    const connection = await this.#connected()
+    const now = (await this.#list(connection)).get(name)
     if (now === undefined) throw this.#failed("missing", `it has no tool '${name}'`)
     if (hash !== undefined && hash !== now.hash) {
       throw this.#failed("changed", `its tool '${name}' has another description or schema than it had: look at it, and take its hash anew`)
     }
     const until = AbortSignal.any([signal, AbortSignal.timeout(this.#timeout)])
-    const result = await this.#ask(wire, "tools/call", { name, arguments: input }, until)
+    const result = await this.#ask(connection, "tools/call", { name, arguments: input }, until)
     if (!isRecord(result) || !Array.isArray(result["content"])) throw this.#failed("protocol", `its tool '${name}' has answered without content`)
     const said = contentOf(result["content"])
     if (result["isError"] === true) throw this.#failed("tool", `its tool '${name}' says: ${typeof said === "string" ? said : JSON.stringify(said)}`)
@@ -177,25 +191,25 @@ export class McpServer {
   }
 
   /** Its tools by name, read again where it says that they have changed. */
-  async #list(wire: Wire): Promise<ReadonlyMap<string, Offered>> {
-    let offered = this.#offered.get(wire)
-    if (offered === undefined || wire.changed) {
-      wire.changed = false
-      offered = this.#read(wire)
-      this.#offered.set(wire, offered)
+  async #list(connection: Connection): Promise<ReadonlyMap<string, Offered>> {
+    let offered = this.#offered.get(connection)
+    if (offered === undefined || connection.changed) {
+      connection.changed = false
+      offered = this.#read(connection)
+      this.#offered.set(connection, offered)
       // a list that could not be read is no list
-      offered.catch(() => this.#offered.delete(wire))
+      offered.catch(() => this.#offered.delete(connection))
     }
     return offered
   }
 
-  async #read(wire: Wire): Promise<ReadonlyMap<string, Offered>> {
+  async #read(connection: Connection): Promise<ReadonlyMap<string, Offered>> {
     const offered = new Map<string, Offered>()
     const { tools: most = 1000 } = this.#options.most ?? {}
     const until = AbortSignal.timeout(this.#timeout)
     let cursor: unknown
     for (let page = 0; page < 100; page++) {
-      const got = await this.#ask(wire, "tools/list", cursor === undefined ? {} : { cursor }, until)
+      const got = await this.#ask(connection, "tools/list", cursor === undefined ? {} : { cursor }, until)
       if (!isRecord(got) || !Array.isArray(got["tools"])) throw this.#failed("protocol", "it gives no list of tools")
       for (const one of got["tools"] as ReadonlyArray<unknown>) {
         const told = offeredOf(one)
@@ -208,52 +222,62 @@ export class McpServer {
     throw this.#failed("too-much", "its list of tools has more than 100 pages")
   }
 
-  #connected(): Promise<Wire> {
+  #connected(): Promise<Connection> {
     if (this.#isClosed) return Promise.reject(this.#failed("closed", "it has been closed"))
-    if (this.#wire !== undefined) return this.#wire
+    if (this.#connection !== undefined) return this.#connection
     if (!this.#breaker.isClosed && !this.#breaker.allows(Date.now())) {
       return Promise.reject(this.#failed("resting", "it has ended or failed to start too often: it is left alone for a while"))
     }
-    const wire = this.#start()
-    this.#wire = wire
+    const connection = this.#start()
+    this.#connection = connection
     // its process has ended or never got going: whoever asks next starts another
     const lost = () => {
-      this.#wire = undefined
+      this.#connection = undefined
       this.#breaker.failed(Date.now())
     }
-    wire.then(({ ended }) => {
+    connection.then(({ ended }) => {
       this.#breaker.succeeded()
       return ended.then(lost)
     }, lost)
-    return wire
+    return connection
   }
 
-  async #start(): Promise<Wire> {
-    const { command, folder, environment = {}, most: { bytes = 4 * 1024 * 1024 } = {} } = this.#options
+  #open(): Promise<Connection> {
+    const { most: { bytes = 4 * 1024 * 1024 } = {} } = this.#options
+    if ("url" in this.#options) {
+      const { url, headers = {} } = this.#options
+      return Promise.resolve(new HttpConnection({ server: this.name, url, headers, bytes }))
+    }
+    const { command, folder, environment = {} } = this.#options
     const kept = inherited.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))
     const own = Object.entries(environment).map(([name, text]) => [name, isRedacted(text) ? revealed(text) : text])
-    const wire = await Wire.open({ server: this.name, command, folder, environment: Object.fromEntries([...kept, ...own]), bytes })
+    return ProcessConnection.open({ server: this.name, command, folder, environment: Object.fromEntries([...kept, ...own]), bytes })
+  }
+
+  async #start(): Promise<Connection> {
+    const connection = await this.#open()
     try {
       const asked = { protocolVersion: versions[0], capabilities: {}, clientInfo: { name: "heddle", version: "0.1.0" } }
-      const hello = await this.#ask(wire, "initialize", asked, AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#timeout)]))
+      const hello = await this.#ask(connection, "initialize", asked, AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#timeout)]))
       const spoken = isRecord(hello) ? hello["protocolVersion"] : undefined
       if (!versions.includes(spoken)) {
         throw this.#failed("protocol", `it speaks version ${String(spoken)} of the protocol, not one of ${versions.join(", ")}`)
       }
     } catch (cause) {
-      void wire.close()
+      void connection.close()
       throw cause
     }
-    wire.notify("notifications/initialized")
-    return wire
+    connection.notify("notifications/initialized")
+    return connection
   }
 }
 
 /**
- * A server of tools that speaks the Model Context Protocol over stdin and stdout.
+ * A server of tools that speaks the Model Context Protocol, over its stdin and stdout or, behind a URL, over HTTP.
  *
  * Its process is started by the first call, and again where it has ended; it does not keep ours alive. Its tools are steps like all others, recorded, retried and
- * limited. Its list of tools is read when it is started, and again when it says that it has changed: a tool that is not what it was is not called.
+ * limited. Its list of tools is read when it is started, when it says that it has changed and, over HTTP, when it is a minute old: a tool that is not what it was
+ * is not called.
  *
  * @example
  * const docs = mcp("docs", { command: ["npx", "-y", "@acme/docs-server"], environment: { KEY: secret(process.env.KEY ?? "none-given") } })

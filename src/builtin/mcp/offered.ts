@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import type { Issue } from "../../model/error.ts"
 import type { Arguments } from "./json-schema.ts"
-import { isRecord } from "./wire.ts"
+import { isRecord } from "./message.ts"
 
 export interface Offered {
   readonly name: string

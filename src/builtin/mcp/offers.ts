@@ -11,8 +11,24 @@ import { messageOf, RunSuspended } from "../../model/error.ts"
 import type { RunRecord } from "../../model/run.ts"
 import { asJson } from "../../model/value.ts"
 import { callable, described } from "../agents/calls.ts"
-import { isRecord } from "./wire.ts"
+import { isRecord, type Json } from "./message.ts"
 
+/** What a server of ours serves, and how. */
+export interface McpServed<Services> {
+  /** Runs what is called. */
+  readonly heddle: Client<Services>
+  /** Flows with an input schema, agents and tools; each is a tool under its name. */
+  readonly serves: ReadonlyArray<AnyDefinition>
+  /** What clients call the server, default `heddle`, and its version, default `1.0.0`. */
+  readonly name?: string
+  readonly version?: string
+  /** `privileged`: tools may be privileged, or ask for an approval, which then nobody is asked for here. */
+  readonly allow?: "privileged"
+  /** The signals that clients may send to runs they have started; default none. Whoever approves something must not be who asks for it. */
+  readonly signals?: ReadonlyArray<string>
+  /** The session that its runs belong to. */
+  readonly session?: string
+}
 /** What it needs of a client. */
 type Runs = Pick<Client<any>, "run" | "get" | "output" | "signal" | "resume" | "cancel">
 export interface OffersOptions {
@@ -23,7 +39,10 @@ export interface OffersOptions {
   readonly session: string | undefined
 }
 type AnyFlow = Flow<any, any, any, any>
-type Json = Readonly<Record<string, unknown>>
+export interface ServerInfo {
+  readonly name: string
+  readonly version: string
+}
 export interface Call {
   readonly result: Promise<Json>
   /** Ends the run; what can be undone is undone. */
@@ -150,6 +169,14 @@ export class Offers {
     if (record === undefined || flow === undefined) throw new Error(`there is no run '${id}' that was started here`)
     return { id, flow, record }
   }
+}
+
+/** @throws TypeError where something cannot be served */
+export function offersOf<Services>(
+  { heddle, serves, name = "heddle", version = "1.0.0", allow, signals = [], session }: McpServed<Services>,
+): { readonly offers: Offers; readonly info: ServerInfo } {
+  const offers = new Offers(heddle, serves, { name, allowsPrivileged: allow === "privileged", signals, session })
+  return { offers, info: { name, version } }
 }
 
 const textOf = (given: Json, name: string): string => {

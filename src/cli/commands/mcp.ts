@@ -1,5 +1,6 @@
-/** `heddle mcp`: serves the flows, agents and tools of some files to an MCP client, over stdin and stdout. */
+/** `heddle mcp`: serves the flows, agents and tools of some files to MCP clients, over stdin and stdout or over HTTP. */
 import type { AnyDefinition } from "../../../dsl/flow/flow.ts"
+import { mcpHandler } from "../../builtin/mcp/handler.ts"
 import { Offers } from "../../builtin/mcp/offers.ts"
 import { serveMcp } from "../../builtin/mcp/serve.ts"
 import { take } from "../../builtin/mcp/take.ts"
@@ -7,6 +8,7 @@ import { openHeddle } from "../../engine/client.ts"
 import { messageOf } from "../../model/error.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
 import { loadDefinitions } from "../../docgen/source/load.ts"
+import { serveAtPort } from "./mcp-http.ts"
 import { clean, say, type Shown, style } from "../output.ts"
 
 interface McpFlags extends Shown {
@@ -15,9 +17,14 @@ interface McpFlags extends Shown {
   readonly signals?: ReadonlyArray<string>
   readonly session?: string
   readonly allowPrivileged?: boolean
+  readonly port?: number
+  readonly origins?: ReadonlyArray<string>
 }
 
-export async function mcpCommand(files: ReadonlyArray<string>, { store, name, signals = [], session, allowPrivileged = false }: McpFlags): Promise<ExitCode> {
+export async function mcpCommand(
+  files: ReadonlyArray<string>,
+  { store, name, signals = [], session, allowPrivileged = false, port, origins = [] }: McpFlags,
+): Promise<ExitCode> {
   // files may print when they are loaded: stdout belongs to the protocol
   const found = await loadDefinitions(files).finally(take(process.stdout).giveBack)
   await using heddle = (await openHeddle({ store })).match((opened) => opened, (error) => {
@@ -37,6 +44,8 @@ export async function mcpCommand(files: ReadonlyArray<string>, { store, name, si
   const { tools } = new Offers(heddle, serves, options)
   say(style.err("dim", `MCP server · ${tools.map((tool) => clean(String(tool["name"]))).join(", ")} · ${store}`))
   const more = { ...(session === undefined ? {} : { session }), ...(allowPrivileged ? { allow: "privileged" as const } : {}) }
-  await serveMcp({ heddle, serves, name: name!, signals, ...more })
+  const served = { heddle, serves, name: name!, signals, ...more }
+  if (port === undefined) await serveMcp(served)
+  else await serveAtPort(mcpHandler({ ...served, origins }), port, (url) => say(`${url}  (this machine only; Ctrl-C ends it)`))
   return exitCode.ok
 }

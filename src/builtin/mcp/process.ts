@@ -6,16 +6,12 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import type { Socket } from "node:net"
+import type { Connection } from "./connection.ts"
 import { McpFailed, type McpFailure } from "./error.ts"
 import { Lines } from "./lines.ts"
+import { isRecord, type Json, replyTo, resultOf } from "./message.ts"
 
-type Json = Readonly<Record<string, unknown>>
-export const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
-
-/** Of the protocol, newest first. */
-export const versions: ReadonlyArray<unknown> = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
-
-export interface WireOptions {
+export interface ProcessOptions {
   readonly server: string
   readonly command: readonly [string, ...ReadonlyArray<string>]
   readonly folder: string | undefined
@@ -26,11 +22,11 @@ export interface WireOptions {
 /** How long it may take to end when its stdin is closed, and again when it is told to, in milliseconds. */
 const grace = 1000
 
-const alive = new Set<Wire>()
+const alive = new Set<ProcessConnection>()
 /** They end with this process. */
-const endAll = (): void => alive.forEach((wire) => wire.kill("SIGKILL"))
+const endAll = (): void => alive.forEach((one) => one.kill("SIGKILL"))
 
-export class Wire {
+export class ProcessConnection implements Connection {
   /** Why nothing can be asked any more. */
   over: McpFailed | undefined
   /** It has said that its tools are others now. */
@@ -43,7 +39,7 @@ export class Wire {
   #next = 1
   #said = ""
 
-  private constructor(child: ChildProcessWithoutNullStreams, { server, bytes }: WireOptions) {
+  private constructor(child: ChildProcessWithoutNullStreams, { server, bytes }: ProcessOptions) {
     this.#child = child
     this.#server = server
     if (alive.size === 0) process.on("exit", endAll)
@@ -76,13 +72,13 @@ export class Wire {
     return this.#closed.promise
   }
 
-  static open(options: WireOptions): Promise<Wire> {
+  static open(options: ProcessOptions): Promise<ProcessConnection> {
     const { server, command: [program, ...args], folder, environment } = options
-    return new Promise<Wire>((resolve, reject) => {
+    return new Promise<ProcessConnection>((resolve, reject) => {
       // a group of its own, so that what it has started ends with it
       const child = spawn(program, args, { cwd: folder, env: environment, shell: false, detached: true, windowsHide: true, stdio: ["pipe", "pipe", "pipe"] })
       child.once("error", reject)
-      child.once("spawn", () => resolve(new Wire(child, options)))
+      child.once("spawn", () => resolve(new ProcessConnection(child, options)))
     }).catch((cause: Error) => {
       throw new McpFailed({ server, code: "start", reason: cause.message })
     })
@@ -155,15 +151,17 @@ export class Wire {
       return
     }
     if (!isRecord(message) || message["jsonrpc"] !== "2.0") return
-    const { id, method, error, result } = message
-    if (typeof method === "string") {
-      if (method === "notifications/tools/list_changed") this.changed = true
-      if (id !== undefined) this.#send(method === "ping" ? { id, result: {} } : { id, error: { code: -32601, message: "Method not found" } })
+    if (typeof message["method"] === "string") {
+      if (message["method"] === "notifications/tools/list_changed") this.changed = true
+      const reply = replyTo(message)
+      if (reply !== undefined) this.#send(reply)
       return
     }
-    const answer = this.#waiting.get(id)
-    if (isRecord(error)) {
-      answer?.reject(new McpFailed({ server: this.#server, code: "protocol", reason: `${String(error["message"])} (${String(error["code"])})` }))
-    } else answer?.resolve(result)
+    const answer = this.#waiting.get(message["id"])
+    try {
+      answer?.resolve(resultOf(this.#server, message))
+    } catch (cause) {
+      answer?.reject(cause)
+    }
   }
 }
