@@ -1,4 +1,5 @@
 /** An agent with a tool, behind HTTP and in this process: the same flow on an endpoint that speaks OpenAI's protocol and on a model that runs offline. */
+import { Context } from "effect"
 import { openHeddle, seq, tool } from "heddle"
 import { agent, Model, openai } from "heddle/agents"
 import { z } from "zod"
@@ -28,14 +29,18 @@ export const support = seq("support", { input: z.object({ text: z.string() }) })
   })
   .returns(({ route }) => route)
 
+/** For whoever runs the flow: what it is given, and a model that runs in this process. */
+export const flow = support
+export const input = { text: "Where is my order 1047? I am very disappointed." }
+export const services = Context.make(Model, reader)
+
 if (import.meta.main) {
   const { baseUrl, requests, server } = await serveModel()
-  const text = "Where is my order 1047? I am very disappointed."
   const over = openai({ baseUrl: process.env["OPENAI_BASE_URL"] ?? baseUrl, model: process.env["OPENAI_MODEL"] ?? "wink" })
   const said: Array<string> = []
   for (const model of [over, reader]) {
     await using heddle = (await openHeddle({ layer: Model.layer(model) }))._unsafeUnwrap()
-    said.push((await heddle.run(support, { text }))._unsafeUnwrap())
+    said.push((await heddle.run(support, input))._unsafeUnwrap())
   }
   server.close()
   console.log(said[0], said[0] === said[1] ? "Offline: the same." : said[1], `${requests()} requests.`)

@@ -14,7 +14,7 @@ const workers = new Pool<Worker>("workers", {
 })
 
 let [overlaps, broke] = [0, false]
-const flow = seq("load")
+export const flow = seq("load")
   .each("all", () => Array.from({ length: 100 }, (_, i) => i), (b) =>
     b.step("work", ({ item }) =>
       workers.use((worker) =>
@@ -30,8 +30,10 @@ const flow = seq("load")
       ), { retry: { times: 2 } }), { concurrency: "unbounded" })
   .returns(({ all }) => all.length)
 
-const done = (await run(flow))._unsafeUnwrap()
-const { made, gone } = workers.stats
-await Effect.runPromise(workers.close)
-console.log(`${done} items, ${made} members made, ${gone} replaced, ${overlaps} had twice`)
+if (import.meta.main) {
+  const done = (await run(flow))._unsafeUnwrap()
+  const { made, gone } = workers.stats
+  await Effect.runPromise(workers.close)
+  console.log(`${done} items, ${made} members made, ${gone} replaced, ${overlaps} had twice`)
+}
 // => 100 items, 5 members made, 1 replaced, 0 had twice

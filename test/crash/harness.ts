@@ -17,9 +17,10 @@ export interface Figures {
   /** Steps that worked again because the kill came before their record: the price of at-least-once. */
   readonly again: number
 }
-/** Every numbered example; those that start runs of their own store kill themselves no less. */
+/** Every numbered example that may be imported without running; those that start runs of their own store kill themselves no less. */
 export const numberedExamples = (): ReadonlyArray<string> =>
   readdirSync("examples").filter((name) => /^\d\d-.*\.ts$/.test(name)).map((name) => `examples/${name}`)
+    .filter((name) => readFileSync(name, "utf8").includes("import.meta.main"))
 
 const lines = (file: string): ReadonlyArray<string> => (existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean) : [])
 
