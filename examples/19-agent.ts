@@ -20,7 +20,8 @@ const desk = agent("desk", {
   limits: { turns: 4, calls: 3, tokens: 10_000 },
 })
 
-export const support = seq("support", { input: z.object({ text: z.string() }) })
+/** Answers a customer in the tone that the customer needs. */
+export const flow = seq("support", { input: z.object({ text: z.string() }) })
   .step(desk)
   .match("route", ({ desk }) => desk.mood, {
     cross: (b) => b.step("apologise", ({ desk }) => `We are sorry: ${desk.reply}.`).returns(({ apologise }) => apologise),
@@ -29,9 +30,8 @@ export const support = seq("support", { input: z.object({ text: z.string() }) })
   })
   .returns(({ route }) => route)
 
-/** For whoever runs the flow: what it is given, and a model that runs in this process. */
-export const flow = support
 export const input = { text: "Where is my order 1047? I am very disappointed." }
+/** A model that runs in this process, for whoever runs the flow. */
 export const services = Context.make(Model, reader)
 
 if (import.meta.main) {
@@ -40,7 +40,7 @@ if (import.meta.main) {
   const said: Array<string> = []
   for (const model of [over, reader]) {
     await using heddle = (await openHeddle({ layer: Model.layer(model) }))._unsafeUnwrap()
-    said.push((await heddle.run(support, input))._unsafeUnwrap())
+    said.push((await heddle.run(flow, input))._unsafeUnwrap())
   }
   server.close()
   console.log(said[0], said[0] === said[1] ? "Offline: the same." : said[1], `${requests()} requests.`)
