@@ -84,7 +84,7 @@ describe("docs", () => {
 
   const snippets = pages.flatMap((page) =>
     Array.from(read(page).matchAll(/```ts\n([\s\S]*?)```/g), ([, code]) => ({ page, code: code! })).filter(({ page: of, code }) =>
-      of.includes("guide") && code.includes("// =>")
+      /guide|concepts/.test(of) && code.includes("// =>")
     )
   )
   it.each(snippets)("what a snippet of $page says it prints, it prints", async ({ code }) => {
@@ -96,6 +96,17 @@ describe("docs", () => {
     } finally {
       rmSync(folder, { recursive: true })
     }
+  })
+
+  it("every word has its page, and every verb", () => {
+    const words = Array.from(read("docs/architecture.md").matchAll(/^\| (\w+) +\|/gm), ([, word]) => word!).filter((word) =>
+      word !== "word" && word !== "folder"
+    )
+    const verbs = ["step", "update", "when", "match", "loop", "each", "parallel", "merge", "stream", "wait", "protect", "returns"]
+    const named = Array.from(read("docs/concepts/README.md").matchAll(/\]\((\w+)\.md\)/g), ([, word]) => word!)
+    expect(words.length).toBeGreaterThan(9)
+    expect(named).toEqual(expect.arrayContaining([...words, ...verbs]))
+    expect(new Set(readdirSync("docs/concepts"))).toEqual(new Set([...named.map((word) => `${word}.md`), "README.md"]))
   })
 
   it("the page about events names every kind, and no other", () => {
