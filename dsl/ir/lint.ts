@@ -1,15 +1,22 @@
 /** What works and is doubtful all the same: `heddle check` tells it, running a flow does not. */
+import { fromInput, type Input as Duration, toMillis } from "effect/Duration"
+import { match } from "effect/Option"
 import type { Problem } from "./check.ts"
 import { sourceText } from "./encode.ts"
-import type { Ask, FlowIR, Node } from "./node.ts"
-import { visit, walk } from "./walk.ts"
+import type { Ask, Block, FlowIR, LoopNode, Node, NodeOf } from "./node.ts"
+import { grants } from "./tool.ts"
+import { updatedNames, visit, walk, walkBlock } from "./walk.ts"
 
-/** What no run can reach, what nothing ends, what nothing bounds. */
-type LintRule = "dead" | "endless" | "unlimited"
+/**
+ * What no run can reach, what nothing ends, what nothing bounds, what may wait for itself, what ends before what it holds, and what is granted for nothing.
+ */
+type LintRule = "dead" | "endless" | "unlimited" | "blocked" | "late" | "unneeded"
 
 /** Everything doubtful in `flow`. */
-export const lint = (flow: FlowIR): ReadonlyArray<Problem> =>
-  [...walk(flow)].flatMap(({ node, path }) => [...guardProblems(node, path), ...nodeProblems(flow, node, path)])
+export const lint = (flow: FlowIR): ReadonlyArray<Problem> => [
+  ...unneeded(flow),
+  ...[...walk(flow)].flatMap(({ node, path }) => [...guardProblems(node, path), ...nodeProblems(flow, node, path)]),
+]
 
 const doubt = (path: string, rule: LintRule, message: string): Problem => ({ level: "warning", path, rule, message })
 
@@ -18,6 +25,18 @@ const constant = (condition: Ask<any>): boolean | undefined => {
   const said = /=>\s*\(?\s*(true|false|!0|!1)\s*\)?$/.exec(sourceText(condition))?.[1]
   return said === undefined ? undefined : said === "true" || said === "!0"
 }
+/** The names that a condition takes out of its scope, where that is how it is written. */
+const readNames = (condition: Ask<any>): ReadonlyArray<string> =>
+  /^\(?\{([^{}.=]*)\}/.exec(sourceText(condition))?.[1]!.split(",").map((one) => one.split(":")[0]!.trim()).filter((name) => name !== "") ?? []
+
+/** What its tools need is a part of what a flow grants: what nobody needs is granted to whoever comes next. */
+function* unneeded(flow: FlowIR): Generator<Problem> {
+  const { capabilities = [] } = flow
+  const needs = [...walk(flow)].flatMap(({ node }) => (node.kind === "step" && node.work.from === "definition" ? node.work.tool?.needs ?? [] : []))
+  for (const granted of capabilities) {
+    if (!needs.some((need) => grants(granted, need))) yield doubt("", "unneeded", `it grants '${granted}', which none of its tools needs`)
+  }
+}
 
 function* guardProblems({ guard, name }: Node, path: string): Generator<Problem> {
   if (guard !== undefined && constant(guard) === false) yield doubt(path, "dead", `'${name}' never runs: its condition is always false`)
@@ -25,7 +44,9 @@ function* guardProblems({ guard, name }: Node, path: string): Generator<Problem>
 
 function* nodeProblems(flow: FlowIR, node: Node, path: string): Generator<Problem> {
   yield* visit<Iterable<Problem>>(node, {
-    step: () => [],
+    *step({ name, timeout, work }) {
+      if (work.from === "flow" && work.as === "inline") yield* lateProblems(name, timeout, work.flow.body, path)
+    },
     *when({ on, cases, form }) {
       const always = form === "if" ? constant(on) : undefined
       if (always === undefined) return
@@ -35,11 +56,7 @@ function* nodeProblems(flow: FlowIR, node: Node, path: string): Generator<Proble
         }
       }
     },
-    *loop({ turns }) {
-      if (turns.by === "over" || turns.by === "times") return
-      if (turns.by === "while" && constant(turns.test) === false) yield doubt(path, "dead", `'${node.name}' makes no pass: its condition is always false`)
-      if (turns.max === undefined) yield doubt(path, "endless", `'${node.name}' may never end: give it max`)
-    },
+    loop: (loop) => loopProblems(loop, path),
     jump: () => [],
     *each({ concurrency, body }) {
       const limited = body.nodes.some((inner) => inner.kind === "step" && inner.limits.length > 0)
@@ -50,10 +67,57 @@ function* nodeProblems(flow: FlowIR, node: Node, path: string): Generator<Proble
           `'${node.name}' works on all of its items at once: give it a number as concurrency, its steps limits, or the flow a budget of fanOut`,
         )
       }
+      if (concurrency === 1 && signalsOf(body).size > 0) yield doubt(path, "blocked", `an item of '${node.name}' that waits keeps all behind it from beginning`)
     },
-    parallel: () => [],
+    parallel: (parallel) => parallelProblems(parallel, path),
     stream: () => [],
-    protect: () => [],
+    protect: ({ name, timeout, body }) => lateProblems(name, timeout, body, path),
     wait: () => [],
   })
+}
+
+function* loopProblems({ name, turns, body }: LoopNode, path: string): Generator<Problem> {
+  if (turns.by === "over" || turns.by === "times") return
+  const always = constant(turns.test)
+  if (turns.max === undefined) yield doubt(path, "endless", `'${name}' may never end: give it max`)
+  else if (turns.by === "while" && always === false) yield doubt(path, "dead", `'${name}' makes no pass: its condition is always false`)
+  else if (always === (turns.by === "while")) yield doubt(path, "endless", `'${name}' ends at max and nowhere else: say times: ${turns.max}`)
+  else {
+    const read = readNames(turns.test)
+    const changed = updatedNames(body)
+    if (read.length > 0 && !read.some((one) => one === "index" || changed.has(one))) {
+      yield doubt(path, "endless", `'${name}' asks for ${read.join(", ")}, which no pass changes: it says the same after each, until max`)
+    }
+  }
+}
+
+/** The signals that a block waits for without a timeout. */
+const signalsOf = (block: Block): ReadonlySet<string> =>
+  new Set(
+    [...walkBlock(block, "")].flatMap(({ node }) => (node.kind === "wait" && node.on.by === "signal" && node.timeout === undefined ? [node.on.signal] : [])),
+  )
+
+/** Forks that wait for what another of them, which has not begun, may be about to cause; forks that take each other's signals. */
+function* parallelProblems({ name, forks, concurrency }: NodeOf<"parallel">, path: string): Generator<Problem> {
+  const waits = Object.entries(forks).map(([label, block]) => ({ label, signals: signalsOf(block) })).filter(({ signals }) => signals.size > 0)
+  if (waits.length > 0 && concurrency !== "unbounded" && concurrency < Object.keys(forks).length) {
+    const which = waits.map(({ label }) => `'${label}'`).join(", ")
+    yield doubt(path, "blocked", `${which} may wait while forks behind it have not begun: raise concurrency, ${concurrency}, to the number of forks`)
+  }
+  for (const [signal, by] of Map.groupBy(waits.flatMap(({ label, signals }) => [...signals].map((one) => ({ label, one }))), ({ one }) => one)) {
+    if (by.length > 1) {
+      const which = by.map(({ label }) => `'${label}'`).join(" and ")
+      yield doubt(path, "blocked", `${which} of '${name}' wait for '${signal}', and each signal is received by one of them: give them names of their own`)
+    }
+  }
+}
+
+/** Waits that are longer than what they are in may take. */
+const millis = (time: Duration): number => match(fromInput(time), { onNone: () => Number.NaN, onSome: toMillis })
+function* lateProblems(name: string, timeout: Duration | undefined, body: Block, path: string): Generator<Problem> {
+  if (timeout === undefined) return
+  for (const { node, path: inside } of walkBlock(body, `${path}/`)) {
+    if (node.kind !== "wait" || node.on.by !== "for" || typeof node.on.duration === "function" || !(millis(node.on.duration) >= millis(timeout))) continue
+    yield doubt(inside, "late", `'${node.name}' never ends: '${name}' around it has timed out by then`)
+  }
 }

@@ -19,6 +19,9 @@ export interface ToolInfo {
   readonly approval: boolean | ((input: never) => boolean)
 }
 
-/** The tool, and all that a flow grants, or why it is not granted. */
+/** What grants a capability: its own name, all of its noun (`files.*`), or `*`. */
+export const grants = (granted: string, need: string): boolean =>
+  granted === need || granted === "*" || (granted.endsWith(".*") && need.startsWith(granted.slice(0, -1)))
+/** What a tool needs and a flow does not grant. */
 export const notGranted = ({ needs }: Pick<ToolInfo, "needs">, granted: ReadonlyArray<string>): ReadonlyArray<string> =>
-  needs.filter((need) => !granted.some((grant) => grant === need || grant === "*" || (grant.endsWith(".*") && need.startsWith(grant.slice(0, -1)))))
+  needs.filter((need) => !granted.some((grant) => grants(grant, need)))

@@ -157,6 +157,7 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
   program.command("check [files...]").description("type-check files and check their flows; without files, those that heddle.json names")
     .option("--tsconfig <file>", "default: the nearest tsconfig.json")
     .option("--config <file>", "files and how much each rule counts; default heddle.json")
+    .option("--report", "also what each flow may do: writes, capabilities, effects, signals")
     .option("--sarif", "as SARIF 2.1.0, for code hosts")
     .option("--watch", "check again what changes, until Ctrl-C")
     .action(act(async (flags, files) => (await import("./commands/check.ts")).checkCommand(files, flags, version)))

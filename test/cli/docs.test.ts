@@ -114,7 +114,7 @@ export const a = seq("a").step("n", () => 1)
   .when(() => false).step("never", () => 1)
   .when("always", () => true, (b) => b.step("x", () => 1), (b) => b.step("y", () => 1))
   .loop("no pass", { while: () => false, max: 2 }, (b) => b.step("x", () => 1))
-  .loop("round", { while: () => true, max: 2 }, (b) => b.step("x", () => 1))
+  .loop("round", { while: ({ n }) => n < 1, max: 2 }, (b) => b.update("n", () => 1))
   .loop("perhaps", { until: ({ n }: { n: number }) => n > 1 } as any, (b: any) => b.step("x", () => 1)) // without types max may be left out
   .loop("counted", { times: 2 }, (b) => b.step("x", () => 1))
   .parallel("sides", { left: (f) => f.step("x", () => 1) })
@@ -154,6 +154,42 @@ export const free = tool("free", { description: "d", input: z.object({ a: z.stri
     level: expect.stringMatching(/^(error|warning)$/),
     locations: [{ physicalLocation: { artifactLocation: { uri: expect.stringContaining("doubtful.ts") }, region: { startLine: expect.any(Number) } } }],
   })
+})
+
+it("what a flow may do is told to whoever has to approve of it", async () => {
+  const careful = file(
+    "careful.ts",
+    `${head}
+const files = tool("read", { description: "Reads.", input: z.object({ name: z.string() }), needs: ["files.read"] }, () => 1)
+export const careful = seq("careful", { input: z.object({ name: z.string() }), capabilities: ["files.*", "net.fetch"] })
+  .step("n", () => 1)
+  .step(files)
+  .loop("again", { times: 2 }, (b) => b.update("n", () => 2))
+  .step("charge", () => 1, { effects: "takes money", compensate: () => undefined })
+  .step("mail", () => 1, { effects: { irreversible: "sends a mail" } })
+  .step("log", () => 1, { effects: "writes a line" })
+  .wait("approval", { timeout: "1 day" })
+export const plain = seq("plain").step("a", () => 1)
+`,
+  )
+  const { code, out: text } = await heddle("check", careful, "--report")
+  expect(code).toBe(0)
+  expect(text.replaceAll(/ \S*careful\.ts:/g, " ").split("\n").slice(1)).toEqual([
+    "careful 5",
+    "  writes  again → n",
+    "  needs   files.read (read)",
+    "  effects charge: takes money (undone); mail: sends a mail (irreversible); log: writes a line (not undone)",
+    "  signals approval",
+    "plain 13",
+    "1 files, 2 flows, 0 errors, 1 warnings",
+    "",
+  ])
+  expect(text).toContain("it grants 'net.fetch', which none of its tools needs")
+  const { report } = JSON.parse((await heddle("check", careful, "--report", "--json")).out)
+  expect(report).toMatchObject([{ flow: "careful", line: 5, capabilities: { "files.read": ["read"] }, effects: { log: { undone: false } } }, {
+    flow: "plain",
+    writes: {},
+  }])
 })
 
 it("agents and tools that a flow uses are used, in other files too", async () => {

@@ -4,6 +4,7 @@ import { resolve } from "node:path"
 import { check, type Problem } from "../../../dsl/ir/check.ts"
 import { walk } from "../../../dsl/ir/walk.ts"
 import { lint } from "../../../dsl/ir/lint.ts"
+import { type FlowReport, report } from "../../../dsl/ir/report.ts"
 import type { FlowFacts, Place } from "../../docgen/source/facts.ts"
 import { flowsIn, isTool, type Loaded, loadModule } from "../../docgen/source/load.ts"
 import type { Sources } from "../../docgen/source/project.ts"
@@ -17,8 +18,12 @@ export interface Finding extends Place {
 }
 /** How much a rule counts, where a project says so; `off`: it is not told. */
 export type Rules = Readonly<Record<string, "off" | "warning" | "error">>
+/** What a flow may do. */
+export interface Reported extends Place, FlowReport {
+  readonly flow: string
+}
 export interface Checked {
-  readonly flows: number
+  readonly flows: ReadonlyArray<Reported>
   readonly findings: ReadonlyArray<Finding>
   /** Names of the agents and tools that its flows use. */
   readonly uses: ReadonlySet<string>
@@ -34,14 +39,14 @@ export async function findingsOf(file: string, sources: Sources, rules: Rules, f
     const found = loaded.flatMap((one) => flowFindings(one, sources))
     const texts = new Map([...new Set([resolve(file), ...found.map((one) => one.file)])].map((path) => [path, readFileSync(path, "utf8")]))
     return {
-      flows: loaded.length,
+      flows: loaded.map(({ flow: { ir }, exports: [name] }) => ({ flow: ir.name, ...sources.place(file, name), ...report(ir) })),
       findings: suppressed(found.flatMap((one) => weighed(one, rules)), texts),
       uses: new Set(loaded.flatMap(usesOf)),
       offers: offersOf(file, exported, sources),
     }
   } catch (error) {
     return {
-      flows: 0,
+      flows: [],
       findings: [{ file: resolve(file), line: 1, column: 1, level: "error", rule: "load", message: messageOf(error) }],
       uses: new Set(),
       offers: new Map(),

@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from "node:path"
 import { openSources, type Sources } from "../../docgen/source/project.ts"
 import { messageOf } from "../../model/error.ts"
 import { configIn } from "../check/config.ts"
-import { type Checked, type Finding, findingsOf, type Rules } from "../check/findings.ts"
+import { type Checked, type Finding, findingsOf, type Reported, type Rules } from "../check/findings.ts"
 import { sarif } from "../check/sarif.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
 import { clean, print, printJson, type Shown, style } from "../output.ts"
@@ -13,6 +13,7 @@ interface CheckFlags extends Shown {
   readonly tsconfig?: string
   readonly config?: string
   readonly sarif?: boolean
+  readonly report?: boolean
   readonly watch?: boolean
 }
 
@@ -69,12 +70,12 @@ class Checking {
     return [...this.#compiler, ...[...this.#flows.values()].flatMap(({ findings }) => findings), ...unused]
   }
 
-  tell({ json, sarif: asSarif }: CheckFlags, version: string): ExitCode {
+  tell({ json, sarif: asSarif, report = false }: CheckFlags, version: string): ExitCode {
     const findings = this.#findings
-    const flows = [...this.#flows.values()].reduce((sum, one) => sum + one.flows, 0)
+    const flows = [...this.#flows.values()].flatMap((one) => one.flows)
     const errors = findings.filter(({ level }) => level === "error").length
     if (asSarif) printJson(sarif(findings, version))
-    else if (json) printJson({ ok: errors === 0, files: this.#files.length, flows, findings })
+    else if (json) printJson({ ok: errors === 0, files: this.#files.length, flows: flows.length, findings, ...(report ? { report: flows } : {}) })
     else {
       for (const { file, line, column, level, rule, message } of findings) {
         print(
@@ -83,10 +84,24 @@ class Checking {
           }`,
         )
       }
-      print(`${this.#files.length} files, ${flows} flows, ${errors} errors, ${findings.length - errors} warnings`)
+      if (report) { for (const one of flows) tellFlow(one) }
+      print(`${this.#files.length} files, ${flows.length} flows, ${errors} errors, ${findings.length - errors} warnings`)
     }
     return errors === 0 ? exitCode.ok : exitCode.problems
   }
+}
+
+/** What a flow may do, a line for each kind of it. */
+function tellFlow({ flow, file, line, writes, capabilities, effects, signals }: Reported): void {
+  print(`${style.out("bold", clean(flow))} ${style.out("dim", `${relative(process.cwd(), file)}:${line}`)}`)
+  const undone = { true: "undone", false: "not undone", irreversible: "irreversible" }
+  const kinds: Readonly<Record<string, ReadonlyArray<string>>> = {
+    writes: Object.entries(writes).map(([path, names]) => `${path} → ${names.join(", ")}`),
+    needs: Object.entries(capabilities).map(([need, tools]) => `${need} (${tools.join(", ")})`),
+    effects: Object.entries(effects).map(([path, { what, undone: how }]) => `${path}: ${what} (${undone[`${how}`]})`),
+    signals,
+  }
+  for (const [kind, told] of Object.entries(kinds)) if (told.length > 0) print(`  ${kind.padEnd(8)}${clean(told.join("; "))}`)
 }
 
 /** Checks again what changes, until Ctrl-C. */
