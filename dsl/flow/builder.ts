@@ -232,7 +232,7 @@ class Recorder {
       { by: "for", duration: options["for"] } :
       options["until"] !== undefined ?
       { by: "until", date: options["until"] } :
-      { by: "signal", signal: options["signal"] ?? name, schema: options["schema"] }
+      { by: "signal", signal: options["signal"] ?? name, schema: options["schema"], where: options["where"] }
     return this.#add("wait", name, { kind: "wait", on, timeout: options["timeout"], atTimeout: options["atTimeout"] ?? "fail" }, options)
   }
 

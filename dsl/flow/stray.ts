@@ -12,7 +12,7 @@ const options: Readonly<Record<NodeKind | "flow", ReadonlyArray<string>>> = {
   parallel: [...common, "concurrency", "failure", "optional"],
   stream: [...common, "buffer", "bytes", "overflow", "checkpoint", "rejects"],
   protect: [...common, "catch", "catchAll", "fallback", "rollback", "timeout", "compensated", "budget"],
-  wait: [...common, "signal", "schema", "timeout", "atTimeout", "for", "until"],
+  wait: [...common, "signal", "schema", "where", "timeout", "atTimeout", "for", "until"],
 }
 
 /** Names in `given` that are no option of the verb. */

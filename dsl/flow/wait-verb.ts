@@ -25,6 +25,11 @@ interface ForSignal extends Described {
   /** When the time is over: fail with `WaitTimedOut` (default), or go on with `undefined`. */
   readonly atTimeout?: "fail" | "continue"
 }
+/** Which signals are meant: others of its name are left to other waits, as of other forks. Must not depend on anything but its arguments. */
+interface Meant<Schema extends StandardSchemaV1, S extends AnyScope> {
+  readonly schema?: Schema
+  readonly where?: (payload: StandardSchemaV1.InferOutput<Schema>, scope: ScopeOf<S>) => boolean
+}
 /** Waits for a time. */
 type ForTime<S extends AnyScope> =
   | Described & { readonly for: Duration | ((scope: ScopeOf<S>) => Duration) }
@@ -53,13 +58,20 @@ export interface WaitVerb {
    * seq("pay").wait("approval", { schema: z.object({ by: z.string() }), timeout: "2 days" })
    *   .wait({ for: "10 minutes" })
    */
-  wait<Input, S extends AnyScope, Failure, Needs, const O extends WaitOptions<S> & (ForTime<S> | { readonly signal: string })>(
+  wait<
+    Input,
+    S extends AnyScope,
+    Failure,
+    Needs,
+    const O extends WaitOptions<S> & (ForTime<S> | { readonly signal: string }),
+    Schema extends StandardSchemaV1,
+  >(
     this: Chain<Input, S, Failure, Needs>,
-    options: O,
+    options: O & Meant<Schema, S>,
   ): Chain<Input, Pass<S, never>, Failure | Fails<O>, Needs | Mark<O, "">>
-  wait<Input, S extends AnyScope, Failure, Needs, const Name extends string, const O extends WaitOptions<S>>(
+  wait<Input, S extends AnyScope, Failure, Needs, const Name extends string, const O extends WaitOptions<S>, Schema extends StandardSchemaV1>(
     this: Chain<Input, S, Failure, Needs>,
     name: FreshName<Name, S["names"]>,
-    options?: O,
+    options?: O & Meant<Schema, S>,
   ): Chain<Input, Bind<S, Name, Received<Given<O>>>, Failure | Fails<Given<O>>, Needs | Mark<Given<O>, Name>>
 }

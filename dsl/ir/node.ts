@@ -207,7 +207,13 @@ export interface ProtectNode extends Common {
 
 /** What a `wait` waits for. */
 export type WaitFor =
-  | { readonly by: "signal"; readonly signal: string; readonly schema: StandardSchemaV1 | undefined }
+  | {
+    readonly by: "signal"
+    readonly signal: string
+    readonly schema: StandardSchemaV1 | undefined
+    /** Signals for which it does not hold are left to other waits. */
+    readonly where: ((payload: never, scope: Values) => boolean) | undefined
+  }
   | { readonly by: "for"; readonly duration: Duration | Ask<Duration> }
   | { readonly by: "until"; readonly date: Date | Ask<Date> }
 

@@ -29,7 +29,7 @@ const impossible = (node: Node, decision: Deciding | undefined, outcome: Outcome
 const around = (node: Extract<Node, { readonly kind: Kind }>, body: Body, frame: Frame, path: string, past: Parameters<Body>[2]): Run<Outcome> => {
   const { run } = frame
   const { kind } = node
-  const again = new Map<string, number>()
+  const again = new Map<NonNullable<Last>["hook"], number>()
   const checked = (last: Last, outcome?: Outcome): Run<Deciding | undefined> => {
     const reason = impossible(node, last?.decision, outcome)
     if (last === undefined || reason === undefined) return Effect.succeed(last?.decision)
@@ -39,8 +39,8 @@ const around = (node: Extract<Node, { readonly kind: Kind }>, body: Body, frame:
   const retries = (last: Last): Run<boolean> =>
     Effect.gen(function*() {
       if (last?.decision.does !== "retry") return false
-      const tries = (again.get(last.hook.name) ?? 0) + 1
-      again.set(last.hook.name, tries)
+      const tries = (again.get(last.hook) ?? 0) + 1
+      again.set(last.hook, tries)
       if (tries > last.decision.times) return false
       yield* Effect.sleep(last.decision.delay)
       run.journal.notice("step.retried", path)

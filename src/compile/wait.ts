@@ -29,14 +29,14 @@ export const compileWait: CompileNode<WaitNode> = (node) => {
       }
       while (true) {
         const { rung } = waiting
-        const received = on.by === "signal" ? yield* receive(on, node.name, frame, misfits) : undefined
+        const received = on.by === "signal" ? yield* receive(on, node.name, frame, path, misfits) : undefined
         if (received !== undefined) return received
         if (until !== undefined && waiting.now >= until) {
           if (on.by !== "signal" || atTimeout === "continue") return { value: undefined }
           return yield* new WaitTimedOut({ path, milliseconds: limit! })
         }
         journal.notice("wait.blocked", path)
-        yield* waiting.block(on.by === "signal" ? { signal: on.signal, until } : { until }, rung)
+        yield* waiting.block(on.by === "signal" ? { signal: on.signal, until, left: misfits } : { until }, rung)
       }
     }) as Run<Outcome>
 }
@@ -58,22 +58,31 @@ function untilOf(on: WaitFor, limit: number | undefined, frame: Frame, path: str
 }
 
 /** The next signal that fits. One that does not is left to the other waits for it; where there are none it is recorded as refused. */
-function receive({ signal, schema }: Extract<WaitFor, { by: "signal" }>, name: string, frame: Frame, misfits: Set<string>): Run<Outcome | undefined> {
+function receive(on: Extract<WaitFor, { by: "signal" }>, name: string, frame: Frame, path: string, misfits: Set<string>): Run<Outcome | undefined> {
+  const { signal, schema, where } = on
   const { journal, waiting } = frame.run
   return Effect.flatMap(journal.signals.pick(signal, misfits), (found: SignalRecord | undefined) => {
     if (found === undefined) return Effect.succeed(undefined)
-    const next = Effect.suspend(() => receive({ by: "signal", signal, schema }, name, frame, misfits))
+    const next = Effect.suspend(() => receive(on, name, frame, path, misfits))
     const putBack = Effect.sync(() => {
       journal.signals.putBack(found.id)
       waiting!.ring()
     })
+    const left = Effect.suspend(() => {
+      misfits.add(found.id)
+      return Effect.andThen(putBack, next)
+    })
     return Effect.matchEffect(Effect.onInterrupt(validate(schema, schema === undefined ? undefined : decodeValue(found.data)), () => putBack), {
-      onSuccess: (value): Run<Outcome | undefined> => Effect.succeed({ value, takes: found.id }),
+      onSuccess: (value): Run<Outcome | undefined> => {
+        const taken = { value, takes: found.id }
+        if (where === undefined) return Effect.succeed(taken)
+        return Effect.flatMap(
+          Effect.onError(ask(path, () => where(value as never, frame.scope)), () => putBack),
+          (isMeant): Run<Outcome | undefined> => (isMeant ? Effect.succeed(taken) : left),
+        )
+      },
       onFailure: (issues) => {
-        if (frame.run.isShared(signal)) {
-          misfits.add(found.id)
-          return Effect.andThen(putBack, next)
-        }
+        if (frame.run.isShared(signal)) return left
         const data = JSON.stringify({ received: found.id, reason: issues.map(({ path, message }) => `${path}: ${message}`).join("; ") })
         return Effect.andThen(journal.append("wait.refused", frame.path, name, data, { takes: found.id }), next)
       },

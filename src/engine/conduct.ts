@@ -168,12 +168,12 @@ export class Conductor {
   #tenure(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, driving: Driving): Any<Driven> {
     return Effect.flatMap(drive(flow, run, fresh, driving), (driven): Any<Driven> => {
       if ("output" in driven) return Effect.succeed(driven)
-      const { waits, until } = driven.suspended
+      const { waits, until, left } = driven.suspended
       return Effect.gen({ self: this }, function*() {
         const journal = yield* Journal.end(run, driving)
         journal.spending.stamp = driving.stamp
         const data = JSON.stringify(until === undefined ? {} : { until })
-        yield* journal.append("run.suspended", comings, "", data, { status: "suspended", due: until, waits })
+        yield* journal.append("run.suspended", comings, "", data, { status: "suspended", due: until, waits, left })
         // what happened to a child before that was written could not wake this run
         const now = Date.now()
         for (const id of driven.suspended.children) {

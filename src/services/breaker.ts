@@ -29,6 +29,11 @@ export class Breaker {
     return true
   }
 
+  /** The call that was let through has come to nothing: the next one decides. */
+  givenUp(): void {
+    this.#tries = false
+  }
+
   succeeded(): void {
     if (!this.#tries) return
     this.#tries = false

@@ -166,11 +166,14 @@ export class RunHooks {
   /** One hook's decision; a failed one has none. */
   #answer(hook: Hook, path: string, told: never): Effect.Effect<Decision | undefined, HookFailed> {
     const breaker = this.engine.breaker(hook)
+    const refused = (cause: unknown): Effect.Effect<undefined, HookFailed> => {
+      this.#notice("hook.failed", path, { hook: hook.name, point: hook.point, reason: redact(messageOf(cause)) })
+      return hook.onFailure === "fail" ? Effect.fail(new HookFailed({ path, hook: hook.name, point: hook.point, cause })) : unasked
+    }
     const failed = (cause: unknown): Effect.Effect<undefined, HookFailed> =>
       Effect.flatMap(currentTimeMillis, (now) => {
         breaker.failed(now)
-        this.#notice("hook.failed", path, { hook: hook.name, point: hook.point, reason: redact(messageOf(cause)) })
-        return hook.onFailure === "fail" ? Effect.fail(new HookFailed({ path, hook: hook.name, point: hook.point, cause })) : Effect.succeed(undefined)
+        return refused(cause)
       })
     const call = (): Effect.Effect<Decision | undefined, HookFailed> => {
       const answer = asked((about: never) => (hook.where?.(about) === false ? undefined : hook.handle(about)), told)
@@ -187,7 +190,12 @@ export class RunHooks {
       }
       return Effect.matchEffect(judged, { onSuccess: (decision) => Effect.sync(() => (breaker.succeeded(), decision)), onFailure: failed })
     }
-    return breaker.isClosed ? call() : Effect.flatMap(currentTimeMillis, (now) => (breaker.allows(now) ? call() : unasked))
+    if (breaker.isClosed) return call()
+    return Effect.flatMap(currentTimeMillis, (now) => {
+      if (breaker.allows(now)) return Effect.onInterrupt(call(), () => Effect.sync(() => breaker.givenUp()))
+      // what has to be asked is not left out
+      return hook.onFailure === "fail" ? refused(new Error("it has failed too often, and is left alone for a while")) : unasked
+    })
   }
 }
 

@@ -11,12 +11,15 @@ export interface Blocked {
   readonly until?: number | undefined
   /** The id of a run of its own. */
   readonly child?: string
+  /** Ids of signals of that name that it has looked at, and that are for others. */
+  readonly left?: ReadonlySet<string>
 }
 /** What a whole run waits for. */
 export interface Suspension {
   readonly waits: ReadonlyArray<string>
   readonly until: number | undefined
   readonly children: ReadonlyArray<string>
+  readonly left: ReadonlyArray<string>
 }
 /** Forks that run at once: those that run, and those that have not begun. */
 export interface Lanes {
@@ -131,6 +134,8 @@ export class Waiting {
     if (until !== undefined && until - this.now <= linger) return
     const waits = [...new Set([...this.#blocked].flatMap(({ signal }) => signal ?? []))]
     const children = [...this.#blocked].flatMap(({ child }) => child ?? [])
-    Deferred.doneUnsafe(this.#idle, Effect.succeed({ waits, until, children }))
+    // whoever puts one back rings, so that by now all have looked at what one of them has left
+    const left = [...new Set([...this.#blocked].flatMap((one) => [...one.left ?? []]))]
+    Deferred.doneUnsafe(this.#idle, Effect.succeed({ waits, until, children, left }))
   }
 }

@@ -21,6 +21,8 @@ export interface Change {
   readonly due?: number | undefined
   /** Signals it waits for from now on. If one is there already, the run is due at once. */
   readonly waits?: ReadonlyArray<string>
+  /** Ids of signals that are none of those it waits for, whatever they are called. */
+  readonly left?: ReadonlyArray<string>
   /** Id of the signal that this event receives. */
   readonly takes?: string
   readonly version?: number

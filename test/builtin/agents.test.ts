@@ -210,6 +210,17 @@ describe("bounds", () => {
     expect(await kindOf({ turns: 3 })).toEqual(["AgentFailed", "turns"])
     expect(endless.requests.length).toBe(3)
     expect(await kindOf({ calls: 2 })).toEqual(["AgentFailed", "calls"])
+    const many = (n: number) => scripted([{ calls: Array.from({ length: n }, () => ({ name: "count", args: {} })) }, "done"])
+    let counted = 0
+    const count = tool("count", { description: "Counts.", input: z.object({}) }, () => ++counted)
+    const counts = (n: number) => testFlow(agent("a", { input: Ask, model: many(n), tools: [count], limits: { calls: 2 } }), { text: "x" })
+    expect([(await counts(2)).result.ok, counted]).toEqual([true, 2])
+    expect((await counts(3)).result).toMatchObject({
+      ok: false,
+      error: { kind: "calls", reason: expect.stringContaining("asked for 3 calls of tools, and may make 2") },
+    })
+    // none of a turn that asks for too many is made
+    expect(counted).toBe(2)
     expect(await kindOf({}, scripted([{ text: "cut", reason: "length" }]))).toEqual(["AgentFailed", "length"])
     expect(await kindOf({}, scripted([{ reason: "filter" }]))).toEqual(["AgentFailed", "filter"])
     expect(await kindOf({ turns: 1 }, scripted(["done"]))).toBe("done")
@@ -302,10 +313,48 @@ describe("people", () => {
     await heddle.close()
   })
 
+  it("are asked about what the schema makes of the arguments, and shown it", async () => {
+    let paid = 0
+    const pay = tool(
+      "pay",
+      { description: "Pays.", input: z.object({ amount: z.number().default(1000) }), approval: ({ amount }) => amount > 100 },
+      ({ amount }) => (paid += amount),
+    )
+    const flow = agent("a", { input: Ask, tools: [pay], model: scripted([calling("pay", {}), "done"]) })
+    const heddle = (await openHeddle())._unsafeUnwrap()
+    expect((await heddle.run(flow, { text: "x" }, { id: "r", onSuspend: "return" }))._unsafeUnwrapErr()).toMatchObject({ _tag: "RunSuspended" })
+    const asked = (await heddle.events("r"))._unsafeUnwrap().find(({ name }) => name === "ask")!
+    expect([JSON.parse(asked.data).output.input, paid]).toEqual([{ amount: 1000 }, 0])
+    await heddle.close()
+  })
+
+  it("approve calls of one turn in whatever order, each by its own hash", async () => {
+    const done: Array<string> = []
+    const pay = tool("pay", { description: "Pays.", input: z.object({ to: z.string() }), approval: true }, ({ to }) => (done.push(to), `paid ${to}`))
+    const names = ["Ada", "Bo", "Cy"]
+    const model = scripted([{ calls: names.map((to) => ({ name: "pay", args: { to } })) }, "all paid"])
+    const flow = agent("a", { input: Ask, tools: [pay], model })
+    const heddle = (await openHeddle())._unsafeUnwrap()
+    await heddle.run(flow, { text: "x" }, { id: "r", onSuspend: "return" })
+    const hashes = (await heddle.events("r"))._unsafeUnwrap().filter(({ kind, name }) => kind === "step.completed" && name === "ask")
+      .map(({ data }) => JSON.parse(data).output as { readonly hash: string; readonly input: { readonly to: string } })
+    for (const who of ["Cy", "Ada"]) {
+      const { hash } = hashes.find(({ input }) => input.to === who)!
+      await heddle.signal(flow, "r", "approval", { hash, approved: true })
+      await heddle.resume(flow, "r", { onSuspend: "return" })
+      expect(done.at(-1)).toBe(who)
+    }
+    expect(done).toEqual(["Cy", "Ada"])
+    await heddle.signal(flow, "r", "approval", { hash: hashes.find(({ input }) => input.to === "Bo")!.hash, approved: false })
+    expect((await heddle.resume(flow, "r"))._unsafeUnwrap()).toBe("all paid")
+    expect(done).toEqual(["Cy", "Ada"])
+    await heddle.close()
+  })
+
   it("approve every call of a tool that always asks", async () => {
     const pay = tool("pay", { description: "Pays.", input: z.object({}), level: "privileged", approval: true }, () => "paid")
     const { result, events } = await testFlow(agent("a", { input: Ask, tools: [pay], model: scripted([calling("pay", {})]) }), { text: "x" })
-    expect([result.ok, events.some(({ kind, parent }) => kind === "wait.started" && parent.endsWith("done/pay/approval[0]"))]).toEqual([false, true])
+    expect([result.ok, events.some(({ kind, parent }) => kind === "wait.started" && parent.endsWith("done/pay"))]).toEqual([false, true])
   })
 
   it("privileged tools need that, or an agent that allows them; models take only what can be described", () => {

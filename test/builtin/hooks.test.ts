@@ -149,4 +149,7 @@ it("handlers in sequence, at once, by condition, by vote", async () => {
   expect(await result(firstMatch<"step.after">([() => false, one]))).toBe(0)
   expect(await result(vote<"step.after">(2, one, two, one))).toBe(1)
   expect(await result(vote<"step.after">(2, one, two, none))).toBe(0)
+  const big = (n: bigint) => () => decide.replace(new Map([["n", n]]))
+  expect(await result(vote<"step.after">(2, big(1n), big(2n)))).toBe(0)
+  expect(await result(vote<"step.after">(2, big(1n), big(2n), big(2n)))).toEqual(new Map([["n", 2n]]))
 })

@@ -11,7 +11,7 @@ import { hookDecisions } from "../../dsl/ir/hook.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { StoreFailed } from "../../src/model/error.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
-import { go, no } from "../support.ts"
+import { failure, go, no } from "../support.ts"
 
 const beside = seq<number>("beside").step("got", ({ input }) => input)
 
@@ -365,6 +365,44 @@ describe("asking", () => {
     expect((await with_(given, shaky)).result.ok).toBe(true)
     // two failures open it; a minute later one call is let through and opens it again, then one closes it
     expect(counts).toEqual([2, 3, 3, 4, 5, 6])
+  })
+
+  it("one that must answer is not left out: what it guards fails meanwhile", async () => {
+    let calls = 0
+    const guard = hook("step.before", () => {
+      calls++
+      throw new Error("down")
+    }, { breaker: { failures: 2, window: "10 seconds", open: "1 minute" }, onFailure: "fail" })
+    const heddle = makeHeddle(memoryStore(), { hooks: [guard] })
+    const given = seq("f").step("s", () => 1)
+    const ends = []
+    for (let i = 0; i < 4; i++) ends.push(await failure(heddle.run(given, undefined)))
+    expect([calls, ends.map(({ _tag }) => _tag)]).toEqual([2, ["HookFailed", "HookFailed", "HookFailed", "HookFailed"]])
+    expect(ends[3]!.message).toContain("failed too often")
+  })
+
+  it("a call that decides and is interrupted decides nothing: the next one does", async () => {
+    let calls = 0
+    const slow = hook("step.before", () => {
+      calls++
+      return calls < 3 ? Effect.fail(new Error("down")) : calls === 3 ? Effect.never : undefined
+    }, { breaker: { failures: 2, window: "10 seconds", open: "1 minute" }, deadline: "1 hour" })
+    const given = seq("f").step("a", () => 1).step("b", () => 1).wait({ for: "2 minutes" })
+      .protect("tried", (b) => b.step("c", () => 1), { timeout: "1 second", fallback: () => undefined })
+      .step("d", () => 1)
+    expect((await with_(given, slow)).result.ok).toBe(true)
+    expect(calls).toBe(4)
+  })
+
+  it("two hooks of one name have tries of their own", async () => {
+    const seen: Array<number> = []
+    const given = seq("f").step("s", (_, { attempt }) => {
+      seen.push(attempt)
+      return no()
+    })
+    const asks = (nr: number) => hook("step.error", () => seen.length === nr ? decide.retry({ times: 1 }) : undefined)
+    await with_(given, asks(1), asks(2))
+    expect(seen.length).toBe(3)
   })
 
   it("hooks that are added count for runs driven from then on, until they are removed", async () => {

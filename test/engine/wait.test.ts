@@ -1,19 +1,21 @@
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { atLeast, Heddle, run, seq } from "heddle"
-import { expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
+import { openSqlite } from "../../src/store/sqlite/store.ts"
 import type { Store } from "../../src/store/store.ts"
 import { failure } from "../support.ts"
 
 const approval = seq("order").step("draft", () => "text")
   .wait("approval", { schema: z.object({ by: z.string() }), timeout: "2 days" })
   .returns(({ draft, approval }) => `${draft} by ${approval.by}`)
+const openStore = () => Effect.runPromise(Scope.provide(openSqlite(join(mkdtempSync(join(tmpdir(), "heddle-wait-")), "h.db")), Scope.makeUnsafe()))
 const kinds = (heddle: Heddle["Service"], id: string) => Effect.map(heddle.events(id), (events) => events.map(({ kind }) => kind))
 /** Runs on a clock that stands still until it is told to go on. */
 const virtually = <A>(effect: Effect.Effect<A, unknown>): Promise<A> => Effect.runPromise(Effect.provide(effect, TestClock.layer()))
@@ -87,6 +89,50 @@ it("signals: early ones wait, duplicates are dropped, wrong and unknown ones ref
     ["three", false, true],
     ["late", true, false],
   ])
+})
+
+describe("where", () => {
+  const schema = z.object({ nr: z.number(), by: z.string() })
+  const orders = seq("orders").each(
+    "all",
+    () => [1, 2, 3],
+    (b) => b.wait("ok", { signal: "ok", schema, where: ({ nr }, { item }) => nr === item }).returns(({ ok, item }) => `${item} by ${ok.by}`),
+  )
+
+  it("each signal is received by the wait that it is meant for, in whatever order they come", async () => {
+    for (const store of [memoryStore(), await openStore()]) {
+      const heddle = makeHeddle(store)
+      await failure(heddle.run(orders, undefined, { id: "o", onSuspend: "return" }))
+      for (const [nr, by] of [[3, "Cy"], [7, "Ed"], [1, "Ada"], [2, "Bo"]] as const) await Effect.runPromise(heddle.signal(orders, "o", "ok", { nr, by }))
+      expect((await Effect.runPromise(heddle.resume(orders, "o"))).all).toEqual(["1 by Ada", "2 by Bo", "3 by Cy"])
+    }
+  })
+
+  it("one that nobody means stays, and does not keep the run from resting", async () => {
+    for (const store of [memoryStore(), await openStore()]) {
+      const heddle = makeHeddle(store)
+      await failure(heddle.run(orders, undefined, { id: "o", onSuspend: "return" }))
+      await Effect.runPromise(heddle.signal(orders, "o", "ok", { nr: 9, by: "Mallory" }))
+      expect((await Effect.runPromise(heddle.get("o"))).due).toBeDefined()
+      await failure(heddle.resume(orders, "o", { onSuspend: "return" }))
+      expect(await Effect.runPromise(heddle.get("o"))).toMatchObject({ status: "suspended", due: undefined, waits: ["ok"] })
+      await Effect.runPromise(heddle.signal(orders, "o", "ok", { nr: 1, by: "Ada" }))
+      expect((await Effect.runPromise(heddle.get("o"))).due).toBeDefined()
+    }
+  })
+
+  it("what is thrown while it is asked fails the wait, and takes no signal", async () => {
+    const picky = seq("picky").wait("ok", {
+      schema,
+      where: () => {
+        throw new Error("not today")
+      },
+    })
+    const heddle = makeHeddle(memoryStore())
+    await failure(heddle.run(picky, undefined, { id: "p", onSuspend: "return" }))
+    await Effect.runPromise(heddle.signal(picky, "p", "ok", { nr: 1, by: "Ada" }))
+    expect(await failure(heddle.resume(picky, "p"))).toMatchObject({ _tag: "ConditionThrew", path: "ok" })
+  })
 })
 
 it("a payload that no longer fits when it is received is recorded as refused, and the wait goes on", async () => {

@@ -6,6 +6,7 @@ import { Effect, Exit, Scope } from "effect"
 import { run, seq, type StoreFailed } from "heddle"
 import { expect, it } from "vitest"
 import { openDatabase, schemaVersion, storeFailure } from "../../src/store/sqlite/database.ts"
+import { toEvent } from "../../src/store/sqlite/rows.ts"
 import { openSqlite, sqliteStore } from "../../src/store/sqlite/store.ts"
 import { newRun } from "../support.ts"
 
@@ -59,6 +60,12 @@ it("a damaged file is said to be damaged", async () => {
   const errors = results.flatMap((result) => (result.isErr() ? [result.error] : []))
   expect(errors.length).toBeGreaterThan(0)
   for (const error of errors) expect(error._tag).toBe("StoreFailed")
+})
+
+it("a row of a damaged file that lacks what every row has is said to be damaged", () => {
+  const row = { id: 1, at: 1, kind: "run.started", parent: "", name: "", data: null }
+  expect(() => toEvent(row)).toThrow("the file is damaged: a row has no data")
+  expect(toEvent({ ...row, data: "{}" })).toMatchObject({ seq: 1, data: "{}" })
 })
 
 it("a lock of another process is waited for, then told", async () => {

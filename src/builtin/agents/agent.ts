@@ -11,7 +11,7 @@ import type { AgentInfo } from "../../../dsl/ir/agent.ts"
 import type { Hook } from "../../../dsl/ir/hook.ts"
 import type { StepContext } from "../../../dsl/ir/node.ts"
 import { type Approval, callable, callBlock, described } from "./calls.ts"
-import { advance, type AgentLimits, type CallResult, type Chat } from "./chat.ts"
+import { advance, type AgentLimits, type CallResult, type Chat, isTooMany } from "./chat.ts"
 import { type AgentFailed, ModelFailed } from "./error.ts"
 import { jsonSchemaOf } from "./json-schema.ts"
 import { asked, collect, type Message, Model, type ModelShape, type ModelTurn, turned } from "./model.ts"
@@ -144,7 +144,12 @@ export function agent<
       })
       const done = tools.length === 0 ?
         said :
-        said.each("calls", ({ turn: said }: { turn: ModelTurn }) => said.calls, callBlock(tools, result, onToolError === "tell"), { concurrency })
+        said.each(
+          "calls",
+          (so: { chat: Chat; turn: ModelTurn }) => (isTooMany(limits, so.chat, so.turn) ? [] : so.turn.calls),
+          callBlock(tools, result, onToolError === "tell"),
+          { concurrency },
+        )
       return done.update("chat", next)
     })
     .returns(({ chat }: { chat: Chat }) => chat.answer!.value)

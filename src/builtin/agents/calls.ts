@@ -90,11 +90,12 @@ const checked = (tools: ReadonlyMap<string, Callable>, { name, args }: ModelCall
   })
 }
 
-/** What a person is asked to approve: the hash stands for the tool and exactly these arguments. */
-const asked = ({ name, approval }: ToolInfo, input: unknown): object | null => {
-  const isNeeded = typeof approval === "function" ? approval(input as never) : approval
-  return isNeeded ? { tool: name, input, hash: createHash("sha256").update(JSON.stringify([name, input])).digest("hex") } : null
-}
+/** What a person is asked to approve: the hash stands for the tool and exactly these arguments. What its schema makes of them is what is judged and shown. */
+const asked = ({ name, approval, input: schema }: ToolInfo, given: unknown): Effect.Effect<object | null, unknown> =>
+  Effect.map(validate(schema, given), (input) => {
+    const isNeeded = typeof approval === "function" ? approval(input as never) : approval
+    return isNeeded ? { tool: name, input, hash: createHash("sha256").update(JSON.stringify([name, given])).digest("hex") } : null
+  })
 const approvalSchema = schemaOf((value): { readonly value: Approval } | { readonly wrong: string } => {
   const { hash, approved, by, reason } = Object(value) as Partial<Record<keyof Approval, unknown>>
   return typeof hash === "string" && typeof approved === "boolean" ?
@@ -130,18 +131,12 @@ const called = (block: Chain, { definition, info, final }: Callable, longest: nu
         .returns(({ run: done }: { run: unknown }) => done) :
       work(d)
   if (info.approval === false) return run(block)
-  type Asked = { readonly ask: { readonly hash: string } | null; readonly verdict: Approval | null; readonly answer: Approval }
+  type Asked = { readonly ask: { readonly hash: string } | null; readonly verdict: Approval | undefined }
   return block
     .step("ask", ({ check }: { check: { input: unknown } }) => asked(info, check.input), { description: "what has to be approved" })
-    .step("verdict", () => null)
     .when(({ ask }: Asked) => ask !== null)
-    .loop(
-      "approval",
-      { until: ({ verdict }: Asked) => verdict !== null, max: 1000, atMax: "fail" },
-      (d: Chain) =>
-        d.wait("answer", { signal: "approval", schema: approvalSchema })
-          .update("verdict", ({ ask, answer }: Asked) => (answer.hash === ask?.hash ? answer : null)),
-    )
+    // answers with another hash are for other calls
+    .wait("verdict", { signal: "approval", schema: approvalSchema, where: ({ hash }: Approval, { ask }: Asked) => hash === ask?.hash })
     .when(
       "allowed",
       ({ ask, verdict }: Asked) => ask === null || verdict?.approved === true,

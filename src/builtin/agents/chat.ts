@@ -54,15 +54,20 @@ const answered = (text: string, schema: StandardSchemaV1): Effect.Effect<unknown
     }
   })
 
+const mostCalls = 100
+/** A turn asks for more calls than are left: none of them is made. */
+export const isTooMany = ({ calls = mostCalls }: AgentLimits, chat: Chat, turn: ModelTurn): boolean => chat.calls + turn.calls.length > calls
+
 /** The chat after a turn and the calls it asked for. */
 export function advance(
   agent: string,
-  { turns = 25, calls = 100, repairs = 2 }: AgentLimits,
+  limits: AgentLimits,
   output: StandardSchemaV1 | undefined,
   chat: Chat,
   turn: ModelTurn,
   results: ReadonlyArray<CallResult>,
 ): Effect.Effect<Chat, AgentFailed> {
+  const { turns = 25, repairs = 2 } = limits
   const failed = (kind: AgentFailed["kind"], reason: string, issues: ReadonlyArray<Issue> = []) => Effect.fail(new AgentFailed({ agent, kind, reason, issues }))
   const next: Chat = {
     ...chat,
@@ -76,7 +81,10 @@ export function advance(
     answer: results.find(({ final }) => final !== undefined)?.final,
   }
   if (next.answer !== undefined) return Effect.succeed(next)
-  if (next.calls > calls) return failed("calls", `it made ${next.calls} calls of tools, and may make ${calls}: raise limits.calls, or give it fewer tools`)
+  if (isTooMany(limits, chat, turn)) {
+    const wanted = chat.calls + turn.calls.length
+    return failed("calls", `it asked for ${wanted} calls of tools, and may make ${limits.calls ?? mostCalls}: raise limits.calls, or give it fewer tools`)
+  }
   const onward = (chatted: Chat): Effect.Effect<Chat, AgentFailed> =>
     chatted.turns < turns ? Effect.succeed(chatted) : failed("turns", `it used its ${turns} turns: raise limits.turns, or make the task smaller`)
   if (turn.calls.length > 0) return onward(next)

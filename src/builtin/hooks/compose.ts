@@ -1,4 +1,5 @@
 /** One hook out of several handlers: in sequence, at once, the first that is meant, or by vote. */
+import { isDeepStrictEqual } from "node:util"
 import * as Effect from "effect/Effect"
 import type { HookHandler, HookTold } from "../../../dsl/flow/hook.ts"
 import type { Decision, HookPoint, HookPoints } from "../../../dsl/ir/hook.ts"
@@ -10,7 +11,7 @@ type Handler<P extends HookPoint> = (told: HookTold<P>) => Effect.Effect<Decides
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a handler decides what its point allows
 const ask = <P extends HookPoint>(handler: HookHandler<P>, told: HookTold<P>) => asked(handler, told) as Effect.Effect<Decides<P> | undefined, unknown>
 
-/** Asks one after the other; the first decision is it. */
+/** Asks one after the other; the first decision is it, and those behind it are not asked. */
 export const inSequence = <P extends HookPoint>(...handlers: ReadonlyArray<HookHandler<P>>): Handler<P> => (told) =>
   Effect.gen(function*() {
     for (const handler of handlers) {
@@ -23,7 +24,7 @@ export const inSequence = <P extends HookPoint>(...handlers: ReadonlyArray<HookH
 /** What weighs more comes first. */
 const weight: ReadonlyArray<Decision["does"]> = ["cancel", "replace", "redirect", "skip", "retry", "cache", "modify", "fork"]
 
-/** Asks all at once; of several decisions the weightiest is it: cancel, replace, redirect, skip, retry, cache, modify, fork. */
+/** Asks all at once; of several decisions the weightiest is it: cancel, replace, redirect, skip, retry, cache, modify, fork. The others are not obeyed. */
 export const together = <P extends HookPoint>(...handlers: ReadonlyArray<HookHandler<P>>): Handler<P> => (told) =>
   Effect.map(
     Effect.forEach(handlers, (handler) => ask(handler, told), { concurrency: "unbounded" }),
@@ -39,9 +40,6 @@ export const firstMatch = <P extends HookPoint>(...arms: ReadonlyArray<readonly 
 /** Asks all at once; what at least `votes` of them decide alike is it: the first such decision. */
 export const vote = <P extends HookPoint>(votes: number, ...handlers: ReadonlyArray<HookHandler<P>>): Handler<P> => (told) =>
   Effect.map(Effect.forEach(handlers, (handler) => ask(handler, told), { concurrency: "unbounded" }), (decisions) => {
-    const alike = new Map<string, Array<Decides<P>>>()
-    for (const decision of decisions) {
-      if (decision !== undefined) alike.set(JSON.stringify(decision), [...(alike.get(JSON.stringify(decision)) ?? []), decision])
-    }
-    return [...alike.values()].find((same) => same.length >= votes)?.[0]
+    const alike = (one: unknown) => decisions.filter((other) => isDeepStrictEqual(one, other)).length
+    return decisions.find((decision) => decision !== undefined && alike(decision) >= votes)
   })

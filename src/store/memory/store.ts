@@ -54,14 +54,15 @@ export const memoryStore = (): Store["Service"] => {
     const found = kept.get(id)
     if (found?.run.status === "suspended") found.run = { ...found.run, due: Math.min(now, found.run.due ?? now) }
   }
-  const change = (found: Kept, { takes, replaces, ...changed }: Change, { seq, at }: RunEvent) => {
+  const change = (found: Kept, { takes, replaces, left = [], ...changed }: Change, { seq, at }: RunEvent) => {
     if (replaces !== undefined) reindex(found, found.events.filter((event) => event.seq !== replaces))
     const taken = found.signals.findIndex(({ id }) => id === takes)
     if (taken >= 0) found.signals[taken] = { ...found.signals[taken]!, taken: seq }
     const over = changed.status !== undefined && hasEnded(changed.status)
     found.run = { ...found.run, ...changed, ...(over ? { due: undefined, waits: [] } : {}), updatedAt: at }
     const { waits } = changed
-    if (waits !== undefined && found.signals.some((signal) => signal.taken === undefined && waits.includes(signal.name))) wake(found.run.id, at)
+    const isAwaited = ({ id, name, taken }: SignalRecord) => taken === undefined && waits?.includes(name) === true && !left.includes(id)
+    if (found.signals.some(isAwaited)) wake(found.run.id, at)
     if (found.run.parent !== undefined && changed.status !== undefined && hasStopped(changed.status)) wake(found.run.parent, at)
   }
   const create = (given: NewRun) => {

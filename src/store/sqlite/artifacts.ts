@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { ArtifactRecord, BlobRecord, Grant } from "../../model/artifact.ts"
 import { overQuota } from "../quota.ts"
 import type { Artifacts, Blobs } from "../store.ts"
-import type { Row } from "./rows.ts"
+import { type Row, textOf } from "./rows.ts"
 import type { Asking } from "./statement.ts"
 
 export function sqliteArtifacts({ sql, attempt, together }: Asking): Artifacts {
@@ -123,22 +123,22 @@ export function sqliteBlobs({ sql, attempt, together }: Asking): Blobs {
 // oxlint-disable typescript/no-unsafe-type-assertion -- rows have the columns of STRICT tables that only this folder writes
 const toArtifact = (row: Row): ArtifactRecord => ({
   nr: row["nr"] as number,
-  session: row["session"] as string,
-  name: row["name"] as string,
+  session: textOf(row, "session"),
+  name: textOf(row, "name"),
   version: row["version"] as number,
-  hash: row["hash"] as string,
+  hash: textOf(row, "hash"),
   size: row["size"] as number,
-  mime: row["mime"] as string,
-  type: row["type"] as string,
-  tags: JSON.parse(row["tags"] as string) as ReadonlyArray<string>,
-  about: row["about"] as string,
+  mime: textOf(row, "mime"),
+  type: textOf(row, "type"),
+  tags: JSON.parse(textOf(row, "tags")) as ReadonlyArray<string>,
+  about: textOf(row, "about"),
   by: (row["by"] ?? undefined) as string | undefined,
-  from: JSON.parse(row["from"] as string) as ReadonlyArray<string>,
-  grants: JSON.parse(row["grants"] as string) as ReadonlyArray<Grant>,
+  from: JSON.parse(textOf(row, "from")) as ReadonlyArray<string>,
+  grants: JSON.parse(textOf(row, "grants")) as ReadonlyArray<Grant>,
   createdAt: row["created_at"] as number,
 })
 const toBlob = (row: Row): BlobRecord => ({
-  hash: row["hash"] as string,
+  hash: textOf(row, "hash"),
   size: row["size"] as number,
   stored: row["stored"] as number,
   encoding: row["encoding"] as BlobRecord["encoding"],

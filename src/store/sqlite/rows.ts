@@ -6,19 +6,30 @@ import { span } from "./writer.ts"
 
 export type Row = Readonly<Record<string, unknown>>
 
+/**
+ * A text that must be there.
+ *
+ * @throws where it is not, which a damaged file may do to a column that cannot be empty
+ */
+export const textOf = (row: Row, column: string): string => {
+  const value = row[column]
+  if (typeof value !== "string") throw new TypeError(`the file is damaged: a row has no ${column}. Keep it, and restore a copy or export what can be read`)
+  return value
+}
+
 // oxlint-disable typescript/no-unsafe-type-assertion -- rows have the columns of STRICT tables that only this folder writes
 export const toRun = (row: Row): RunRecord => ({
-  id: row["id"] as string,
-  flow: row["flow"] as string,
+  id: textOf(row, "id"),
+  flow: textOf(row, "flow"),
   version: row["version"] as number,
-  fingerprint: row["fingerprint"] as string,
+  fingerprint: textOf(row, "fingerprint"),
   status: row["status"] as RunRecord["status"],
-  input: row["input"] as string,
+  input: textOf(row, "input"),
   source: (row["source"] ?? undefined) as string | undefined,
-  owner: row["owner"] as string,
+  owner: textOf(row, "owner"),
   fence: row["fence"] as number,
   due: (row["due"] ?? undefined) as number | undefined,
-  waits: row["waits"] === "[]" ? [] : JSON.parse(row["waits"] as string) as ReadonlyArray<string>,
+  waits: row["waits"] === "[]" ? [] : JSON.parse(textOf(row, "waits")) as ReadonlyArray<string>,
   crashes: row["crashes"] as number,
   crashedAt: row["crashed_at"] as number,
   parent: (row["parent"] ?? undefined) as string | undefined,
@@ -33,14 +44,14 @@ export const toEvent = (row: Row): RunEvent => ({
   seq: (row["id"] as number) % span,
   at: row["at"] as number,
   kind: row["kind"] as RunEvent["kind"],
-  parent: row["parent"] as string,
-  name: row["name"] as string,
-  data: row["data"] as string,
+  parent: textOf(row, "parent"),
+  name: textOf(row, "name"),
+  data: textOf(row, "data"),
 })
 export const toSignal = (row: Row): SignalRecord => ({
-  id: row["id"] as string,
-  name: row["name"] as string,
-  data: row["data"] as string,
+  id: textOf(row, "id"),
+  name: textOf(row, "name"),
+  data: textOf(row, "data"),
   at: row["at"] as number,
   taken: (row["taken"] ?? undefined) as number | undefined,
   late: row["late"] === 1,

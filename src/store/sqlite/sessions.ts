@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { SessionConflict, SessionNotFound } from "../../model/service-error.ts"
 import { newSession, type SessionRecord } from "../../model/session.ts"
 import type { Sessions } from "../store.ts"
-import type { Row } from "./rows.ts"
+import { type Row, textOf } from "./rows.ts"
 import type { Asking } from "./statement.ts"
 
 export function sqliteSessions({ sql, attempt, together }: Asking): Sessions {
@@ -27,8 +27,8 @@ export function sqliteSessions({ sql, attempt, together }: Asking): Sessions {
 
   const known = (id: string) =>
     Effect.flatMap(
-      attempt("session", () => get.get(id)),
-      (row) => row === undefined ? Effect.fail(new SessionNotFound({ session: id })) : Effect.succeed(toSession(row)),
+      attempt("session", () => found(get.get(id))),
+      (session) => session === undefined ? Effect.fail(new SessionNotFound({ session: id })) : Effect.succeed(session),
     )
   return {
     create: (given) =>
@@ -59,9 +59,9 @@ export function sqliteSessions({ sql, attempt, together }: Asking): Sessions {
       Effect.flatMap(
         attempt("session", () => {
           const own = [name ?? null, user ?? null, parent ?? null, context, policy, JSON.stringify(tags), reason ?? null]
-          return save.get(id, status, ...own, Date.now(), usedAt, endedAt ?? null, revision)
+          return found(save.get(id, status, ...own, Date.now(), usedAt, endedAt ?? null, revision))
         }),
-        (row) => row === undefined ? Effect.flatMap(known(id), () => Effect.fail(new SessionConflict({ session: id }))) : Effect.succeed(toSession(row)),
+        (session) => session === undefined ? Effect.flatMap(known(id), () => Effect.fail(new SessionConflict({ session: id }))) : Effect.succeed(session),
       ),
     touch: (id, at) => attempt("session", () => void touch.run(id, at)),
     carry: (id, used) => attempt("session", () => void carry.run(id, used)),
@@ -72,16 +72,16 @@ export function sqliteSessions({ sql, attempt, together }: Asking): Sessions {
 const text = (value: unknown): string | undefined => (value ?? undefined) as string | undefined
 // oxlint-disable typescript/no-unsafe-type-assertion -- rows have the columns of STRICT tables that only this folder writes
 const toSession = (row: Row): SessionRecord => ({
-  id: row["id"] as string,
+  id: textOf(row, "id"),
   status: row["status"] as SessionRecord["status"],
   name: text(row["name"]),
   user: text(row["user"]),
   parent: text(row["parent"]),
-  context: row["context"] as string,
-  policy: row["policy"] as string,
-  tags: JSON.parse(row["tags"] as string) as ReadonlyArray<string>,
+  context: textOf(row, "context"),
+  policy: textOf(row, "policy"),
+  tags: JSON.parse(textOf(row, "tags")) as ReadonlyArray<string>,
   reason: text(row["reason"]),
-  carried: row["carried"] as string,
+  carried: textOf(row, "carried"),
   revision: row["revision"] as number,
   createdAt: row["created_at"] as number,
   updatedAt: row["updated_at"] as number,
@@ -89,3 +89,4 @@ const toSession = (row: Row): SessionRecord => ({
   endedAt: (row["ended_at"] ?? undefined) as number | undefined,
 })
 // oxlint-enable typescript/no-unsafe-type-assertion
+const found = (row: Row | undefined): SessionRecord | undefined => row && toSession(row)

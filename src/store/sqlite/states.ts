@@ -3,7 +3,7 @@ import type { StateChange, StateEntry, StateWrite } from "../../model/state-entr
 import { StateConflict } from "../../model/service-error.ts"
 import type { States } from "../store.ts"
 import type { Asking } from "./statement.ts"
-import type { Row } from "./rows.ts"
+import { type Row, textOf } from "./rows.ts"
 
 /** State, and the way in for whoever writes something else in the same transaction. */
 export function sqliteStates(asking: Asking): {
@@ -64,9 +64,9 @@ export function sqliteStates(asking: Asking): {
 
 // oxlint-disable typescript/no-unsafe-type-assertion -- rows have the columns of STRICT tables that only this folder writes
 const toEntry = (row: Row): StateEntry => ({
-  scope: row["scope"] as string,
-  name: row["name"] as string,
-  value: row["value"] as string,
+  scope: textOf(row, "scope"),
+  name: textOf(row, "name"),
+  value: textOf(row, "value"),
   version: row["version"] as number,
   revision: row["revision"] as number,
   at: row["at"] as number,

@@ -72,7 +72,7 @@ export class Writer {
     this.#wakeForSignal = new Statement(
       db,
       `UPDATE runs SET due = ?2 WHERE nr = ?1 AND EXISTS
-       (SELECT 1 FROM signals WHERE run = ?1 AND taken IS NULL AND late = 0 AND name IN (SELECT value FROM json_each(?3)))`,
+       (SELECT 1 FROM signals WHERE run = ?1 AND taken IS NULL AND late = 0 AND name IN (SELECT value FROM json_each(?3)) AND id NOT IN (SELECT value FROM json_each(?4)))`,
     )
     this.#wakeParent = new Statement(
       db,
@@ -198,13 +198,13 @@ export class Writer {
     return Effect.void
   }
 
-  #apply(nr: number, run: RunRecord, seq: number, { status, takes, waits, version, fingerprint, replaces, ...rest }: Change, now: number): void {
+  #apply(nr: number, run: RunRecord, seq: number, { status, takes, waits, left = [], version, fingerprint, replaces, ...rest }: Change, now: number): void {
     if (replaces !== undefined) this.#remove.run(nr * span + replaces)
     const over = status !== undefined && hasEnded(status)
     const listed = over ? "[]" : waits === undefined ? null : JSON.stringify(waits)
     this.#change.run(nr, status ?? null, over || "due" in rest ? 1 : 0, over ? null : rest.due ?? null, listed, version ?? null, fingerprint ?? null, now)
     if (takes !== undefined) this.#take.run(seq, nr, takes)
-    if (waits !== undefined && listed !== null) this.#wakeForSignal.run(nr, now, listed)
+    if (waits !== undefined && listed !== null) this.#wakeForSignal.run(nr, now, listed, JSON.stringify(left))
     if (run.parent !== undefined && status !== undefined && hasStopped(status)) this.#wakeParent.run(run.parent, now)
   }
 

@@ -145,10 +145,12 @@ export const runConformance: Readonly<Record<string, StoreCheck>> = {
     yield* same((yield* signals.waiting(run, "go")).map(({ id }) => id), ["b"])
     yield* events.append(run, event(2), "sync", { status: "suspended", due: undefined, waits: ["go"] })
     yield* same((yield* runs.get("signals")).due !== undefined, true)
-    yield* events.append(run, event(3), "sync", { status: "suspended", due: undefined, waits: ["third"] })
+    yield* events.append(run, event(3), "sync", { status: "suspended", due: undefined, waits: ["go"], left: ["b"] })
+    yield* same([(yield* runs.get("signals")).due, (yield* signals.waiting(run, "go")).length], [undefined, 1])
+    yield* events.append(run, event(4), "sync", { status: "suspended", due: undefined, waits: ["third"] })
     yield* send("d", "third")
     yield* same((yield* runs.get("signals")).due, 4)
-    yield* events.append(run, event(4), "sync", { status: "completed", version: 2, fingerprint: "new" })
+    yield* events.append(run, event(5), "sync", { status: "completed", version: 2, fingerprint: "new" })
     yield* same([yield* send("late"), (yield* runs.get("signals")).version, (yield* runs.get("signals")).fingerprint], ["late", 2, "new"])
     yield* same((yield* signals.list(run)).map(({ id, taken, late }) => [id, taken ?? 0, late]), [["a", 1, false], ["b", 0, false], ["c", 0, false], [
       "d",
