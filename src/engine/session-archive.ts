@@ -44,10 +44,10 @@ export function exportSession(
         )),
       artifacts: yield* Effect.forEach(
         kept.toReversed(),
-        ({ name, version, mime, type, tags, about, by, from }) =>
+        ({ name, version, mime, type, tags, about, by, from, grants }) =>
           Effect.map(
             artifacts.bytes(name, { session: id, version }),
-            (all) => ({ name, mime, type, tags, about, by, from, content: Buffer.from(all).toString("base64") }),
+            (all) => ({ name, version, mime, type, tags, about, by, from, grants, content: Buffer.from(all).toString("base64") }),
           ),
       ),
     }

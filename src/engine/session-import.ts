@@ -1,5 +1,6 @@
 /** Bringing in a session that was exported. The document is not trusted. */
 import * as Effect from "effect/Effect"
+import type { Grant, PastArtifact } from "../model/artifact.ts"
 import { BundleInvalid, type NotStorable, RunConflict, type RunNotFound, type StoreFailed } from "../model/error.ts"
 import { isRunId, type RunRecord } from "../model/run.ts"
 import {
@@ -17,7 +18,7 @@ import type { ArtifactView } from "../services/artifacts.ts"
 import type { Store } from "../store/store.ts"
 import { importRun } from "./bundle.ts"
 import { clearSession, format } from "./session-archive.ts"
-import { sessionIn } from "./session-meter.ts"
+import { type Carried, sessionIn } from "./session-meter.ts"
 import { encoded, list, record, runId, string, untrusted, whole, Wrong } from "./untrusted.ts"
 
 interface KeptEntry {
@@ -37,6 +38,7 @@ interface Kept {
     readonly tags: ReadonlyArray<string>
     readonly about: Readonly<Record<string, unknown>>
     readonly content: Uint8Array
+    readonly past: PastArtifact
   }>
 }
 type ImportError =
@@ -85,13 +87,38 @@ export function importSession(
         yield* importRun(store, bundle, run, { session: id, parent })
         yield* put(`run:${run}`, own)
       }
-      for (const { name: of, content, ...about } of kept) yield* artifacts.put(of, content, { ...about, session: id })
+      // what was made from one of this session's own is made from what that is called now
+      const renamed = (made: string) => made.startsWith(`${session.id}/`) ? `${id}${made.slice(session.id.length)}` : made
+      for (const { name: of, content, past, ...about } of kept) {
+        yield* artifacts.put(of, content, { ...about, session: id }, { ...past, from: past.from.map(renamed) })
+      }
+      yield* store.sessions.carry(id, session.carried)
       const { status, reason, endedAt } = session
       return yield* store.sessions.save({ ...fresh, status: status === "active" ? "suspended" : status, reason, endedAt })
     })
     // half a session is none
     return yield* Effect.onError(filled, () => Effect.ignore(Effect.andThen(clearSession(store, id), store.sessions.remove([id]))))
   })
+}
+
+const positive = (value: unknown, at: string): number => {
+  const number = whole(value, at)
+  if (number === 0) throw new Wrong(at, "not a whole number from 1")
+  return number
+}
+const grantOf = ({ to, may, until }: Readonly<Record<string, unknown>>, at: string): Grant => {
+  if (may !== "read" && may !== "write") throw new Wrong(`${at}.may`, "neither read nor write")
+  return { to: string(to, `${at}.to`), may, ...(until === undefined ? {} : { until: whole(until, `${at}.until`) }) }
+}
+/** What runs that are no more have used: it still counts. */
+const carriedOf = (value: unknown): Carried => {
+  const at = "session.carried"
+  const { spent = {}, runs = 0 } = record(JSON.parse(encoded(value, at)), at)
+  const used = Object.entries(record(spent, `${at}.spent`)).map(([item, amount]) => {
+    if (typeof amount !== "number" || !(amount >= 0)) throw new Wrong(`${at}.spent.${item}`, "not a number from 0")
+    return [item, amount]
+  })
+  return { spent: Object.fromEntries(used), runs: whole(runs, `${at}.runs`) }
 }
 
 const parse = (text: string): Effect.Effect<Kept, BundleInvalid> =>
@@ -127,7 +154,7 @@ const parse = (text: string): Effect.Effect<Kept, BundleInvalid> =>
         policy: JSON.stringify(policy),
         tags: texts(session["tags"], "session.tags"),
         reason: optional("reason"),
-        carried: "{}",
+        carried: JSON.stringify(carriedOf(session["carried"])),
         revision: 1,
         createdAt: 0,
         updatedAt: 0,
@@ -155,6 +182,12 @@ const parse = (text: string): Effect.Effect<Kept, BundleInvalid> =>
           tags: texts(artifact["tags"], `${at}.tags`),
           about: plain(artifact["about"], `${at}.about`),
           content: Buffer.from(string(artifact["content"], `${at}.content`), "base64"),
+          past: {
+            version: positive(artifact["version"], `${at}.version`),
+            by: artifact["by"] === undefined ? undefined : string(artifact["by"], `${at}.by`),
+            from: texts(artifact["from"], `${at}.from`),
+            grants: list(artifact["grants"], `${at}.grants`).map((grant, n) => grantOf(record(grant, `${at}.grants[${n}]`), `${at}.grants[${n}]`)),
+          },
         }
       }),
     }

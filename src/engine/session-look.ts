@@ -4,7 +4,7 @@ import { messageOf, type StoreFailed, tagOf } from "../model/error.ts"
 import { eventPath } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
 import type { Spent } from "../services/budgets.ts"
-import { errorOf } from "../services/recorded.ts"
+import { dataOf, errorOf } from "../services/recorded.ts"
 import type { Store } from "../store/store.ts"
 import { carriedBy, sessionIn, spentIn } from "./session-meter.ts"
 
@@ -34,6 +34,12 @@ export function usageOf(store: Store["Service"], session: string): Effect.Effect
   })
 }
 
+/** Where an error of ours says that it happened. */
+const pathOf = (error: unknown): string => {
+  const { path } = Object(error) as { readonly path?: unknown }
+  return typeof path === "string" ? path : ""
+}
+
 export function failuresOf(store: Store["Service"], runs: ReadonlyArray<RunRecord>): Effect.Effect<ReadonlyArray<SessionFailure>, StoreFailed> {
   return Effect.gen(function*() {
     const failures: Array<SessionFailure> = []
@@ -41,12 +47,13 @@ export function failuresOf(store: Store["Service"], runs: ReadonlyArray<RunRecor
       const ended = yield* store.events.last(run, "", run.status === "failed" ? "run.failed" : "run.compensated")
       // a run that was imported may not say how it ended
       if (ended === undefined) continue
-      const failed = (yield* store.events.since(run, 0)).findLast((event) => event.kind === "step.failed")
       const error = errorOf(ended)
+      const told = JSON.stringify(dataOf(ended).error)
+      const failed = (yield* store.events.since(run, 0)).findLast((event) => event.kind === "step.failed" && JSON.stringify(dataOf(event).error) === told)
       failures.push({
         run: run.id,
         flow: run.flow,
-        path: failed === undefined ? "" : eventPath(failed),
+        path: failed === undefined ? pathOf(error) : eventPath(failed),
         tag: tagOf(error),
         message: messageOf(error),
         at: ended.at,

@@ -26,7 +26,7 @@ export const sessionIn = (store: Store["Service"], id: string): Effect.Effect<Se
   Effect.catchTag(store.sessions.get(id), "SessionNotFound", () => Effect.succeed(undefined))
 
 /** What deleted runs of a session have used. */
-interface Carried {
+export interface Carried {
   readonly spent: Spent
   readonly runs: number
 }
@@ -88,11 +88,12 @@ export function carry(store: Store["Service"], gone: ReadonlyArray<RunRecord>): 
 }
 
 /** The session, the one it is part of, and so on; none where nobody has created it. */
-function around(store: Store["Service"], id: string): Effect.Effect<ReadonlyArray<SessionRecord>, StoreFailed> {
+export function around(store: Store["Service"], id: string): Effect.Effect<ReadonlyArray<SessionRecord>, StoreFailed> {
   return Effect.gen(function*() {
     const found: Array<SessionRecord> = []
     let next: string | undefined = id
-    while (next !== undefined) {
+    // a store that somebody else has written to may hold a circle
+    while (next !== undefined && !found.some((one) => one.id === next)) {
       const session: SessionRecord | undefined = yield* sessionIn(store, next)
       if (session !== undefined) found.push(session)
       next = session?.parent

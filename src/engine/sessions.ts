@@ -16,7 +16,7 @@ import { sessionNotice } from "../services/notice.ts"
 import type { SessionFilter, Store } from "../store/store.ts"
 import type { Control } from "./control.ts"
 import { archived } from "./offers.ts"
-import { overtime, policyOf } from "./session-meter.ts"
+import { around, overtime, policyOf } from "./session-meter.ts"
 import type { Conductor } from "./conduct.ts"
 import { clearSession, exportSession } from "./session-archive.ts"
 import { sessionAsked } from "./session-hooks.ts"
@@ -60,7 +60,13 @@ export class Sessions {
       if (!isRunId(id)) return yield* refused("an id is 1 to 256 characters of A-Z a-z 0-9 . _ : -")
       const wrong = policyProblem(policy)
       if (wrong !== undefined) return yield* refused(`its policy: ${wrong}`)
-      if (parent !== undefined) yield* this.#store.sessions.get(parent)
+      if (parent !== undefined) {
+        yield* this.#store.sessions.get(parent)
+        const outer = yield* around(this.#store, parent)
+        if (parent === id || outer.some((one) => one.parent === id)) {
+          return yield* refused(`it would be inside itself: session '${parent}' is, or was, inside it`)
+        }
+      }
       const told = withoutSecrets({ name, user, tags })
       const given: NewSession = { id, ...told, parent, context: yield* stored("context", () => encodeValue(context)), policy: JSON.stringify(policy) }
       yield* sessionAsked(this.#conductor.hooks, id, undefined, "active", undefined, "be created")

@@ -19,7 +19,12 @@ export interface ArtifactRecord extends Omit<Artifact, "id" | "about" | "at"> {
   /** Milliseconds since 1970. */
   readonly createdAt: number
 }
-export type NewArtifact = Omit<ArtifactRecord, "nr" | "version" | "createdAt">
+export interface NewArtifact extends Omit<ArtifactRecord, "nr" | "version" | "createdAt"> {
+  /** That of an artifact that is brought in; default: the next. */
+  readonly version?: number | undefined
+}
+/** What is known of an artifact that is brought in. */
+export type PastArtifact = Pick<ArtifactRecord, "version" | "by" | "grants" | "from">
 
 /** How an artifact is called wherever it is referred to. */
 export const artifactId = ({ session, name, version }: Pick<ArtifactRecord, "session" | "name" | "version">): string => `${session}/${name}@${version}`

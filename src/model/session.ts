@@ -17,7 +17,7 @@ export const sessionTransitions: { readonly [From in SessionStatus]: ReadonlyArr
 
 /** What the runs of a session may do and spend, all together. */
 export interface SessionPolicy extends Budget {
-  /** How long the session may last, from its creation, default 24 hours. */
+  /** How long the session may last, from its creation; default: for ever. */
   readonly duration?: Duration
   /** How long nothing may happen in it, default for ever. */
   readonly idle?: Duration

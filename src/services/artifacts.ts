@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Artifact, ArtifactContent, ArtifactOptions, ArtifactPlace, ArtifactQuery } from "../../dsl/ir/artifact.ts"
-import { artifactId, type ArtifactRecord, type BlobRecord, type Grant } from "../model/artifact.ts"
+import { artifactId, type ArtifactRecord, type BlobRecord, type Grant, type PastArtifact } from "../model/artifact.ts"
 import { messageOf, type StoreFailed } from "../model/error.ts"
 import { redact } from "../model/secret.ts"
 import { ArtifactNotFound, ArtifactRefused } from "../model/service-error.ts"
@@ -49,6 +49,7 @@ export class ArtifactView {
     called: string,
     content: ArtifactContent | Stream.Stream<Uint8Array, E>,
     options: ArtifactOptions = {},
+    past?: PastArtifact,
   ): Effect.Effect<Artifact, E | ArtifactError> {
     return Effect.gen({ self: this }, function*() {
       const { mime: given = typeof content === "string" ? "text/plain" : "application/octet-stream", from = [] } = options
@@ -79,6 +80,7 @@ export class ArtifactView {
           by: this.#asker.by,
           from: from.map(({ id }) => id),
           grants: newest?.grants ?? [],
+          ...past,
         },
         quota,
       )

@@ -26,6 +26,8 @@ export interface Pending {
   /** It was only added to: how much. */
   by: number | undefined
   ttl: Duration.Input | undefined
+  /** It is written anew: how long what was there was to stay does not count. */
+  fresh: boolean
 }
 
 /** Changes that are not written yet, and what they were made of. */
@@ -46,7 +48,7 @@ export class Changes {
   of(scope: string, key: StateKey): Pending {
     if (this.#closed) throw new StateRefused({ name: key.name, reason: "the step has ended: wait for what it does with state before it returns" })
     const id = `${scope} ${key.name}`
-    const found = this.#pending.get(id) ?? { scope, key, read: undefined, changes: [], depends: false, by: undefined, ttl: undefined }
+    const found = this.#pending.get(id) ?? { scope, key, read: undefined, changes: [], depends: false, by: undefined, ttl: undefined, fresh: false }
     this.#pending.set(id, found)
     return found
   }
@@ -76,7 +78,7 @@ export class Changes {
       next: (entry) => {
         try {
           const next = nextOf(pending, depends && (entry?.revision ?? 0) !== seen ? read?.entry : entry, now)
-          return next === gone ? undefined : entryOf(pending, depends ? merged(pending, next, entry, now) : next, now)
+          return next === gone ? undefined : entryOf(pending, depends ? merged(pending, next, entry, now) : next, now, entry?.until)
         } catch (cause) {
           this.#failure = cause
           throw cause
@@ -103,9 +105,11 @@ const merged = ({ key, read }: Pending, next: unknown, entry: StateEntry | undef
   key.merge === undefined || entry === undefined || entry.revision === read?.entry?.revision ?
     next :
     key.merge([readState(key, entry, now), next], readState(key, read?.entry, now))
-const entryOf = ({ key, ttl }: Pending, value: unknown, now: number): NextEntry => {
+/** What is changed stays as long as it was to stay, unless that is over or its key says otherwise. */
+const entryOf = ({ key, ttl, fresh }: Pending, value: unknown, now: number, until: number | undefined): NextEntry => {
   const keeps = ttl ?? key.ttl
-  return { value: encodeState(key, value), version: key.version, until: keeps === undefined ? undefined : now + Duration.toMillis(keeps) }
+  const rest = fresh || until === undefined || until <= now ? undefined : until
+  return { value: encodeState(key, value), version: key.version, until: keeps === undefined ? rest : now + Duration.toMillis(keeps) }
 }
 
 /** Why changes could not be written: what their own functions have thrown, else the store's failure. */

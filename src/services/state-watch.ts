@@ -36,7 +36,7 @@ export function watch<Value, Empty>(
   view: StateView,
   key: StateKey<Value, Empty>,
 ): Stream.Stream<Value | Empty, StateError> {
-  return Stream.unwrap(Effect.map(view.scope(key), (scope) => {
+  return Stream.unwrap(Effect.map(view.reading(key), (scope) => {
     let seen: string | undefined | null = null
     const next = Effect.gen(function*() {
       while (true) {

@@ -48,6 +48,7 @@ export class StateView {
     return this.#change(key, (pending) => {
       encodeState(key, value)
       put(pending, () => value, ttl)
+      pending.fresh = true
       return Effect.void
     }, nothing)
   }
@@ -55,6 +56,7 @@ export class StateView {
   delete(key: StateKey): Asked<void> {
     return this.#change(key, (pending) => {
       put(pending, () => gone, undefined)
+      pending.fresh = true
       return Effect.void
     }, nothing)
   }
@@ -123,7 +125,12 @@ export class StateView {
     })
   }
 
-  /** The scope of a key, for whoever watches or copies it. */
+  /** The scope of a key that may be read here, for whoever watches it. */
+  reading(key: StateKey<any, any>): Asked<string> {
+    return Effect.andThen(this.#allowed(key, "readers"), this.scope(key))
+  }
+
+  /** The scope of a key, for whoever copies it. */
   scope(key: Pick<StateKey, "name" | "scope" | "of">): Asked<string> {
     return scopeOf(this.#store, this.#place, key)
   }
@@ -148,12 +155,14 @@ export class StateView {
     })
   }
 
-  #in<A>(key: StateKey, may: "readers" | "writers", work: (scope: string, changes: Changes, now: number) => Asked<A>): Asked<A> {
+  #allowed(key: StateKey<any, any>, may: "readers" | "writers"): Asked<void> {
     const { flow } = this.#place
-    if (flow !== undefined && key[may]?.includes(flow) === false) {
-      return Effect.fail(new StateRefused({ name: key.name, reason: `flow '${flow}' is not among its ${may}: ${key[may].join(", ")}` }))
-    }
-    return Effect.flatMap(this.scope(key), (scope) =>
+    if (flow === undefined || key[may]?.includes(flow) !== false) return Effect.void
+    return Effect.fail(new StateRefused({ name: key.name, reason: `flow '${flow}' is not among its ${may}: ${key[may].join(", ")}` }))
+  }
+
+  #in<A>(key: StateKey, may: "readers" | "writers", work: (scope: string, changes: Changes, now: number) => Asked<A>): Asked<A> {
+    return Effect.flatMap(Effect.andThen(this.#allowed(key, may), this.scope(key)), (scope) =>
       Effect.flatMap(currentTimeMillis, (now) => {
         const changes = this.#collected ?? new Changes()
         const worked = refusable(() => work(scope, changes, now))

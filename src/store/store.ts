@@ -229,7 +229,7 @@ export interface ArtifactFilter {
   readonly below?: number | undefined
 }
 export interface Artifacts {
-  /** Keeps the next version of a name whose content is there already, if the session's quota lets it; the same content as the newest version, or as one that the same step has made, is that version. */
+  /** Keeps the next version of a name whose content is there already, if the session's quota lets it; the same content as the newest version, or as one that the same step has made, is that version, unless it is told which it is. */
   readonly put: (artifact: NewArtifact, quota: Quota) => Effect<ArtifactRecord, StoreFailed | ArtifactRefused>
   /** One version, or the newest. */
   readonly get: (session: string, name: string, version?: number) => Effect<ArtifactRecord | undefined, StoreFailed>

@@ -97,6 +97,21 @@ it("it goes the way it may, and no other", async () => {
   expect(seen.slice(0, 5)).toEqual(["session.active s", "session.suspended s", "session.active s", "session.completed s", "session.archived s"])
 })
 
+it("no session is inside itself", async () => {
+  const heddle = makeHeddle(memoryStore())
+  await go(heddle.sessions.create({ id: "a" }))
+  await go(heddle.sessions.create({ id: "b", parent: "a" }))
+  await go(heddle.sessions.complete("a"))
+  await go(heddle.sessions.retire({ olderThan: 0, remove: true }))
+  expect((await failure(heddle.sessions.create({ id: "a", parent: "b" }))).message).toContain("it would be inside itself")
+  expect(await go(heddle.run(seq("f").step("a", () => 1), undefined, { session: "b" }))).toEqual({ a: 1 })
+  // what somebody else has written to the store
+  const store = memoryStore()
+  const given = { name: undefined, user: undefined, context: "{}", policy: "{}", tags: [] }
+  for (const [id, parent] of [["x", "y"], ["y", "x"]] as const) await go(store.sessions.create({ ...given, id, parent }))
+  expect(await go(makeHeddle(store).run(seq("f").step("a", () => 1), undefined, { session: "x" }))).toEqual({ a: 1 })
+})
+
 it("changes of several at once are all made; somebody who always loses is told", async () => {
   const heddle = makeHeddle(memoryStore())
   await go(heddle.sessions.create({ id: "s", context: 0 }))
@@ -114,7 +129,8 @@ it("suspending stops its runs, resuming lets them go on, in any process; ending 
   const heddle = (await openHeddle({ store: path }))._unsafeUnwrap()
   const elsewhere = (await openHeddle({ store: path }))._unsafeUnwrap()
   await heddle.sessions.create({ id: "s" })
-  const slow = seq("slow").step("a", () => 1).step("b", () => sleep(100, "b"))
+  let begun = 0
+  const slow = seq("slow").step("a", () => 1).step("b", () => (++begun === 1 ? new Promise<string>(() => undefined) : "b"))
   const waits = seq("waits").wait("go").step("c", () => "c")
   const running = heddle.run(slow, undefined, { id: "running", session: "s" })
   await heddle.run(waits, undefined, { id: "waiting", session: "s", onSuspend: "return" })
@@ -274,11 +290,19 @@ it("what went wrong in it is told, with where", async () => {
   const bad = seq("bad").step("a", () => 1).loop({ times: 2 }, (b) => b.step("x", no))
   const undone = seq("undone").step("a", () => 1, { compensate: () => undefined }).step("b", no)
   const budget = seq("budget", { budget: { time: 1 } }).step("a", () => sleep(1000))
-  for (const flow of [bad, undone, budget, seq("fine").step("a", () => 1)] as ReadonlyArray<any>) {
+  const caught = seq("caught").protect("p", (b) => b.step("x", no), { fallback: () => 1 }).when("w", () => {
+    throw new Error("no")
+  }, (b) => b)
+  for (const flow of [bad, undone, budget, seq("fine").step("a", () => 1), caught] as ReadonlyArray<any>) {
     await out(heddle.run(flow, undefined, { id: flow.ir.name, session: "s" }))
   }
   const errors = await go(heddle.sessions.errors("s"))
-  expect(errors.map(({ run, path, tag }) => [run, path, tag])).toEqual([["budget", "", "LimitExceeded"], ["undone", "b", "No"], ["bad", "loop#1[0]/x", "No"]])
+  expect(errors.map(({ run, path, tag }) => [run, path, tag])).toEqual([
+    ["caught", "w", "ConditionThrew"],
+    ["budget", "", "LimitExceeded"],
+    ["undone", "b", "No"],
+    ["bad", "loop#1[0]/x", "No"],
+  ])
 })
 
 it("crash kit: a session's run is killed at every write and does nothing twice", async () => {
@@ -312,6 +336,34 @@ describe("put away and brought back", () => {
     expect(await failure(there.sessions.import(text, "copy"))).toMatchObject({ _tag: "RunConflict" })
     await go(there.sessions.resume("s"))
     expect(await go(there.run(flow, undefined, { session: "s" }))).toEqual({ a: 2 })
+  })
+
+  it("with what artifacts were made from, by whom, who may see them, and what was spent by runs that are gone", async () => {
+    const store = memoryStore()
+    const heddle = makeHeddle(store)
+    const makes = seq("makes").step("a", async (_, { artifacts, charge }) => {
+      charge({ tokens: 7 })
+      await artifacts.put("draft", "one")
+      const draft = await artifacts.put("draft", "two")
+      await artifacts.put("page", "<p>two</p>", { from: [draft] })
+    })
+    await go(heddle.sessions.create({ id: "s", policy: { tokens: 100 } }))
+    await go(heddle.run(makes, undefined, { id: "m", session: "s" }))
+    await go(heddle.artifacts.remove("draft", { session: "s", version: 1 }))
+    await go(heddle.artifacts.grant("page", { to: "other", may: "read" }, { session: "s" }))
+    await go(heddle.artifacts.grant("page", { to: "*", may: "read", until: 9e12 }, { session: "s" }))
+    await go(heddle.prune({ olderThan: 0 }))
+    const text = await go(heddle.sessions.export("s"))
+    for (const as of ["s", "copy"]) {
+      const there = makeHeddle(memoryStore())
+      await go(there.sessions.import(text, as))
+      const page = await go(there.artifacts.get("page", { session: as }))
+      expect(page).toMatchObject({ version: 1, by: "m/a", from: [`${as}/draft@2`] })
+      expect((await go(there.artifacts.lineage("page", { session: as }))).map(({ id }) => id)).toEqual([`${as}/draft@2`])
+      const [record] = await go(there.artifacts.list({ session: as, name: "page" }))
+      expect(record).toMatchObject({ version: 1 })
+      expect(await go(there.sessions.usage(as))).toMatchObject({ tokens: 7, runs: 1 })
+    }
   })
 
   it("archived, and read again", async () => {
@@ -363,6 +415,10 @@ describe("put away and brought back", () => {
     expect(await at((c) => (c.state[0].value = "{"))).toBe("state[0].value")
     expect(await at((c) => (c.state[0].until = "x"))).toBe("state[0].until")
     expect(await at((c) => (c.artifacts[0].about = "[1]"))).toBe("artifacts[0].about")
+    expect(await at((c) => (c.artifacts[0].version = 0))).toBe("artifacts[0].version")
+    expect(await at((c) => (c.artifacts[0].grants = [{ to: "*", may: "own" }]))).toBe("artifacts[0].grants[0].may")
+    expect(await at((c) => (c.session.carried = "{\"spent\":{\"tokens\":-1}}"))).toBe("session.carried.spent.tokens")
+    expect(await at((c) => (c.session.carried = "{\"runs\":-1}"))).toBe("session.carried.runs")
     expect(await at((c) => (c.runs[0].id = "no id"))).toBe("runs[0].id")
     expect(await at((c) => (c.runs[0].parent = "no id"))).toBe("runs[0].parent")
     expect(await at((c) => (c.session.policy = "{\"idle\":\"garbage\"}"))).toBe("session.policy")

@@ -245,6 +245,30 @@ it("values end, and are read, checked and migrated as their key says", async () 
     clock,
   ))
   expect(aged).toEqual(["y", "none", []])
+  const tries = state("tries", { scope: "global", initial: 0 })
+  const kept = await go(Effect.provideService(
+    Effect.gen(function*() {
+      yield* at().set(tries, 1, { ttl: "1 hour" })
+      yield* Effect.sleep("30 minutes")
+      yield* at().increment(tries)
+      yield* at().update(tries, (n) => n + 1)
+      yield* at().compareAndSet(tries, 3, 4)
+      const now = yield* at().get(tries)
+      yield* Effect.sleep("31 minutes")
+      const later = yield* at().get(tries)
+      yield* at().increment(tries)
+      yield* Effect.sleep("10 days")
+      const stays = yield* at().get(tries)
+      yield* at().set(tries, 9, { ttl: "1 hour" })
+      yield* at().set(tries, 9)
+      yield* Effect.sleep("10 days")
+      return [now, later, stays, yield* at().get(tries)]
+    }),
+    Clock.Clock,
+    clock,
+  ))
+  // what is changed stays as long as it was to stay; what is written anew stays as long as that says
+  expect(kept).toEqual([4, 0, 1, 9])
   expect([await go(at().expire), await go(at().expire)]).toEqual([2, 0])
 })
 
@@ -254,6 +278,7 @@ it("who may not, may not: scopes that mean nothing here, flows that are not name
   const read = (name: string) => seq(name).step("s", (_, step) => step.state.get(secret))
   expect(await go(heddle.run(read("trusted"), undefined))).toEqual({ s: "x" })
   expect((await failure(heddle.run(read("stranger"), undefined))).message).toContain("flow 'stranger' is not among its readers: trusted")
+  expect((await failure(Stream.runCollect(heddle.state({ flow: "stranger" }).watch(secret)))).message).toContain("not among its readers")
   expect((await failure(heddle.run(seq("writer").step("s", () => State.set(secret, "y")), undefined))).message).toContain("not among its writers")
   for (
     const [key, words] of [

@@ -24,10 +24,10 @@ export function memoryArtifacts(referred: () => ReadonlySet<string>): { readonly
           const same = versions.findLast(({ hash, by, version }) =>
             hash === given.hash && (version === newest?.version || (by !== undefined && by === given.by))
           )
-          if (same !== undefined) return Effect.succeed(same)
+          if (same !== undefined && given.version === undefined) return Effect.succeed(same)
           const refused = overQuota(given, usageOf(given.session), quota)
           if (refused !== undefined) return Effect.fail(refused)
-          const artifact = { ...given, nr: ++made, version: (newest?.version ?? 0) + 1, createdAt: Date.now() }
+          const artifact = { ...given, nr: ++made, version: given.version ?? (newest?.version ?? 0) + 1, createdAt: Date.now() }
           kept = [...kept, artifact]
           return Effect.succeed(artifact)
         }),

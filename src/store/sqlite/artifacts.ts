@@ -34,7 +34,7 @@ export function sqliteArtifacts({ sql, attempt, together }: Asking): Artifacts {
       Effect.flatMap(
         attempt("artifact", () =>
           together(() => {
-            const there = same.get(given.session, given.name, given.hash, given.by ?? null)
+            const there = given.version === undefined ? same.get(given.session, given.name, given.hash, given.by ?? null) : undefined
             if (there !== undefined) return toArtifact(there)
             const last = newest.get(given.session, given.name)
             const used = usage.get(given.session)!
@@ -43,7 +43,7 @@ export function sqliteArtifacts({ sql, attempt, together }: Asking): Artifacts {
             const { session, name, hash, size, mime, type, about, by } = given
             const lists = [json(given.from), json(given.grants)]
             const values = [hash, size, mime, type, json(given.tags), about, by ?? null, ...lists]
-            return toArtifact(put.get(session, name, Number(last?.["version"] ?? 0) + 1, ...values, Date.now())!)
+            return toArtifact(put.get(session, name, given.version ?? Number(last?.["version"] ?? 0) + 1, ...values, Date.now())!)
           })),
         (kept) => ("_tag" in kept ? Effect.fail(kept) : Effect.succeed(kept)),
       ),
