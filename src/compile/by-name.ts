@@ -32,13 +32,27 @@ interface About<A> {
   readonly begun?: () => Run<boolean>
 }
 
-/** `work` with the hooks of what it is known as before it, after it and where it fails. */
-export function byName<A>({ run, path, named, input, check, output, replaced, changed, time = "", begun }: About<A>, work: (input: unknown) => Run<A>): Run<A> {
-  if (named === undefined || run.hooks?.surround(named.kind, path) !== true) return work(input)
+/** `work`, told as what it is known as, with the hooks of that before it, after it and where it fails. */
+export function byName<A>(about: About<A>, work: (input: unknown) => Run<A>): Run<A> {
+  const { run, path, named, begun } = about
+  if (named === undefined) return work(about.input)
   const { kind, name } = named
+  const tell = (verb: "started" | "completed" | "failed") => run.journal.notice(`${kind}.${verb}`, path, () => JSON.stringify({ name }))
+  return Effect.flatMap(begun === undefined ? Effect.succeed(false) : begun(), (isResumed) => {
+    if (!isResumed) tell("started")
+    const done = run.hooks?.surround(kind, path) === true ? hooked(about, named, !isResumed, work) : work(about.input)
+    return Effect.tapError(Effect.tap(done, () => Effect.sync(() => tell("completed"))), () => Effect.sync(() => tell("failed")))
+  })
+}
+
+function hooked<A>(
+  { run, path, input, check, output, replaced, changed, time = "" }: About<A>,
+  { kind, name }: Named,
+  isNew: boolean,
+  work: (input: unknown) => Run<A>,
+): Run<A> {
   return Effect.gen(function*() {
     const scope = { input }
-    const isNew = begun === undefined || !(yield* begun())
     const before = isNew ? yield* hooksAt(run, `${kind}.before`, path, () => ({ scope, name, input }), time) : undefined
     const first = before?.decided?.decision
     const given = before === undefined || before.told.input === input ?

@@ -33,6 +33,7 @@ export const committed = (
   return Effect.matchEffect(written, {
     onSuccess: (seq) => {
       offers.stateChanged()
+      journal.notice("state.changed", path, () => JSON.stringify({ changed: changes.changed }))
       return Effect.succeed(bind(seq))
     },
     onFailure: (error): Run<Jump> => {

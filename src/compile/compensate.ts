@@ -60,6 +60,7 @@ export function compensate(run: RunContext, prefix: string, withState: boolean):
         policy === undefined ?
         Effect.fail(new Error("the flow no longer says how to undo this step")) :
         Effect.catchDefect(undo(run, event, path, node as StepNode, policy), (defect) => Effect.fail(defect))
+      if (undoes) run.journal.notice("compensation.started", path)
       const failure = yield* Effect.matchEffect(undone(run, path, event, state, work), {
         onSuccess: () => Effect.undefined,
         onFailure: (error) =>

@@ -52,6 +52,7 @@ export function join(node: JoinNode, frame: Frame, path: string, forks: Readonly
   const most = concurrencyOf(node)
   const all = () => {
     journal.joins++
+    if (node.kind === "parallel" && past === undefined) journal.notice("parallel.started", path, () => JSON.stringify({ count: forks.length }))
     return Effect.ensuring(
       waiting === undefined ?
         joined((run) => run()) :

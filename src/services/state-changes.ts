@@ -36,8 +36,13 @@ export class Changes {
   #failure: unknown
   #closed = false
 
+  /** What is changed. */
+  get changed(): ReadonlyArray<{ readonly scope: string; readonly name: string }> {
+    return [...this.#pending.values()].filter(({ changes }) => changes.length > 0).map(({ scope, key: { name } }) => ({ scope, name }))
+  }
+
   get none(): boolean {
-    return ![...this.#pending.values()].some(({ changes }) => changes.length > 0)
+    return this.changed.length === 0
   }
 
   /** What comes now comes too late. */

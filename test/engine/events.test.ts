@@ -1,7 +1,8 @@
 /** Events as they are told: to whoever follows a run, to whoever listens here, with what ties them to others. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Fiber, Stream } from "effect"
-import { decide, type EventDataOf, eventSchema, hook, nest, type Notice, openHeddle, type RunEvent, seq, serverSentEvent } from "heddle"
+import { decide, type EventDataOf, eventSchema, hook, nest, type Notice, openHeddle, type RunEvent, seq, serverSentEvent, state, tool } from "heddle"
+import { agent, scripted } from "heddle/agents"
 import { testFlow } from "heddle/testing"
 import { expect, it, vi } from "vitest"
 import { z } from "zod"
@@ -10,7 +11,7 @@ import { misfit } from "../../src/model/event-data.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { flowOf, targets } from "../crash/patterns.ts"
-import { file, go, no, out } from "../support.ts"
+import { failure, file, go, no, out } from "../support.ts"
 
 const flow = seq("order").step("a", () => 1).wait("go").step("b", () => 2)
 const collect = <A>(stream: Stream.Stream<A, unknown>) => go(Stream.runCollect(stream))
@@ -92,6 +93,40 @@ it("what led to an event: the signal, what was undone", async () => {
   await out(heddle.resume(saga, "r"))
   const causes = (await collect(heddle.follow("r"))).filter(({ cause }) => cause !== undefined).map(({ kind, cause }) => `${kind} ${cause}`)
   expect(causes).toEqual(["wait.completed signal:mail-1", "compensation.completed r/2"])
+})
+
+it("tools, turns and agents are told of by their names, changes of State and what is undone too", async () => {
+  const counter = state("n", { scope: "run", initial: 0 })
+  const add = tool("add", { description: "Adds.", input: z.object({ n: z.number() }) }, ({ n }) => n + 1)
+  const fails = tool("fails", { description: "Fails.", input: z.object({ n: z.number() }) }, () => no())
+  const asks = agent("asks", { input: z.object({ n: z.number() }), tools: [add], model: scripted([{ calls: [{ name: "add", args: { n: 1 } }] }, "done"]) })
+  const flow = seq("told", { input: z.object({ n: z.number() }) })
+    .step(asks)
+    .step("count", (_, step) => step.state.increment(counter), { compensate: () => undefined })
+    .parallel("both", { a: (b) => b.step("x", () => 1), b: (b) => b.step("y", () => 1) })
+    .step(fails)
+  const heddle = makeHeddle(memoryStore())
+  const heard: Array<string> = []
+  heddle.listen(({ kind, path, data }) => {
+    if (/^(tool|turn|agent|state|compensation)\.|^parallel\.started/.test(kind)) heard.push(`${kind} ${path} ${data ?? ""}`)
+  })
+  await failure(heddle.run(flow, { n: 1 }, { id: "r" }))
+  expect(heard).toEqual([
+    "agent.started asks {\"name\":\"asks\"}",
+    "turn.started asks/turns[0]/turn {\"name\":\"asks\"}",
+    "turn.completed asks/turns[0]/turn {\"name\":\"asks\"}",
+    "tool.started asks/turns[0]/calls[0]/done/add/run/call {\"name\":\"add\"}",
+    "tool.completed asks/turns[0]/calls[0]/done/add/run/call {\"name\":\"add\"}",
+    "turn.started asks/turns[1]/turn {\"name\":\"asks\"}",
+    "turn.completed asks/turns[1]/turn {\"name\":\"asks\"}",
+    "agent.completed asks {\"name\":\"asks\"}",
+    "state.changed count {\"changed\":[{\"scope\":\"run:r\",\"name\":\"n\"}]}",
+    "parallel.started both {\"count\":2}",
+    "tool.started fails {\"name\":\"fails\"}",
+    "tool.failed fails {\"name\":\"fails\"}",
+    "compensation.started count ",
+    "compensation.completed count {\"of\":20,\"state\":[{\"scope\":\"run:r\",\"name\":\"n\",\"before\":[\"1\",1,null,1],\"revision\":0}]}",
+  ])
 })
 
 it("a slow reader misses the oldest, is told how many, and no run waits for it", async () => {
