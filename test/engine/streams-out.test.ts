@@ -25,6 +25,9 @@ const cli = async (...args: ReadonlyArray<string>) => {
     .stdout
 }
 
+/** Of somebody who reads on. */
+const open = new AbortController().signal
+
 describe("emitted items", () => {
   const flow = seq("f").stream("s", () => numbers(10), (s) => s.filter((n) => n !== 4).map((n) => ({ n, at: new Date(n) })).emit(), { buffer: 3 })
 
@@ -181,7 +184,7 @@ describe("what waits", () => {
         })()
         const got: Array<unknown> = []
         let turn = 0
-        for await (const { items, next } of spilled(source, room, "s")) {
+        for await (const { items, next } of spilled(source, room, "s", open)) {
           got.push(...items)
           expect(next).toBe(got.length)
           await sleep(pauses[turn++ % Math.max(1, pauses.length)] ?? 0)
@@ -208,16 +211,16 @@ describe("what waits", () => {
         await sleep(1)
       }
     }
-    await expect(reading(spilled(failing, 1, "s"))).rejects.toThrow("torn")
+    await expect(reading(spilled(failing, 1, "s", open))).rejects.toThrow("torn")
     expect(got).toEqual([1, 2])
     const much = async function*() {
       for (let n = 0; n < 100; n++) yield { items: ["x".repeat(100)], next: n }
     }
-    await expect(reading(spilled(much(), 1, "s", 1000))).rejects.toMatchObject({
+    await expect(reading(spilled(much(), 1, "s", open, 1000))).rejects.toMatchObject({
       _tag: "StreamOverflowed",
       message: expect.stringContaining("1000 bytes in the file"),
     })
-    for await (const { items } of spilled(much(), 1, "s")) {
+    for await (const { items } of spilled(much(), 1, "s", open)) {
       expect(items).toHaveLength(1)
       break
     }
@@ -233,7 +236,7 @@ describe("what waits", () => {
       await more.promise
       for (let n = 5; n < 9; n++) yield { items: ["x".repeat(100)], next: n }
     }
-    const reading = spilled(source(), 1, "s", 500)[Symbol.asyncIterator]()
+    const reading = spilled(source(), 1, "s", open, 500)[Symbol.asyncIterator]()
     const next = async () => (await reading.next()).value?.next
     expect(await next()).toBe(0)
     await given.promise

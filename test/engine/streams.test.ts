@@ -1,5 +1,7 @@
 /** Streams: stages, sinks, what happens to items that fail, and going on after a crash. */
+import { once } from "node:events"
 import { readFileSync, writeFileSync } from "node:fs"
+import { Readable } from "node:stream"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Clock, Effect, Stream } from "effect"
 import fc from "fast-check"
@@ -527,6 +529,163 @@ describe("going on", () => {
     expect(closed).toBe(3)
   })
 
+  const silent: Readonly<Record<string, () => any>> = {
+    "a generator": () =>
+      live(async function*() {
+        yield 1
+        await new Promise(() => undefined)
+      }),
+    "a stream of Node": () =>
+      live(Readable.from((async function*() {
+        yield 1
+        await new Promise(() => undefined)
+      })())),
+    "a stream of the web": () => live(new ReadableStream({ start: (controller) => controller.enqueue(1) })),
+    "a stream of Effect": () => live(Stream.concat(Stream.make(1), Stream.never)),
+    "an empty poll": () => poll(async (from: number | undefined) => (await sleep(1), { items: from === undefined ? [1] : [], cursor: 1 }), { every: "1 hour" }),
+    "a slow poll": () =>
+      poll(async (from: number | undefined) => (from === undefined ? { items: [1], cursor: 1 } : (await sleep(30), { items: [], cursor: 1 })), {
+        every: "1 hour",
+      }),
+    "several": () => merged({ a: poll((from: number | undefined) => ({ items: from === undefined ? [1] : [], cursor: 1 }), { every: "1 hour" }) }),
+  }
+  it.each(Object.keys(silent))("%s that is silent is left at once: paused, cancelled, timed out, drained", async (kind) => {
+    for (const overflow of ["suspend", "spill"] as const) {
+      const heddle = makeHeddle(memoryStore())
+      const flow = seq("f").stream("s", silent[kind]!, (s) => s.collect(), { overflow })
+      for (const [id, end] of [["p", heddle.pause("p")], ["c", heddle.cancel("c")], ["d", heddle.drain("d")]] as const) {
+        const going = out(heddle.run(flow, undefined, { id }))
+        await sleep(20)
+        await go(end as Effect.Effect<unknown>)
+        const done = await going
+        if (id === "d") expect(done).toEqual({ s: [1] })
+        else expect(done).toMatchObject({ _tag: id === "p" ? "RunPaused" : "RunCancelled" })
+      }
+      const bounded = seq("f").protect("p", (b) => b.stream("s", silent[kind]!, (s) => s, { overflow }), { timeout: 20, fallback: () => "over" })
+      expect(await go(heddle.run(bounded, undefined))).toEqual({ p: "over" })
+    }
+  })
+
+  it("what a stage or a sink begins with is its own, in each run and for each key", async () => {
+    const add = (list: Array<number>, n: number) => (list.push(n), list)
+    const folds = seq("f").stream("s", () => numbers(2), (s) => s.fold([], add as never))
+    for (let i = 0; i < 2; i++) expect((await run(folds))._unsafeUnwrap().s).toEqual([0, 1])
+    const scans = seq("f").stream(
+      "s",
+      () => numbers(4),
+      (s) => s.groupBy((n) => String(n % 2), (g) => g.scan([] as Array<number>, add)).collect(),
+    )
+    // one list, given as often as it has grown
+    expect((await run(scans))._unsafeUnwrap().s).toEqual([[0, 2], [0, 2], [1, 3], [1, 3]])
+  })
+
+  it("what cannot be recorded is begun with as it is; a source that cannot be closed is left all the same", async () => {
+    const calls = new Map([["add", (sum: number, n: number) => sum + n]])
+    const flow = seq("f").stream("s", () => numbers(3), (s) => s.scan(calls as never, (given: never) => given).take(1).map(() => 1).collect())
+    expect((await run(flow))._unsafeUnwrap().s).toEqual([1])
+    const stuck: any = {
+      source: "seekable",
+      name: "stuck",
+      onResume: "fail",
+      open: () => ({
+        [Symbol.iterator]: () => ({
+          next: () => ({ done: false, value: { items: [1], next: 1 } }),
+          return: () => {
+            throw new Error("cannot be closed")
+          },
+        }),
+      }),
+    }
+    expect((await run(seq("f").stream("s", () => stuck, (s) => s.take(1).collect())))._unsafeUnwrap().s).toEqual([1])
+  })
+
+  it("what takeWhile has ended stays ended, within a chunk, a group and over a checkpoint", async () => {
+    const ends = seq("f").stream("s", () => [1, 9, 2], (s) => s.batch(2).flatMap((pair) => pair).takeWhile((n) => n < 5).collect())
+    expect((await run(ends))._unsafeUnwrap().s).toEqual([1])
+    const grouped = seq("f").stream("s", () => [1, 9, 2, 3], (s) => s.groupBy(() => "x", (g) => g.takeWhile((n) => n < 5)).collect(), { buffer: 1 })
+    expect((await run(grouped))._unsafeUnwrap().s).toEqual([1])
+    const crashed = seq("f").stream("s", () => [1, 9, 2, 3], (s) => s.groupBy(() => "x", (g) => g.takeWhile((n) => n < 5)).collect(), {
+      checkpoint: { items: 1 },
+    })
+    expect(await crashEverywhere(crashed, undefined)).toMatchObject({ wrong: [] })
+  })
+
+  it("a generator as a stage's function is a program, as in a step; of flatMap it is its items", async () => {
+    const flow = seq("f").stream("s", () => [1, 2], (s) =>
+      s.map(function*(n) {
+        return (yield* Effect.succeed(n)) * 10
+      }).flatMap(function*(n) {
+        yield n
+        yield n + 1
+      }).collect())
+    expect((await run(flow))._unsafeUnwrap().s).toEqual([10, 11, 20, 21])
+  })
+
+  it("a file takes no item that is no line", async () => {
+    const flow = seq("f").stream("s", () => [1, undefined], (s) => s.to(linesTo(file())))
+    expect((await run(flow))._unsafeUnwrapErr().message).toContain("an item is undefined, which is no line")
+  })
+
+  it("a throttled item goes on when its own time has come, not with its chunk", async () => {
+    const at: Array<number> = []
+    const flow = seq("f").stream(
+      "s",
+      () => numbers(6),
+      (s) => s.throttle({ limit: 2, per: "1 minute" }).map("call", () => Effect.map(Clock.currentTimeMillis, (now) => void at.push(now))),
+    )
+    await go(Effect.provideService(makeHeddle(memoryStore()).run(flow, undefined), Clock.Clock, jumpingClock(0)))
+    expect(at).toEqual([0, 0, 30_000, 60_000, 90_000, 120_000])
+  })
+
+  it("a line that is too long is not read, however short it is", async () => {
+    const path = file()
+    writeFileSync(path, `short\n${"x".repeat(50)}\nshort\n`)
+    const flow = (longest: number) => seq("f").stream("s", () => lines(path, { longest }), (s) => s.collect())
+    expect((await run(flow(50)))._unsafeUnwrap().s).toHaveLength(3)
+    expect((await run(flow(49)))._unsafeUnwrapErr().message).toContain("a line has more than 49 bytes")
+  })
+
+  it("a source is told when nobody reads any more", async () => {
+    let told = false
+    const source = () =>
+      live(async function*(signal) {
+        yield 1
+        await once(signal, "abort")
+        told = true
+      })
+    const flow = seq("f").protect("p", (b) => b.stream("s", source, (s) => s), { timeout: 20, fallback: () => "over" })
+    expect([(await run(flow))._unsafeUnwrap(), told]).toEqual([{ p: "over" }, true])
+  })
+
+  it("items that come one by one are worked on together; a checkpoint comes within its number of items", async () => {
+    let [now, most] = [0, 0]
+    const flow = seq("f").stream("s", () => live(Stream.range(1, 40)), (s) =>
+      s.map("work", async (n) => {
+        most = Math.max(most, ++now)
+        await sleep(2)
+        now--
+        return n
+      }, { concurrency: 8 }))
+    expect([(await run(flow))._unsafeUnwrap(), most]).toEqual([{ s: 40 }, 8])
+    now = most = 0
+    const pushed = seq("f").stream("s", () =>
+      live((async function*() {
+        for (let n = 0; n < 40; n++) yield n
+      })()), (s) =>
+      s.map("work", async (n) => {
+        most = Math.max(most, ++now)
+        await sleep(2)
+        now--
+        return n
+      }, { concurrency: 8 }))
+    expect([(await run(pushed))._unsafeUnwrap(), most > 4]).toEqual([{ s: 40 }, true])
+    const heddle = makeHeddle(memoryStore())
+    const counts: Array<number> = []
+    heddle.listen(({ kind, data }) => kind === "stream.checkpointed" && counts.push(JSON.parse(data!).count))
+    await go(heddle.run(seq("f").stream("s", () => numbers(50), (s) => s.map("x", (n) => n), { buffer: 256, checkpoint: { items: 10 } }), undefined))
+    expect(counts).toEqual([10, 20, 30, 40, 50])
+  })
+
   it("a stream that is tried again begins anew; a rewound run does what it had done again", async () => {
     let tries = 0
     const flow = seq("f").protect("p", (b) =>
@@ -670,7 +829,11 @@ describe("sources", () => {
       expect((await run(seq("f").stream("s", source as () => ReturnType<typeof live<number>>, (s) => s.collect())))._unsafeUnwrap().s).toEqual([1, 2])
     }
     const failing = seq("f").stream("s", () => live(Stream.fail({ _tag: "Down" } as const)), (s) => s)
-    expect((await run(failing))._unsafeUnwrapErr()).toMatchObject({ _tag: "StepThrew" })
+    expect((await run(failing))._unsafeUnwrapErr()).toEqual({ _tag: "Down" })
+    const caught = seq("f").protect("p", (b) => b.stream("s", () => live(Stream.fail({ _tag: "Down" } as const)), (s) => s), { catch: { Down: () => "down" } })
+    expect((await run(caught))._unsafeUnwrap().p).toBe("down")
+    const dies = seq("f").stream("s", () => live(Stream.die(new Error("bad"))), (s) => s)
+    expect((await run(dies))._unsafeUnwrapErr()).toMatchObject({ _tag: "StepThrew" })
   })
 
   it("events of another run, and several sources at once", async () => {
@@ -745,7 +908,7 @@ describe("the buffer", () => {
         yield { items: Array.from({ length: size }, () => given++), next: given }
       }
     })()
-    const reader = new Buffered(source, { buffer: most, bytes, overflow }, Date.now, () => undefined)
+    const reader = new Buffered(source, { buffer: most, bytes, overflow, size: 1 }, Date.now, () => undefined)
     const all: Array<number> = []
     if (pause > 0) await sleep(pause)
     while (true) {
@@ -799,7 +962,7 @@ describe("the buffer", () => {
         await sleep(50)
         yield { items: [1], next: 1 }
       })(),
-      { buffer: 1, bytes: Number.POSITIVE_INFINITY, overflow: "suspend" },
+      { buffer: 1, bytes: Number.POSITIVE_INFINITY, overflow: "suspend", size: 1 },
       Date.now,
       () => undefined,
     )

@@ -1,4 +1,5 @@
 /** A file as the end of a stream. */
+import { fdatasyncSync } from "node:fs"
 import { mkdir, open, truncate } from "node:fs/promises"
 import { dirname } from "node:path"
 import type { Sink } from "../../../dsl/ir/stream.ts"
@@ -22,11 +23,15 @@ export const linesTo = (file: string): Sink<unknown, number> => ({
     await truncate(file, bytes)
     return {
       async write(items) {
-        const text = items.map((item) => `${typeof item === "string" ? item : JSON.stringify(item)}\n`).join("")
+        const text = items.map((item) => `${lineOf(item)}\n`).join("")
         const { bytesWritten } = await handle.write(text, bytes)
         bytes += bytesWritten
       },
-      save: () => bytes,
+      // what is behind the place that is recorded may be lost with the machine, what is before it not
+      save: () => {
+        fdatasyncSync(handle.fd)
+        return bytes
+      },
       async close() {
         await handle.sync()
         await handle.close()
@@ -36,3 +41,9 @@ export const linesTo = (file: string): Sink<unknown, number> => ({
     }
   },
 })
+
+const lineOf = (item: unknown): string => {
+  const text: string | undefined = typeof item === "string" ? item : JSON.stringify(item)
+  if (text === undefined) throw new TypeError(`an item is ${typeof item}, which is no line: map it to text, or to what JSON has`)
+  return text
+}

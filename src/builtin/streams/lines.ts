@@ -131,6 +131,7 @@ async function* chunks<Item>(
       const bytes = buffer.subarray(0, rest + bytesRead)
       let begin = 0
       for (let end = ends(bytes, 0); end >= 0; end = ends(bytes, begin)) {
+        if (end - begin > longest) throw tooLong(file, longest)
         texts.push(textOf(bytes, begin, end))
         begin = end + 1
         if (texts.length < size) continue
@@ -138,7 +139,7 @@ async function* chunks<Item>(
         texts = []
       }
       rest = bytes.length - begin
-      if (rest > longest) throw new RangeError(`${file}: a line has more than ${longest} bytes`)
+      if (rest > longest) throw tooLong(file, longest)
       bytes.copyWithin(0, begin)
       at += begin
       // what finds ends has looked at the rest already
@@ -153,4 +154,5 @@ async function* chunks<Item>(
   }
 }
 
+const tooLong = (file: string, longest: number): RangeError => new RangeError(`${file}: a line has more than ${longest} bytes`)
 const textOf = (bytes: Buffer, begin: number, end: number): string => bytes.toString("utf8", begin, end > begin && bytes[end - 1] === 0x0D ? end - 1 : end)

@@ -3,6 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Stream from "effect/Stream"
 import type { StepThrew } from "../../../dsl/flow/failure.ts"
 import type { Chunk, Source } from "../../../dsl/ir/stream.ts"
+import { inTime } from "../../compile/stream/grace.ts"
+import { SourceFailed } from "../../model/stream-error.ts"
 import type { EventPattern } from "../../model/event.ts"
 import type { Notice } from "../../services/notice.ts"
 import type { Seekable } from "./lines.ts"
@@ -49,7 +51,8 @@ const rest = (milliseconds: number, signal: AbortSignal): Promise<void> =>
       resolve()
     }
     const timer = setTimeout(over, milliseconds)
-    signal.addEventListener("abort", over)
+    if (signal.aborted) over()
+    else signal.addEventListener("abort", over)
   })
 
 /** A source that is gone with the process that reads it. */
@@ -61,29 +64,56 @@ type Pushed<Item, Failure> = Iterable<Item> | AsyncIterable<Item> | ReadableStre
 
 /**
  * A source that cannot go on where it was. A resumed run fails with `StreamLost`, or, with `onResume: "reopen"`, opens it again and goes on with what
- * comes then: items that were read and not yet recorded are lost.
+ * comes then: items that were read and not yet recorded are lost. A function is given a signal that is aborted when nobody reads any more: hand it to whatever waits.
  *
  * @example
  * seq("listen").stream("ticks", () => live(async function*() { yield 1; yield 2 }), (s) => s.collect())
  */
 export const live = <Item, Failure = never>(
-  from: Pushed<Item, Failure> | (() => Pushed<Item, Failure>),
+  from: Pushed<Item, Failure> | ((signal: AbortSignal) => Pushed<Item, Failure>),
   { name = "live", onResume = "fail" }: { readonly name?: string; readonly onResume?: "fail" | "reopen" } = {},
 ): Live<Item, Failure | StepThrew> => ({
   source: "live",
   name,
   onResume,
-  async *open({ size }): AsyncGenerator<Chunk<Item>> {
-    const given = typeof from === "function" ? from() : from
+  async *open({ size, signal }): AsyncGenerator<Chunk<Item>> {
+    const given = typeof from === "function" ? from(signal) : from
     if (Stream.isStream(given)) {
-      for await (const items of Stream.toAsyncIterable(Stream.chunks(given))) {
+      const typed = Stream.mapError(given, (error) => new SourceFailed(error))
+      for await (const items of untilAborted(Stream.toAsyncIterable(Stream.chunks(typed)), signal)) {
         for (let at = 0; at < items.length; at += size) yield { items: items.slice(at, at + size), next: null }
       }
-      return
-    }
-    for await (const item of given) yield { items: [item], next: null }
+    } else if (Symbol.asyncIterator in given) {
+      for await (const item of untilAborted(given, signal)) yield { items: [item], next: null }
+    } else for (const item of given) yield { items: [item], next: null }
   },
 })
+
+/** The same, until nobody reads any more, also where the next item never comes. */
+async function* untilAborted<Item>(all: AsyncIterable<Item>, signal: AbortSignal): AsyncGenerator<Item> {
+  const items = all[Symbol.asyncIterator]()
+  let stop: () => void
+  const over = () => stop()
+  signal.addEventListener("abort", over)
+  try {
+    while (!signal.aborted) {
+      const { done, value } = await new Promise<IteratorResult<Item>>((resolve, reject) => {
+        stop = () => resolve({ done: true, value: undefined })
+        items.next().then(resolve, reject)
+      })
+      if (done === true) return
+      yield value
+    }
+  } finally {
+    signal.removeEventListener("abort", over)
+    if (signal.aborted) give(all)
+    await inTime(items.return?.())
+  }
+}
+/** What belongs to a Node stream that nobody reads any more is given back at once. */
+const give = (all: AsyncIterable<unknown>): void => {
+  if ("destroy" in all && typeof all.destroy === "function") all.destroy()
+}
 
 /** Whoever can follow runs: a client, or the `Heddle` service's runtime. */
 interface Follows {
@@ -100,10 +130,11 @@ export const eventsOf = (heddle: Follows, run: string, { kinds }: { readonly kin
   source: "seekable",
   name: run,
   onResume: "fail",
-  async *open({ from }) {
+  async *open({ from, signal }) {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was a number of an event
     const after = (from as number | undefined) ?? 0
-    for await (const notice of heddle.follow(run, { after, ...(kinds === undefined ? {} : { kinds }) })) yield { items: [notice], next: notice.seq }
+    const events = heddle.follow(run, { after, ...(kinds === undefined ? {} : { kinds }) })
+    for await (const notice of untilAborted(events, signal)) yield { items: [notice], next: notice.seq }
   },
 })
 
@@ -134,7 +165,7 @@ export const merged = <Item, Failure>(sources: Readonly<Record<string, Seekable<
       }
     } finally {
       for (const left of coming.values()) left.catch(() => undefined)
-      await Promise.all(opened.map(async ([, chunks]) => await chunks.return?.()))
+      await inTime(Promise.all(opened.map(async ([, chunks]) => await chunks.return?.())))
     }
   },
 })

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Values } from "../../../dsl/ir/node.ts"
 import type { ItemCall, Stage } from "../../../dsl/ir/stream.ts"
-import { encodeValue } from "../../model/value.ts"
+import { decodeValue, encodeValue } from "../../model/value.ts"
 import { settle, threw } from "../settle.ts"
 import type { Run } from "../program.ts"
 import { Holding, type Items, none, Plain } from "./op.ts"
@@ -17,6 +17,7 @@ interface Called {
 }
 const isPending = (value: unknown): boolean =>
   typeof value === "object" && value !== null && (Effect.isEffect(value) || "then" in value || ("isOk" in value && "match" in value))
+const isGenerator = (value: unknown): boolean => Object.prototype.toString.call(value) === "[object Generator]"
 
 /** Calls a function for each item; one that gives a promise, a Result or an Effect is waited for, one after the other. */
 class Calling extends Plain {
@@ -42,7 +43,7 @@ class Calling extends Plain {
       } catch (cause) {
         return Effect.fail(threw(this.#path, cause))
       }
-      if (isPending(result)) return this.#settled(items, i, result, out)
+      if (isPending(result) || (this.#keep !== keeps.flatMap && isGenerator(result))) return this.#settled(items, i, result, out)
       this.#keep(out, items[i], result)
     }
     return out
@@ -82,6 +83,7 @@ export class TakeWhile extends Plain {
     this.#scope = scope
   }
   push(items: Items): Items | Run<Items> {
+    if (this.#over) return none
     try {
       const end = items.findIndex((item) => this.#call(item, this.#scope) !== true)
       if (end === -1) return items
@@ -93,6 +95,12 @@ export class TakeWhile extends Plain {
   }
   override get isOver(): boolean {
     return this.#over
+  }
+  override save(): unknown {
+    return this.#over
+  }
+  override load(saved: unknown): void {
+    this.#over = saved === true
   }
 }
 
@@ -121,6 +129,16 @@ export class Counting extends Plain {
   }
 }
 
+/** A value of one's own to begin with: whoever changes it changes nobody else's. */
+export const own = (initial: unknown): unknown => {
+  try {
+    return decodeValue(encodeValue(initial))
+  } catch {
+    // what cannot be recorded fails where it is to be recorded
+    return initial
+  }
+}
+
 export class Scan extends Plain {
   #sum: unknown
   readonly #path: string
@@ -128,7 +146,7 @@ export class Scan extends Plain {
   readonly #scope: Values
   constructor({ name, initial, call }: Of<"scan">, path: string, scope: Values) {
     super()
-    this.#sum = initial
+    this.#sum = own(initial)
     this.#path = `${path}/${name}`
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the recorder knows nothing of the author's types
     this.#call = call as (sum: unknown, item: unknown, scope: Values) => unknown
@@ -216,63 +234,5 @@ export class Batch extends Holding {
     const { held, since } = saved as { readonly held: Items; readonly since: number }
     this.held = [...held]
     this.#since = since
-  }
-}
-
-/** Only the last of items that come close together. */
-export class Debounce extends Plain {
-  #last: { readonly item: unknown; readonly at: number } | undefined
-  readonly #quiet: number
-  readonly #now: () => number
-  constructor({ quiet }: Of<"debounce">, now: () => number) {
-    super()
-    this.#quiet = Duration.toMillis(quiet)
-    this.#now = now
-  }
-  push(items: Items): Items {
-    this.#last = { item: items.at(-1), at: this.#now() }
-    return none
-  }
-  override get due(): number {
-    return this.#last === undefined ? Number.POSITIVE_INFINITY : this.#last.at + this.#quiet
-  }
-  override end(): Items {
-    if (this.#last === undefined) return none
-    const { item } = this.#last
-    this.#last = undefined
-    return [item]
-  }
-  override save(): unknown {
-    return this.#last ?? null
-  }
-  override load(saved: unknown): void {
-    this.#last = (saved as { readonly item: unknown; readonly at: number } | null) ?? undefined
-  }
-}
-
-/** Lets items through one after the other, each when its time has come; whoever brings more waits. */
-export class Throttle extends Plain {
-  /** When the next one may go on. */
-  #next = Number.NEGATIVE_INFINITY
-  readonly #gap: number
-  readonly #burst: number
-  readonly #now: () => number
-  constructor({ limit, per }: Of<"throttle">, now: () => number) {
-    super()
-    this.#gap = Duration.toMillis(per) / limit
-    this.#burst = this.#gap * (limit - 1)
-    this.#now = now
-  }
-  push(items: Items): Items | Run<Items> {
-    const now = this.#now()
-    for (const _ of items) this.#next = Math.max(this.#next, now - this.#burst) + this.#gap
-    const wait = this.#next - this.#gap - now
-    return wait <= 0 ? items : Effect.as(Effect.sleep(wait), items)
-  }
-  override save(): unknown {
-    return this.#next
-  }
-  override load(saved: unknown): void {
-    this.#next = saved as number
   }
 }

@@ -6,7 +6,8 @@ import { StreamOverflowed } from "../../model/stream-error.ts"
 import type { Run } from "../program.ts"
 import { threw } from "../settle.ts"
 import { type Items, none, type Op, Plain } from "./op.ts"
-import { Batch, calling, Counting, Debounce, Dedupe, Scan, TakeWhile, Throttle } from "./ops.ts"
+import { Batch, calling, Counting, Dedupe, Scan, TakeWhile } from "./ops.ts"
+import { Debounce, Throttle } from "./pace.ts"
 import { windowed } from "./window.ts"
 
 /** What stages are made with. */
@@ -27,11 +28,19 @@ export class Pipe {
   push(items: Items, from = 0): Items | Run<Items> {
     let now = items
     for (let i = from; i < this.#ops.length && now.length > 0; i++) {
-      const out = this.#ops[i]!.push(now)
+      const op = this.#ops[i]!
+      if (op instanceof Throttle) return this.#paced(op, now, i + 1)
+      const out = op.push(now)
       if (Effect.isEffect(out)) return Effect.flatMap(out, (next) => run(this.push(next, i + 1)))
       now = out
     }
     return now
+  }
+
+  /** Each item goes on when its time has come, not with the last of its chunk. */
+  #paced(throttle: Throttle, items: Items, from: number): Run<Items> {
+    const each = Effect.forEach(items, (item) => Effect.flatMap(run(throttle.push([item])), (now) => run(this.push(now, from))))
+    return Effect.map(each, (all) => all.flat())
   }
 
   get due(): number {

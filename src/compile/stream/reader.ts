@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { Chunk, StreamShape } from "../../../dsl/ir/stream.ts"
 import { encodeValue } from "../../model/value.ts"
+import { inTime } from "./grace.ts"
 
 /** Nothing more comes. */
 export const ended = Symbol("ended")
@@ -55,6 +56,7 @@ export class Direct implements Reader {
 export class Buffered implements Reader {
   readonly #chunks: AsyncIterator<Chunk>
   readonly #most: number
+  readonly #size: number
   readonly #mostBytes: number
   readonly #overflow: StreamShape["overflow"]
   readonly #now: () => number
@@ -67,18 +69,21 @@ export class Buffered implements Reader {
   #end: typeof ended | { readonly cause: unknown } | undefined
   #isFull = false
   #closed = false
+  /** The source has been asked for more and has not answered. */
+  #asks = false
   /** Who waits for something to come, and who for room. */
   #hungry: ((isThere: boolean) => void) | undefined
   #roomless: (() => void) | undefined
 
   constructor(
     chunks: AsyncIterable<Chunk>,
-    { buffer, bytes, overflow }: Pick<StreamShape, "buffer" | "bytes" | "overflow">,
+    { buffer, bytes, overflow, size }: Pick<StreamShape, "buffer" | "bytes" | "overflow"> & { readonly size: number },
     now: () => number,
     pressed: (on: boolean) => void,
   ) {
     this.#chunks = chunks[Symbol.asyncIterator]()
     this.#most = buffer
+    this.#size = size
     this.#mostBytes = bytes
     this.#overflow = overflow
     this.#now = now
@@ -108,7 +113,7 @@ export class Buffered implements Reader {
     })
 
   #take(): Effect.Effect<Got, unknown> | undefined {
-    const chunk = this.#held.shift()
+    const chunk = this.#together()
     if (chunk !== undefined) {
       this.#items -= chunk.items.length
       this.#bytes -= chunk.bytes
@@ -117,6 +122,19 @@ export class Buffered implements Reader {
       return Effect.succeed(chunk)
     }
     return this.#end === undefined ? undefined : this.#end === ended ? Effect.succeed(ended) : Effect.fail(this.#end.cause)
+  }
+
+  /** What is there, as one chunk: those of sources that bring one item after the other are worked on together. */
+  #together(): Chunk & { readonly bytes: number } | undefined {
+    let [count, size, bytes] = [0, 0, 0]
+    while (count < this.#held.length && (count === 0 || size + this.#held[count]!.items.length <= this.#size)) {
+      size += this.#held[count]!.items.length
+      bytes += this.#held[count]!.bytes
+      count++
+    }
+    if (count <= 1) return this.#held.shift()
+    const chunks = this.#held.splice(0, count)
+    return { items: chunks.flatMap(({ items }) => items), next: chunks.at(-1)!.next, bytes }
   }
 
   get #hasNoRoom(): boolean {
@@ -142,7 +160,9 @@ export class Buffered implements Reader {
   async #read(): Promise<void> {
     try {
       while (!this.#closed) {
+        this.#asks = true
         const { done, value } = await this.#chunks.next()
+        this.#asks = false
         // what comes after it was stopped was not read
         if (done === true || this.#closed) break
         this.#offer(value)
@@ -163,7 +183,10 @@ export class Buffered implements Reader {
     if (this.#overflow === "dropNewest" && this.#items + items.length > this.#most) {
       const room = Math.max(0, this.#most - this.#items)
       this.#dropped += items.length - room
-      this.#hold({ items: items.slice(0, room), next })
+      const last = this.#held.at(-1)
+      // what is dropped has been read all the same
+      if (room === 0 && last !== undefined) this.#held[this.#held.length - 1] = { ...last, next }
+      else this.#hold({ items: items.slice(0, room), next })
     } else this.#hold(chunk)
     while (this.#overflow === "dropOldest" && this.#items > this.#most) {
       const [first] = this.#held
@@ -194,6 +217,7 @@ export class Buffered implements Reader {
   readonly close = async (): Promise<void> => {
     this.#closed = true
     this.#release()
-    await this.#chunks.return?.()
+    const returned = this.#chunks.return?.()
+    await (this.#asks ? inTime(returned) : returned)
   }
 }

@@ -7,6 +7,7 @@ import type { Run } from "../program.ts"
 import { settle, threw } from "../settle.ts"
 import type { Sent } from "../../model/event.ts"
 import type { Items } from "./op.ts"
+import { own } from "./ops.ts"
 
 export interface Ending {
   write(items: Items): Run<void>
@@ -186,7 +187,7 @@ export const opened = (to: SinkTo, context: SinkContext, saved: unknown): Run<En
     case "collect":
       return Effect.succeed(new Collect(to.most, path, saved))
     case "fold":
-      return Effect.succeed(new Fold(saved === undefined ? to.initial : saved, to.call as never, scope, path))
+      return Effect.succeed(new Fold(saved === undefined ? own(to.initial) : saved, to.call as never, scope, path))
     case "emit":
       return Effect.succeed(new Emitting(saved))
     case "transaction":

@@ -5,6 +5,7 @@ import { join } from "node:path"
 import type { Chunk } from "../../../dsl/ir/stream.ts"
 import { StreamOverflowed } from "../../model/stream-error.ts"
 import { decodeValue, encodeValue } from "../../model/value.ts"
+import { inTime } from "./grace.ts"
 
 /** Most bytes that wait in a file. */
 const mostSpilled = 1024 ** 3
@@ -12,18 +13,20 @@ const mostSpilled = 1024 ** 3
 const head = 4
 
 /** The same chunks, in order: the source is read at once, and of what nobody has taken yet no more than `room` items are kept in memory. */
-export const spilled = (chunks: AsyncIterable<Chunk>, room: number, path: string, most = mostSpilled): AsyncIterable<Chunk> => ({
+export const spilled = (chunks: AsyncIterable<Chunk>, room: number, path: string, signal: AbortSignal, most = mostSpilled): AsyncIterable<Chunk> => ({
   async *[Symbol.asyncIterator]() {
     const waiting = new Spill(room, path, most)
     const source = chunks[Symbol.asyncIterator]()
-    const read = waiting.fill(source)
+    const end = () => waiting.end()
+    signal.addEventListener("abort", end)
+    void waiting.fill(source)
     try {
       for (let chunk = await waiting.take(); chunk !== undefined; chunk = await waiting.take()) yield chunk
       if (waiting.failure !== undefined) throw waiting.failure.cause
     } finally {
-      waiting.isOver = true
-      await source.return?.()
-      await read
+      signal.removeEventListener("abort", end)
+      waiting.end()
+      await inTime(source.return?.())
       await waiting.close()
     }
   },
@@ -44,6 +47,7 @@ class Spill {
   #begin = 0
   #end = 0
   #wake: (() => void) | undefined
+  #writing: Promise<void> | undefined
 
   constructor(room: number, path: string, most: number) {
     this.#room = room
@@ -55,16 +59,23 @@ class Spill {
     try {
       while (!this.isOver) {
         const { done, value } = await source.next()
-        if (done === true) return
-        await this.#put(value)
+        // what comes after it was over was not read
+        if (done === true || this.isOver) return
+        this.#writing = this.#put(value)
+        await this.#writing
         this.#wake?.()
       }
     } catch (cause) {
       this.failure = { cause }
     } finally {
-      this.isOver = true
-      this.#wake?.()
+      this.end()
     }
+  }
+
+  /** Nothing more is taken in. */
+  end(): void {
+    this.isOver = true
+    this.#wake?.()
   }
 
   async #put(chunk: Chunk): Promise<void> {
@@ -120,6 +131,7 @@ class Spill {
   }
 
   async close(): Promise<void> {
+    await this.#writing?.catch(() => undefined)
     if (this.#file === undefined) return
     await this.#file.handle.close()
     await rm(this.#file.folder, { recursive: true, force: true })

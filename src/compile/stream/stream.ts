@@ -4,7 +4,7 @@ import type { StepNode, StreamNode } from "../../../dsl/ir/node.ts"
 import { type Chunk, isSource, type Source } from "../../../dsl/ir/stream.ts"
 import { StateRefused } from "../../model/service-error.ts"
 import { drain } from "../../model/signal.ts"
-import { StreamLost, StreamOverflowed } from "../../model/stream-error.ts"
+import { SourceFailed, StreamLost, StreamOverflowed } from "../../model/stream-error.ts"
 import type { Known } from "../../services/recorded.ts"
 import type { Changes } from "../../services/state-changes.ts"
 import { ask } from "../ask.ts"
@@ -96,16 +96,22 @@ class Flowing {
       }
       run.offers.shared.set(path, () => this.#changed())
       this.#sink = yield* opened(this.#node.sink, { run: run.id, path, scope, signal: this.#abort.signal }, saved?.sink)
-      const { buffer } = this.#node
-      const chunks = yield* ask(path, () => source.open({ from: this.#progress.at, size: buffer, signal: this.#abort.signal }))
+      const { size } = this
+      const chunks = yield* ask(path, () => source.open({ from: this.#progress.at, size, signal: this.#abort.signal }))
       this.#reader = Symbol.iterator in chunks ? new Direct(chunks) : this.#buffered(chunks)
     })
   }
 
   #buffered(chunks: AsyncIterable<Chunk>): Reader {
     const { buffer, bytes, overflow } = this.#node
-    const given = overflow === "spill" ? spilled(chunks, buffer, this.#path) : chunks
-    return new Buffered(given, { buffer, bytes, overflow: overflow === "spill" ? "suspend" : overflow }, this.#now, (on) => this.#pressed(on))
+    const given = overflow === "spill" ? spilled(chunks, buffer, this.#path, this.#abort.signal) : chunks
+    const bounds = { buffer, bytes, overflow: overflow === "spill" ? "suspend" as const : overflow, size: this.size }
+    return new Buffered(given, bounds, this.#now, (on) => this.#pressed(on))
+  }
+
+  /** Most items of one chunk: how far it has come is recorded between two of them. */
+  get size(): number {
+    return Math.min(this.#node.buffer, this.#node.checkpoint.items)
   }
 
   /** What its stages change of State is written with the next checkpoint. */
@@ -219,7 +225,8 @@ class Flowing {
   }
 }
 
-/** What a source fails with; a file that is full says so itself. */
-const failed = (path: string, cause: unknown): unknown => (cause instanceof StreamOverflowed ? cause : threw(path, cause))
+/** What a source fails with: a typed error of its own, a file that is full, or whatever it has thrown. */
+const failed = (path: string, cause: unknown): unknown =>
+  cause instanceof SourceFailed ? cause.error : cause instanceof StreamOverflowed ? cause : threw(path, cause)
 
 const sourceOf = (given: unknown): Source | undefined => (Array.isArray(given) ? inArray(given) : isSource(given) ? given : undefined)

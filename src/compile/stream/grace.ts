@@ -1,0 +1,10 @@
+/** How long a source may take to end that waits for its next item when nobody reads any more, in milliseconds. */
+const grace = 100
+
+/** Waits until something has ended, but not for ever: what does not hear that nobody reads any more ends when its next item comes. */
+export async function inTime(ending: unknown): Promise<void> {
+  const timer = Promise.withResolvers<void>()
+  const over = setTimeout(timer.resolve, grace)
+  await Promise.race([Promise.resolve(ending).catch(() => undefined), timer.promise])
+  clearTimeout(over)
+}
