@@ -1,14 +1,15 @@
 /** The docs of a project: its flows are loaded, its source is read, and pages are made of both. */
-import { readdirSync, readFileSync, statSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { basename, dirname, join, relative, resolve } from "node:path"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { pictureOf } from "./diagram/layout.ts"
 import { mapOf } from "./diagram/map.ts"
 import { embedded } from "./embed.ts"
+import { mermaid } from "./mermaid.ts"
 import { type Example, type FlowPage, pageOf } from "./model.ts"
 import { flowPage, mark } from "./pages/flow-page.ts"
-import type { SitePage } from "./pages/html.ts"
-import { edges, eventsPage, indexPage } from "./pages/index-page.ts"
+import { siteMark, type SitePage } from "./pages/html.ts"
+import { edges, eventsPage, indexPage, map } from "./pages/index-page.ts"
 import type { Links } from "./pages/text.ts"
 import { flowsIn, type Loaded, loadModule } from "./source/load.ts"
 import { openSources } from "./source/project.ts"
@@ -80,13 +81,14 @@ export function written(pages: ReadonlyArray<FlowPage>, { title = "Flows", out, 
     pages.map((page) => [page, pages.filter(({ name }) => name === page.name).length === 1 ? page.name : `${page.name} (${basename(page.file)})`]),
   )
   return [
-    { slug: "README", path: lies("README"), group: "", title, picture: mapOf(title, all), markdown: indexPage(title, pages) },
+    { slug: "README", path: lies("README"), group: "", title, picture: mapOf(title, all), diagram: map(all), markdown: indexPage(title, pages) },
     ...pages.map((page) => ({
       slug: page.slug,
       path: lies(page.slug),
       group: "Flows",
       title: titles.get(page)!,
       picture: page.kind === "agent" ? undefined : pictureOf(page.structure),
+      diagram: page.kind === "agent" ? undefined : mermaid(page.structure),
       markdown: embedded(flowPage(page, links, all.flatMap(([from, name]) => (name === page.name ? [from] : []))), pages),
     })),
     { slug: "events", path: lies("events"), group: "Flows", title: "Events", picture: undefined, markdown: eventsPage(pages) },
@@ -116,8 +118,9 @@ export function ownPages(given: ReadonlyArray<string>, root: string, taken: Read
   })
 }
 
-/** Pages in a folder that were generated and are of nothing any more. */
+/** Pages in a folder that were generated, and that are of nothing any more. */
 export function stale(folder: string, names: ReadonlySet<string>): ReadonlyArray<string> {
-  const there = readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isFile() && entry.name.endsWith(".md") ? [entry.name] : []))
-  return there.filter((name) => !names.has(name) && readFileSync(join(folder, name), "utf8").startsWith(mark))
+  if (!existsSync(folder)) return []
+  const there = readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isFile() && /\.(md|html)$/.test(entry.name) ? [entry.name] : []))
+  return there.filter((name) => !names.has(name) && [mark, siteMark].some((begin) => readFileSync(join(folder, name), "utf8").startsWith(begin)))
 }

@@ -2,7 +2,7 @@
 import { type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../dsl/ir/encode.ts"
 import type { Changes } from "./diagram/layout.ts"
 import type { Change } from "./diagram/shapes.ts"
-import { detail, guard, verb } from "./label.ts"
+import { body, detail, guard, verb } from "./label.ts"
 
 /** Mermaid reads quotes, brackets and `#` in labels; entities keep them text. */
 const escape = (text: string): string => text.replaceAll(/[&<>"'#[\](){}|`\\]/g, (character) => `#${character.codePointAt(0)};`)
@@ -12,11 +12,15 @@ const label = (...lines: ReadonlyArray<string | undefined>): string => lines.fil
 interface Exit {
   readonly from: string
   readonly label: string | undefined
+  /** It is left by an error. */
+  readonly dotted?: boolean
 }
 
 class Drawing {
   readonly lines: Array<string> = ["flowchart TD"]
   readonly #changes: Changes
+  /** The loops around: where their next pass begins, and what leaves them. */
+  readonly loops: Array<{ readonly first: string; readonly breaks: Array<Exit> }> = []
   #next = 0
 
   constructor(changes: Changes) {
@@ -35,7 +39,10 @@ class Drawing {
     if (change !== undefined) this.add(1, `class ${id} ${change}`)
   }
   connect(depth: number, exits: ReadonlyArray<Exit>, to: string): void {
-    for (const { from, label: text } of exits) this.add(depth, text === undefined ? `${from} --> ${to}` : `${from} -->|"${escape(text)}"| ${to}`)
+    for (const { from, label: text, dotted = false } of exits) {
+      const arrow = dotted ? "-.->" : "-->"
+      this.add(depth, text === undefined ? `${from} ${arrow} ${to}` : `${from} ${arrow}|"${escape(text)}"| ${to}`)
+    }
   }
 }
 
@@ -79,17 +86,28 @@ function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, 
   if (node.blocks.length === 0) {
     drawing.add(depth, node.kind === "jump" || node.kind === "wait" ? `${id}{{"${text}"}}` : `${id}["${text}"]`)
     drawing.connect(depth, entry, id)
-    return [{ from: id, label: undefined }]
+    if (node.text["compensate"] !== undefined) {
+      const undo = `${id}_undo`
+      drawing.add(depth, `${undo}["${label(`undo: ${body(node.text["compensate"])}`)}"]`)
+      drawing.connect(depth, [{ from: id, label: "undo", dotted: true }], undo)
+    }
+    if (node.kind !== "jump") return [{ from: id, label: undefined }]
+    const around = drawing.loops.at(-1)!
+    if (node.shape["to"] === "break") around.breaks.push({ from: id, label: "yes" })
+    else drawing.connect(depth, [{ from: id, label: "yes" }], around.first)
+    return [{ from: id, label: "no" }]
   }
   if (node.kind === "when") {
     drawing.add(depth, `${id}{"${text}"}`)
     drawing.connect(depth, entry, id)
     const arms = node.blocks.flatMap(({ label: arm, block: inner }) => block(drawing, inner, [{ from: id, label: arm }], depth, innerPrefix(node, path, arm)))
-    return node.blocks.some(({ label: arm }) => arm === "yes") && node.blocks.length === 1 ? [...arms, { from: id, label: "no" }] : arms
+    return node.shape["form"] === "if" && node.blocks.length === 1 ? [...arms, { from: id, label: "no" }] : arms
   }
   drawing.add(depth, `subgraph ${id}["${label(`${verb(node)} ${node.name}`, detail(node))}"]`)
   const first = drawing.id()
   drawing.add(depth + 1, `${first}(( ))`)
+  const loop = { first, breaks: [] as Array<Exit> }
+  if (node.kind === "loop") drawing.loops.push(loop)
   const ends = node.blocks.flatMap(({ label: fork, block: inner }) =>
     block(
       drawing,
@@ -99,8 +117,15 @@ function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, 
       innerPrefix(node, path, fork),
     )
   )
-  if (node.kind === "loop") drawing.connect(depth + 1, ends.map(({ from }) => ({ from, label: "again" })), first)
+  if (node.kind === "loop") {
+    drawing.loops.pop()
+    drawing.connect(depth + 1, ends.map(({ from }) => ({ from, label: "again" })), first)
+  }
   drawing.add(depth, "end")
   drawing.connect(depth, entry, first)
-  return ends
+  return [...ends, ...loop.breaks, ...caught(node).map((tag) => ({ from: id, label: `catch ${tag}`, dotted: true }))]
 }
+const caught = ({ shape: { catches = [], fallback } }: EncodedNode): ReadonlyArray<string> => [
+  ...catches as ReadonlyArray<string>,
+  ...(fallback === true ? ["any other error"] : []),
+]

@@ -11,6 +11,7 @@ import { type Application, ParameterType } from "typedoc"
 import { messageOf } from "../model/error.ts"
 import { svg } from "./diagram/svg.ts"
 import { pagesOf, written } from "./docs.ts"
+import { fence } from "./pages/text.ts"
 
 /** What TypeDoc calls when it loads the plugin. Options: `heddleFlows` (files that export flows), `heddleTitle`, `heddleSourceUrl` (`https://host/blob/main/{file}#L{line}`). */
 export function load(app: Application): void {
@@ -50,7 +51,10 @@ async function addPages(app: Application): Promise<void> {
     if (picture !== undefined) writeFileSync(join(folder, `${slug}.svg`), svg(picture))
     const children = slug === "README" ? `children:\n${made.filter((one) => one.slug !== slug).map((one) => `  - ./${one.slug}.md\n`).join("")}` : ""
     // TypeDoc has a title of its own, and draws no Mermaid
-    const body = markdown.replace(/^\[\/\/\].*\n\n# .*\n/, "").replace(/```mermaid\n[\s\S]*?\n```/, `![Diagram of ${slug}](./${slug}.svg)`)
+    const body = made.reduce(
+      (text, { diagram, slug: of }) => (diagram === undefined ? text : text.replaceAll(fence("mermaid", diagram), `![Diagram of ${of}](./${of}.svg)`)),
+      markdown.replace(/^\[\/\/\].*\n\n# .*\n/, ""),
+    )
     writeFileSync(join(folder, `${slug}.md`), `---\ntitle: ${JSON.stringify(slug === "README" ? title : name)}\n${children}---\n\n${body}`)
   }
   app.options.setValue("projectDocuments", [...app.options.getValue("projectDocuments"), join(folder, "README.md")])

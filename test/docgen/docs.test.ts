@@ -6,6 +6,7 @@ import { Application } from "typedoc"
 import { beforeAll, describe, expect, it, vi } from "vitest"
 import { ownPages, pagesOf, written } from "../../src/docgen/docs.ts"
 import { differences } from "../../src/docgen/drift.ts"
+import { mermaid } from "../../src/docgen/mermaid.ts"
 import { embedded, refreshed } from "../../src/docgen/embed.ts"
 import type { FlowPage } from "../../src/docgen/model.ts"
 import { site } from "../../src/docgen/pages/html.ts"
@@ -27,6 +28,29 @@ beforeAll(async () => {
 })
 
 describe("what is known", () => {
+  it("of each node: what it fails with itself, also where the flow does already, and what stages do", () => {
+    const { nodes, structure } = page("failing")
+    const of = (path: string) => nodes.find((one) => one.path === path)!
+    const bads = { plain: [], again: [], later: ["StepThrew"], async: [], effect: ["StepTimedOut"], program: [], late: ["StepTimedOut"] }
+    for (const [path, more] of Object.entries(bads)) {
+      expect(of(path).fails.map((one) => (one.includes("Bad") ? "Bad" : one)).sort(), path).toEqual(["Bad", ...more].sort())
+    }
+    expect(of("undone")).toMatchObject({ reads: [{ name: "input" }], fails: [] })
+    expect(of("passes/pass")).toMatchObject({ reads: [{ name: "index", type: "number" }], gives: "number" })
+    expect(of("rows/parse")).toMatchObject({
+      reads: [{ name: "input" }],
+      gives: "{ n: number; }",
+      fails: ["{ readonly _tag: \"Low\"; }"],
+      line: expect.any(Number),
+    })
+    expect(of("rows/save")).toMatchObject({ reads: [], gives: "{ n: number; }" })
+    const drawn = mermaid(structure)
+    expect(drawn).toMatch(/-\.->\|"undo"\| n\d+_undo/)
+    expect(drawn).toMatch(/-\.->\|"catch any other error"\|/)
+    const [, first] = /subgraph n\d+\["loop passes[^\n]*\n +(n\d+)\(/.exec(drawn)!
+    expect(drawn).toMatch(new RegExp(`-->\\|"yes"\\| ${first}\\n`))
+  })
+
   it("of each node: where it is written, what it reads, gives and fails with", () => {
     expect(pages.map(({ name, slug, kind }) => [name, slug, kind])).toEqual([
       ["writer", "writer", "agent"],
@@ -38,6 +62,7 @@ describe("what is known", () => {
       ["picked", "picked", "flow"],
       ["by default", "by-default", "flow"],
       ["loose", "loose", "flow"],
+      ["failing", "failing", "flow"],
       ["helper", "helper", "flow"],
     ])
     const lines = readFileSync(fixture("flows"), "utf8").split("\n")
@@ -201,9 +226,9 @@ describe("pages", () => {
       ["page-readme", "Mine & yours", ""],
     ])
     expect(ownPages([join(folder, "README.md")], folder, new Set(["README.md"]))).toEqual([])
-    const files = await site("T", own)
+    const files = await site("T", own, "..")
     expect(files.get("page-readme.html")).toContain(
-      "<a href=\"page-guide-first-one.html#some-part\">a guide</a> <a href=\"https://x.y\">out</a> <a href=\"none.md\">gone</a>",
+      "<a href=\"page-guide-first-one.html#some-part\">a guide</a> <a href=\"https://x.y\">out</a> <a href=\"../none.md\">gone</a>",
     )
     expect(files.get("page-guide-first-one.html")).toContain("<h2 id=\"some-part\">Some part</h2>")
     expect(files.get("page-guide-first-one.html")).toContain("<h2>guide</h2><ul><li><a href=\"page-guide-first-one.html\" aria-current=\"page\">")
@@ -216,7 +241,7 @@ describe("pages", () => {
     expect(table(["a", "b"], [["1|2", ""]])).toBe("| a |\n| --- |\n| 1\\|2 |")
     const hostile = await pagesOf([fixture("hostile")], {})
     const made = written(hostile, { out: "docs" })
-    const files = await site("<Title>", made)
+    const files = await site("<Title>", made, "..")
     expect([...files.keys()]).toEqual(["style.css", "site.js", "README.html", "proto-x.html", "flow.html", "events.html", "search-index.js"])
     const html = files.get("proto-x.html")!
     expect(html.match(/<script[^>]*>/g)).toEqual(["<script src=\"search-index.js\">", "<script src=\"site.js\">"])
@@ -228,7 +253,7 @@ describe("pages", () => {
   })
 
   it("become a site without a server", async () => {
-    const files = await site("Flows", written(pages, { out: "docs" }).map((one) => (one.slug === "README" ? { ...one, slug: "index" } : one)))
+    const files = await site("Flows", written(pages, { out: "docs" }).map((one) => (one.slug === "README" ? { ...one, slug: "index" } : one)), "..")
     const html = files.get("order.html")!
     expect(html).toContain("<figure class=\"diagram\"><svg")
     expect(html).toContain("<a href=\"writer.html\">writer</a>")

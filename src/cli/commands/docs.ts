@@ -1,6 +1,6 @@
 /** `heddle docs`: the pages of a project's flows, and whether those that are kept still say what the code says. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { dirname, join, relative, resolve } from "node:path"
+import { basename, dirname, join, relative, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import type { FlowIR } from "../../../dsl/ir/node.ts"
 import { ownPages, pagesOf, stale, written } from "../../docgen/docs.ts"
@@ -39,10 +39,14 @@ export async function docsCommand(files: ReadonlyArray<string>, flags: DocsFlags
   if (flags.site !== undefined) {
     const named = markdown.map((page) => (page.slug === "README" ? { ...page, slug: "index" } : page))
     const more = ownPages(own, process.cwd(), new Set(named.map(({ path }) => path)))
-    for (const [name, text] of await site(title, [...named, ...more])) made.set(join(flags.site, name), text)
+    const root = relative(flags.site, process.cwd()).replaceAll("\\", "/")
+    for (const [name, text] of await site(title, [...named, ...more], root)) made.set(join(flags.site, name), text)
   }
   for (const file of embed) made.set(file, refreshed(readFileSync(file, "utf8"), pages))
-  const gone = existsSync(out) ? stale(out, new Set(markdown.map(({ slug }) => `${slug}.md`))).map((name) => join(out, name)) : []
+  const folders = flags.site === undefined ? [out] : [out, flags.site]
+  const gone = folders.flatMap((folder) =>
+    stale(folder, new Set([...made.keys()].filter((file) => dirname(file) === join(folder)).map((file) => basename(file)))).map((name) => join(folder, name))
+  )
   return check ? checked(made, gone, json) : write(made, gone, pages.length)
 }
 

@@ -16,9 +16,12 @@ export interface SitePage {
   readonly group: string
   readonly title: string
   readonly markdown: string
-  /** Its diagram: of a flow, or of the project. */
+  /** Its diagram, of a flow or of the project, and the Mermaid text that it takes the place of. */
   readonly picture: Picture | undefined
+  readonly diagram?: string | undefined
 }
+/** How every page of the site begins: it may be written over. */
+export const siteMark = "<!doctype html><!-- made by heddle docs -->"
 /** Escapes text for HTML. */
 const escape = (text: string): string => text.replaceAll(/[&<>"']/g, (one) => `&#${one.codePointAt(0)};`)
 
@@ -27,15 +30,23 @@ const policy =
   "default-src 'none'; style-src 'self' 'unsafe-inline' file:; script-src 'self' file:; img-src 'self' data: file:; base-uri 'none'; form-action 'none'"
 
 /** The files of the site, by name. */
-export async function site(title: string, pages: ReadonlyArray<SitePage>): Promise<ReadonlyMap<string, string>> {
+export async function site(
+  title: string,
+  pages: ReadonlyArray<SitePage>,
+  /** The project's folder, seen from the site's: files that are no pages are linked there. */
+  root: string,
+): Promise<ReadonlyMap<string, string>> {
   const { default: Renderer } = await import("markdown-it")
   const files = new Map([["style.css", style], ["site.js", script]])
   const slugs = new Map(pages.map(({ path, slug }) => [path, slug]))
+  const pictures = new Map(
+    pages.flatMap(({ diagram, picture, slug }) => (diagram === undefined || picture === undefined ? [] : [[diagram, { picture, slug }]])),
+  )
   const entries: Array<{ readonly slug: string; readonly title: string; readonly text: string }> = []
   for (const page of pages) {
     // raw HTML stays text, and links lead nowhere but to pages
     const markdown = new Renderer({ html: false, linkify: false })
-    const body = rendered(markdown, page, slugs)
+    const body = rendered(markdown, page, { slugs, pictures, root })
     files.set(`${page.slug}.html`, html(title, page, pages, body))
     entries.push({
       slug: page.slug,
@@ -47,21 +58,31 @@ export async function site(title: string, pages: ReadonlyArray<SitePage>): Promi
   return files
 }
 
-function rendered(markdown: MarkdownIt, { markdown: text, picture, slug, path }: SitePage, slugs: ReadonlyMap<string, string>): string {
+interface Whole {
+  /** The page of a file. */
+  readonly slugs: ReadonlyMap<string, string>
+  /** What takes the place of a diagram's text, on whatever page it stands. */
+  readonly pictures: ReadonlyMap<string, { readonly picture: Picture; readonly slug: string }>
+  readonly root: string
+}
+function rendered(markdown: MarkdownIt, { markdown: text, path }: SitePage, { slugs, pictures, root }: Whole): string {
   const fence = markdown.renderer.rules.fence!
-  let drawn = false
   markdown.renderer.rules.fence = (tokens, i, options, env, self) => {
-    if (tokens[i]!.info !== "mermaid" || picture === undefined || drawn) return fence(tokens, i, options, env, self)
-    drawn = true
-    return `<figure class="diagram">${svg(picture, slug.replaceAll(/[^\w-]/g, "_"))}</figure>`
+    const drawn = pictures.get(tokens[i]!.content.trimEnd())
+    if (drawn === undefined) return fence(tokens, i, options, env, self)
+    return `<figure class="diagram">${svg(drawn.picture, `${drawn.slug.replaceAll(/[^\w-]/g, "_")}-${i}`)}</figure>`
   }
   const link = markdown.renderer.rules.link_open ?? ((tokens, i, options, _env, self) => self.renderToken(tokens, i, options))
   markdown.renderer.rules.link_open = (tokens, i, options, env, self) => {
     const to = String(tokens[i]!.attrGet("href"))
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a text has at least one part
     const [file, hash] = to.split("#") as [string, string?]
-    const known = slugs.get(posix.join(posix.dirname(path), file.replaceAll("%20", " ")))
-    if (known !== undefined) tokens[i]!.attrSet("href", `${known}.html${hash === undefined ? "" : `#${hash}`}`)
+    const there = posix.join(posix.dirname(path), file.replaceAll("%20", " "))
+    const known = slugs.get(there)
+    const at = hash === undefined ? "" : `#${hash}`
+    if (known !== undefined) tokens[i]!.attrSet("href", `${known}.html${at}`)
+    // what is no page is where it was, seen from here
+    else if (file !== "" && !/^([a-z][a-z0-9+.-]*:|\/)/i.test(file)) tokens[i]!.attrSet("href", `${posix.join(root, there)}${at}`)
     return link(tokens, i, options, env, self)
   }
   markdown.renderer.rules.heading_open = (tokens, i, options, _env, self) => {
@@ -78,7 +99,7 @@ const listed = ({ slug, title }: SitePage, page: SitePage): string =>
 const grouped = ([group, pages]: readonly [string, ReadonlyArray<SitePage>], page: SitePage): string =>
   `${group === "" ? "" : `<h2>${escape(group)}</h2>`}<ul>${pages.map((one) => listed(one, page)).join("")}</ul>`
 const html = (title: string, page: SitePage, pages: ReadonlyArray<SitePage>, body: string): string =>
-  `<!doctype html>
+  `${siteMark}
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <title>${escape(page.title === title ? title : `${page.title} · ${title}`)}</title><link rel="stylesheet" href="style.css">

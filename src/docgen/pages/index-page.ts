@@ -46,7 +46,7 @@ export function indexPage(title: string, pages: ReadonlyArray<FlowPage>): string
   ].filter((part) => part !== undefined).join("\n\n") + "\n"
 }
 
-function map(links: ReturnType<typeof edges>): string {
+export function map(links: ReturnType<typeof edges>): string {
   const ids = new Map<string, string>()
   const id = (name: string, kind: string): string => {
     const key = `${kind === "tool" ? "tool " : ""}${name}`

@@ -11,6 +11,8 @@ export type Morph = typeof TsMorph
 
 /** Verbs that write a node. */
 const verbs = new Set(["step", "update", "when", "match", "loop", "break", "continue", "each", "parallel", "stream", "protect", "wait"])
+/** Stages of a stream that may hold work of their own. */
+const stages = new Set(["map", "filter", "flatMap", "tap"])
 
 /** The calls that have written the nodes of a chain, wherever its beginning is declared. */
 export function callsOf(morph: Morph, written: AstNode): ReadonlyArray<CallExpression> {
@@ -31,7 +33,7 @@ export function callsOf(morph: Morph, written: AstNode): ReadonlyArray<CallExpre
     return callee.getText() === "nest" && first !== undefined ? callsOf(morph, first) : []
   }
   const before = callsOf(morph, callee.getExpression())
-  return verbs.has(callee.getName()) && !isGuard(morph, written) ? [...before, written] : before
+  return (verbs.has(callee.getName()) || stages.has(callee.getName())) && !isGuard(morph, written) ? [...before, written] : before
 }
 
 /** What the first function of a node is for. */

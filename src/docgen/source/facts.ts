@@ -18,7 +18,7 @@ export interface NodeFacts extends Place {
   readonly reads: ReadonlyArray<Named>
   /** The type that its name is bound to. */
   readonly gives: string | undefined
-  /** The errors that it adds to the flow's. */
+  /** The errors that it may fail with: those of its own work, and those that it adds to the flow's. */
   readonly fails: ReadonlyArray<string>
   /** The services that it adds to the flow's. */
   readonly needs: ReadonlyArray<string>
@@ -108,7 +108,9 @@ class Reader {
   block(written: Node | undefined, block: Block, prefix: string, into: Map<string, NodeFacts>): void {
     const calls = written === undefined ? [] : callsOf(this.#morph, written)
     // a chain that is built by a program has other calls than nodes
-    const paired = calls.length === block.nodes.length ?
+    // not every stage of a stream is a node
+    const isStages = calls.some((call) => this.#stagesOf(call) !== undefined)
+    const paired = calls.length === block.nodes.length && !isStages ?
       (_node: FlowNode, i: number) => calls[i] :
       (node: FlowNode) => calls.find((call) => nameIn(this.#morph, call) === node.name)
     for (const [i, node] of block.nodes.entries()) {
@@ -123,10 +125,12 @@ class Reader {
   #node(call: CallExpression, node: FlowNode): NodeFacts {
     const { Node } = this.#morph
     const callee = call.getExpressionIfKindOrThrow(this.#morph.SyntaxKind.PropertyAccessExpression)
-    const before = this.types(callee.getExpression())
-    const after = this.types(call)
+    const stage = this.#stagesOf(call)
+    const before = stage === undefined ? this.types(callee.getExpression()) : this.#stagesOf(callee.getExpression())
+    const flow = this.types(call)
+    const after = stage ?? flow
     const name = node.kind === "step" ? node.updates ?? node.name : node.name
-    const bound = after?.output.getProperty(name)
+    const bound = flow?.output.getProperty(name)
     const added = (what: "failure" | "needs", list: (type: Type, at: Node) => ReadonlyArray<string>): ReadonlyArray<string> => {
       if (before === undefined || after === undefined) return []
       const known = new Set(list(before[what], call))
@@ -138,12 +142,34 @@ class Reader {
     return {
       ...placeOf(Node.isStringLiteral(first) ? first : callee.getNameNode()),
       reads: definition === undefined ? this.#reads(call) : this.#taken(definition),
-      gives: bound === undefined ? undefined : this.text(bound.getTypeAtLocation(call), call),
-      fails: added("failure", (type, at) => this.members(type, at)),
+      gives: stage === undefined ? bound === undefined ? undefined : this.text(bound.getTypeAtLocation(call), call) : this.text(stage.item, call),
+      fails: [...new Set([...added("failure", (type, at) => this.members(type, at)), ...this.#own(call, node, definition)])].sort(),
       needs: added("needs", (type, at) => this.services(type, at)),
       prose: proseOf(this.#morph, call) ?? (definition === undefined ? undefined : proseOf(this.#morph, definition)),
       texts,
     }
+  }
+
+  /** What the compiler knows of the stages of a stream. */
+  #stagesOf(node: Node): Pick<Types, "failure" | "needs"> & { readonly item: Type } | undefined {
+    const type = node.getType()
+    const known = type.getProperty("~stages")?.getTypeAtLocation(node)
+    const [item] = type.getTypeArguments()
+    if (known === undefined || item === undefined) return undefined
+    return { item, failure: known.getPropertyOrThrow("failure").getTypeAtLocation(node), needs: known.getPropertyOrThrow("needs").getTypeAtLocation(node) }
+  }
+
+  /** The errors of a step's own work, also where the flow has them already. */
+  #own(call: CallExpression, node: FlowNode, definition: Node | undefined): ReadonlyArray<string> {
+    if (node.kind !== "step") return []
+    const late = node.timeout === undefined ? [] : ["StepTimedOut"]
+    const types = definition === undefined ? undefined : this.types(definition)
+    if (types !== undefined) return [...this.members(types.failure, call), ...late]
+    const work = this.#functions(call).find((fn) => !this.#morph.Node.isPropertyAssignment(fn.getParent()))
+    const given = work?.getReturnType()
+    // whatever is awaited may be rejected
+    const rejected = given?.getSymbol()?.getName() === "Promise" ? ["StepThrew"] : []
+    return [...(given === undefined ? [] : this.#texts(errorsIn(given), call)), ...rejected, ...late]
   }
 
   /** What a definition takes. */
@@ -158,9 +184,10 @@ class Reader {
     const { Node } = this.#morph
     const found = new Map<string, string>()
     for (const fn of this.#functions(call)) {
-      const [scope] = fn.getParameters()
+      // a stage is given its item first
+      const scope = fn.getParameters()[this.#stagesOf(call) === undefined ? 0 : 1]
       const pattern = scope?.getNameNode()
-      if (pattern === undefined || this.#isBlock(fn)) continue
+      if (pattern === undefined || this.#isBlock(fn) || !isOfScope(this.#morph, fn)) continue
       if (Node.isObjectBindingPattern(pattern)) {
         for (const element of pattern.getElements()) {
           found.set(element.getPropertyNameNode()?.getText() ?? element.getName(), this.text(element.getType(), element))
@@ -205,11 +232,36 @@ class Reader {
   }
 }
 
+/** The options whose functions are given the scope before anything else. */
+const ofScope = new Set(["while", "until", "over", "times", "for"])
+const isOfScope = ({ Node }: Morph, fn: Written): boolean => {
+  const parent = fn.getParent()
+  return !Node.isPropertyAssignment(parent) || ofScope.has(parent.getName())
+}
+
+/** What work that gives this may fail with: a promise, a Result, an Effect, a generator of Effects. */
+const errorsIn = (type: Type): ReadonlyArray<Type> => {
+  if (type.isUnion()) return type.getUnionTypes().flatMap(errorsIn)
+  const [first, second] = type.getTypeArguments()
+  switch (type.getSymbol()?.getName()) {
+    case "Promise":
+    case "Generator":
+      return errorsIn(first!)
+    case "Effect":
+    case "ResultAsync":
+    case "Err":
+      return membersOf(second!)
+    default:
+      return []
+  }
+}
+
 /** What a function of a block gives. */
-const bodyOf = ({ Node, SyntaxKind }: Morph, fn: Node | undefined): Node | undefined => {
+const bodyOf = ({ Node }: Morph, fn: Node | undefined): Node | undefined => {
   if (!Node.isArrowFunction(fn) && !Node.isFunctionExpression(fn)) return undefined
   const body = fn.getBody()
-  return Node.isBlock(body) ? body.getFirstDescendantByKindOrThrow(SyntaxKind.ReturnStatement).getExpression() : body
+  // its own return, not one of a function inside it
+  return Node.isBlock(body) ? body.getStatements().find(Node.isReturnStatement)?.getExpression() : body
 }
 
 const nameIn = ({ Node }: Morph, call: CallExpression): string | undefined => {
