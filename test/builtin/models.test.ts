@@ -177,6 +177,14 @@ describe("openai", () => {
         reason: "slow down, [redacted]",
       }],
       [status(429, "", { "retry-after": new Date(0).toUTCString() }), { kind: "rate-limit", retryAfter: 0 }],
+      [status(429, "", { "retry-after": "2", "retry-after-ms": "20" }), { kind: "rate-limit", retryAfter: 20 }],
+      [status(429, "", { "retry-after": "2", "retry-after-ms": "soon" }), { kind: "rate-limit", retryAfter: 2000 }],
+      // more than anybody reads, and without an end
+      [(_, response) => {
+        response.writeHead(400)
+        const more = () => response.write("x".repeat(10_000)) ? setImmediate(more) : response.once("drain", more)
+        more()
+      }, { kind: "invalid" }],
       [status(429, "", { "retry-after": "soon" }), { kind: "rate-limit", retryAfter: undefined, reason: "Too Many Requests" }],
       [status(429, "insufficient_quota"), { kind: "unauthorized", retryable: false }],
       [status(401, "who?"), { kind: "unauthorized" }],

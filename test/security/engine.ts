@@ -62,8 +62,7 @@ export const engine: ReadonlyArray<Attack> = [
       await effect(heddle.run(wide, undefined))
       return {
         outcome: `${outcomes.join(", ")}; ${most <= 1000 ? "at most 1000" : most} at once`,
-        pass: JSON.stringify(outcomes) === "[\"LimitExceeded\",\"FlowInvalid\",\"AgentFailed\"]".replace("AgentFailed", "turns") ||
-          (outcomes[0] === "LimitExceeded" && outcomes[1] === "FlowInvalid" && most <= 1000),
+        pass: outcomes.join() === "LimitExceeded,FlowInvalid,AgentFailed" && most <= 1000,
       }
     },
   },

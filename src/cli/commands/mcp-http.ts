@@ -45,6 +45,9 @@ async function answer(handler: Handler, incoming: IncomingMessage, outgoing: Ser
 async function respond(handler: Handler, incoming: IncomingMessage): Promise<Response> {
   const { method, url = "/", headers } = incoming
   const at = new URL(url, `http://${host}`)
+  // a name that somebody has made lead here is not ours
+  const { localPort } = incoming.socket
+  if (headers.host !== `${host}:${localPort}` && headers.host !== `localhost:${localPort}`) return new Response(undefined, { status: 403 })
   if (at.pathname !== "/mcp") return new Response(undefined, { status: 404 })
   const given = Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)])
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Node's own type of the one stream differs from the web's

@@ -61,7 +61,7 @@ export function openai(options: OpenAiOptions): ModelShape {
     )
   const refused = (response: Response) =>
     Effect.flatMap(
-      Effect.promise(() => response.text().catch(() => "")),
+      Effect.promise(() => beginningOf(response).catch(() => "")),
       (text) => Effect.fail(failed(kindOf(response.status, text), text || response.statusText, { status: response.status, retryAfter: restOf(response) })),
     )
   const turn = (request: ModelRequest): Stream.Stream<ModelPart, ModelFailed> =>
@@ -130,8 +130,20 @@ const kindOf = (status: number, text: string): ModelFailure => {
   if (status === 408 || status === 409 || status >= 500) return "unavailable"
   return /context.{0,10}length|too many tokens|maximum context/i.test(text) ? "context-length" : "invalid"
 }
-/** `Retry-After`, in seconds or as a date, in milliseconds. */
+/** As much of what an endpoint says of its refusal as anybody reads. */
+async function beginningOf({ body }: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ""
+  for await (const part of body ?? []) {
+    text += decoder.decode(part, { stream: true })
+    if (text.length > 65_536) break
+  }
+  return text
+}
+/** `Retry-After-Ms`, or `Retry-After` in seconds or as a date, in milliseconds. */
 const restOf = ({ headers }: Response): number | undefined => {
+  const exact = headers.get("retry-after-ms")
+  if (exact !== null && Number(exact) >= 0) return Number(exact)
   const given = headers.get("retry-after")
   if (given === null) return undefined
   const seconds = Number(given)
