@@ -8,13 +8,14 @@ import { grants } from "./tool.ts"
 import { updatedNames, visit, walk, walkBlock } from "./walk.ts"
 
 /**
- * What no run can reach, what nothing ends, what nothing bounds, what may wait for itself, what ends before what it holds, and what is granted for nothing.
+ * What no run can reach, what nothing ends, what nothing bounds, what may wait for itself, what ends before what it holds, what is granted
+ * for nothing or unsaid.
  */
-type LintRule = "dead" | "endless" | "unlimited" | "blocked" | "late" | "unneeded"
+type LintRule = "dead" | "endless" | "unlimited" | "blocked" | "late" | "unneeded" | "ungranted"
 
 /** Everything doubtful in `flow`. */
 export const lint = (flow: FlowIR): ReadonlyArray<Problem> => [
-  ...unneeded(flow),
+  ...grantProblems(flow),
   ...[...walk(flow)].flatMap(({ node, path }) => [...guardProblems(node, path), ...nodeProblems(flow, node, path)]),
 ]
 
@@ -29,11 +30,15 @@ const constant = (condition: Ask<any>): boolean | undefined => {
 const readNames = (condition: Ask<any>): ReadonlyArray<string> =>
   /^\(?\{([^{}.=]*)\}/.exec(sourceText(condition))?.[1]!.split(",").map((one) => one.split(":")[0]!.trim()).filter((name) => name !== "") ?? []
 
-/** What its tools need is a part of what a flow grants: what nobody needs is granted to whoever comes next. */
-function* unneeded(flow: FlowIR): Generator<Problem> {
-  const { capabilities = [] } = flow
+/** A flow grants what its tools need and no more: what nobody needs is granted to whoever comes next. */
+function* grantProblems(flow: FlowIR): Generator<Problem> {
+  const { capabilities } = flow
   const needs = [...walk(flow)].flatMap(({ node }) => (node.kind === "step" && node.work.from === "definition" ? node.work.tool?.needs ?? [] : []))
-  for (const granted of capabilities) {
+  if (capabilities === undefined && needs.length > 0) {
+    const all = [...new Set(needs)].sort()
+    yield doubt("", "ungranted", `its tools may do whatever they need: say what that is, capabilities: [${all.map((need) => `"${need}"`).join(", ")}]`)
+  }
+  for (const granted of capabilities ?? []) {
     if (!needs.some((need) => grants(granted, need))) yield doubt("", "unneeded", `it grants '${granted}', which none of its tools needs`)
   }
 }

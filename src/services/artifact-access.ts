@@ -15,6 +15,7 @@ export function artifactAccess(view: ArtifactView): ArtifactAccess {
     text: (name, place) => ask(view.text(name, place)),
     read: (name, place) => Stream.toAsyncIterable(view.read(name, place)),
     list: (query) => ask(view.list(query)),
+    lineage: (name, place) => ask(view.lineage(name, place)),
   }
 }
 

@@ -51,6 +51,7 @@ it("what is granted and not needed is told", () => {
   expect(flow("files.*")).toEqual([])
   expect(flow("files.read", "files.write")).toEqual([" unneeded"])
   expect(found(seq("f", { capabilities: [] }))).toEqual([])
+  expect(found(seq("f").step(reads))).toEqual([" ungranted"])
 })
 
 it("what always says the same is known, however it is written", () => {

@@ -48,6 +48,7 @@ it("a step keeps text, bytes and what comes in parts, and finds it again", async
       parts,
       empty: await artifacts.bytes("empty"),
       names: (await artifacts.list()).map(({ name }) => name),
+      made: (await artifacts.lineage("parts")).map(({ id }) => id),
       tagged: (await artifacts.list({ tag: "x", type: "note", by: "r", since: 1 })).map(({ by }) => by),
     }
   }).step("effects", function*() {
@@ -82,6 +83,7 @@ it("a step keeps text, bytes and what comes in parts, and finds it again", async
       empty: new Uint8Array(),
       names: ["empty", "node", "web", "parts", "raw", "a/notes.md"],
       tagged: ["r/put"],
+      made: ["s/a/notes.md@1", "s/raw@1"],
     },
     effects: { size: 2, parts: 1, text: "ab", bytes: 2, same: true, from: ["s/a/notes.md@1", "s/raw@1"] },
   })
