@@ -7,14 +7,6 @@ export class StreamLost extends TaggedError("StreamLost")<{ readonly path: strin
     return `stream '${this.path}' cannot go on: its live source '${this.source}' is gone with the process that read it. Take a seekable source, or live(…, { onResume: "reopen" })`
   }
 }
-/** A source has failed with an error that its type tells of, which is what the stream fails with. */
-export class SourceFailed extends Error {
-  readonly error: unknown
-  constructor(error: unknown) {
-    super("a source has failed")
-    this.error = error
-  }
-}
 /** A stream has more than it may keep. */
 export class StreamOverflowed extends TaggedError("StreamOverflowed")<{ readonly path: string; readonly what: string; readonly most: number }> {
   override get message(): string {

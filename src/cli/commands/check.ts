@@ -31,6 +31,7 @@ export async function checkCommand(given: ReadonlyArray<string>, flags: CheckFla
   if (!flags.watch) return checking.tell(flags, version)
   checking.tell(flags, version)
   // the compiler's second look is dear, whatever has changed
+  sources.refresh(files.slice(0, 1).map((file) => resolve(file)))
   await checking.check(files.slice(0, 1), true)
   return untilStopped(checking, sources, () => checking.tell(flags, version))
 }

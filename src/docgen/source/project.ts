@@ -1,5 +1,5 @@
 /** Reading a project's source through ts-morph, which is loaded when a command needs it. */
-import { existsSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import type { FlowIR } from "../../../dsl/ir/node.ts"
 import { above } from "./above.ts"
@@ -62,7 +62,8 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
   const declared = (file: string, name: string) => project.getSourceFileOrThrow(file).getExportedDeclarations().get(name)![0]!
   return {
     refresh: (changed) => {
-      for (const file of changed) project.getSourceFile(file)?.refreshFromFileSystemSync()
+      // also where the text is what it was: the compiler's second look is dear, whatever has changed, and may be had before anything has
+      for (const file of changed) project.getSourceFile(file)?.replaceWithText(readFileSync(file, "utf8"))
     },
     dependents: (changed) => {
       const found = new Set(changed)
