@@ -153,7 +153,9 @@ function encodeNode(node: Node): EncodedNode {
         ...(on.by === "until" && typeof on.date !== "function" ? { until: on.date.toISOString() } : {}),
         ...(timeout === undefined ? {} : { timeout: time(timeout), atTimeout }),
       },
-      text: on.by === "for" && typeof on.duration === "function" ?
+      text: on.by === "signal" && on.where !== undefined ?
+        { where: sourceText(on.where) } :
+        on.by === "for" && typeof on.duration === "function" ?
         { for: sourceText(on.duration) } :
         on.by === "until" && typeof on.date === "function" ?
         { until: sourceText(on.date) } :

@@ -138,6 +138,7 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
     .option("--path <path>", "only of the stream at this path")
     .option("--from <index>", "only items from this index on", wholeNumber)
     .option("--follow", "wait for more, until the run has stopped")
+    .option("--rejected", "what they have left out, and why")
     .action(act(async (flags, run) => (await import("./commands/events.ts")).itemsCommand(run, flags)))
   program.command("graph <file>").description("draw the flows of a file, or file#flow")
     .option("--mermaid", "as a Mermaid flowchart, like --format mermaid")

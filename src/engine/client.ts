@@ -23,7 +23,7 @@ import { ClientArtifacts, ClientSessions } from "./client-sessions.ts"
 import { ClientState, type Doing } from "./client-state.ts"
 import type { CommandOptions } from "./control.ts"
 import { type Heddle, makeHeddle, type SignalOptions } from "./heddle.ts"
-import type { Emitted, ItemsOptions } from "./items.ts"
+import type { Emitted, ItemsOptions, Rejected } from "./items.ts"
 import { type FollowOptions, type SubscribeOptions, subscription, type Told } from "./follow.ts"
 import type { Plan } from "./plan.ts"
 import type { PruneOptions } from "./retention.ts"
@@ -147,6 +147,16 @@ export class Client<Services> {
    */
   items(id: string, options?: ItemsOptions): AsyncIterable<Emitted> {
     return this.#read(this.#heddle.items(id, options))
+  }
+  /**
+   * What the streams of a run have left out (`failure: "reject"`), with why: what is there and what is to come, until it has stopped; from any process.
+   *
+   * @throws StoreFailed, RunNotFound while it is iterated
+   * @example
+   * for await (const { item, error } of heddle.rejected("report-1", { live: false })) console.log(item, error)
+   */
+  rejected(id: string, options?: Omit<ItemsOptions, "from">): AsyncIterable<Rejected> {
+    return this.#read(this.#heddle.rejected(id, options))
   }
   list(filter?: RunFilter): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
     return this.#do(this.#heddle.list(filter))

@@ -36,7 +36,7 @@ import { type RunFilter, Store } from "../store/store.ts"
 import { exportRun, importRun } from "./bundle.ts"
 import { startDebounced } from "./debounce.ts"
 import { type Command, type CommandOptions, Control } from "./control.ts"
-import { type Emitted, itemsOf, type ItemsOptions } from "./items.ts"
+import { type Emitted, itemsOf, type ItemsOptions, type Rejected, rejectedOf } from "./items.ts"
 import { follow, type FollowOptions, subscribe, type SubscribeOptions, type Told } from "./follow.ts"
 import { quotaIn } from "./offers.ts"
 import type { Plan } from "./plan.ts"
@@ -114,6 +114,8 @@ interface Shape {
   readonly drain: (id: string) => Command<void>
   /** What the streams of a run emit, what is there and what is to come, in any process; see `.emit()`. */
   readonly items: (id: string, options?: ItemsOptions) => Stream<Emitted, StoreFailed | RunNotFound>
+  /** What the streams of a run have left out, with why: see `failure: "reject"`. */
+  readonly rejected: (id: string, options?: Omit<ItemsOptions, "from">) => Stream<Rejected, StoreFailed | RunNotFound>
   readonly get: (id: string) => Effect.Effect<RunRecord, StoreFailed | RunNotFound>
   readonly list: (filter?: RunFilter) => Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed>
   /** What a completed run gave back, without its flow: values of steps with a codec are what the codec has made of them. */
@@ -222,6 +224,7 @@ export function makeHeddle(given: Store["Service"], options?: HeddleOptions): Sh
     cancel: (id, options = {}) => control.cancel(id, { ...options, flow: options.flow?.ir }),
     drain: control.drain,
     items: (id, options) => itemsOf(conductor, id, options),
+    rejected: (id, options) => rejectedOf(conductor, id, options),
     get: store.runs.get,
     list: (filter = {}) => store.runs.list(filter),
     output: control.outputOf,

@@ -1,7 +1,8 @@
-/** Items that a run's streams emit, for whoever reads them: in any process, as they come or from an index on. */
+/** Items that a run's streams emit or have left out, for whoever reads them: in any process, as they come or from an index on. */
 import * as Stream from "effect/Stream"
 import type { RunNotFound, StoreFailed } from "../model/error.ts"
-import { revive } from "../model/value.ts"
+import type { EventData } from "../model/event.ts"
+import { decodeValue, revive } from "../model/value.ts"
 import { dataOf } from "../services/recorded.ts"
 import type { Conductor } from "./conduct.ts"
 import { follow } from "./follow.ts"
@@ -24,18 +25,41 @@ export interface ItemsOptions {
   readonly live?: boolean | undefined
 }
 
-export const itemsOf = (
+/** One item that a stage with `failure: "reject"` has left out. */
+export interface Rejected {
+  readonly run: string
+  /** Of the stream. */
+  readonly path: string
+  readonly stage: string
+  /** Where the item was worked on: `rows/parse[7]`. */
+  readonly at: string
+  readonly item: unknown
+  readonly error: unknown
+}
+type Reading<A> = Stream.Stream<A, StoreFailed | RunNotFound>
+
+/** What the checkpoints of a run's streams tell. */
+const told = <A>(
   conductor: Conductor,
   id: string,
-  { path, from = 0, live = true }: ItemsOptions = {},
-): Stream.Stream<Emitted, StoreFailed | RunNotFound> =>
-  Stream.flatMap(follow(conductor, id, { kinds: ["stream.checkpointed"], live }), (notice) => {
-    const { data = "{}" } = notice
-    const { sent } = dataOf({ data })
-    if (sent === undefined || (path !== undefined && notice.path !== path)) return Stream.empty
+  { path, live = true }: Omit<ItemsOptions, "from">,
+  read: (data: EventData, path: string) => ReadonlyArray<A>,
+): Reading<A> =>
+  Stream.flatMap(
+    follow(conductor, id, { kinds: ["stream.checkpointed"], live }),
+    ({ data = "{}", path: of }) => (path !== undefined && of !== path ? Stream.empty : Stream.fromIterable(read(dataOf({ data }), of))),
+  )
+
+export const itemsOf = (conductor: Conductor, id: string, { from = 0, ...which }: ItemsOptions = {}): Reading<Emitted> =>
+  told(conductor, id, which, ({ sent }, path) => {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the stream has written it so
-    const items = revive(sent.items) as ReadonlyArray<unknown>
-    return Stream.fromIterable(
-      items.map((item, i) => ({ run: id, path: notice.path, index: sent.from + i, item })).filter(({ index }) => index >= from),
-    )
+    const items = revive(sent?.items ?? []) as ReadonlyArray<unknown>
+    return items.map((item, i) => ({ run: id, path, index: sent!.from + i, item })).filter(({ index }) => index >= from)
+  })
+
+export const rejectedOf = (conductor: Conductor, id: string, options: Omit<ItemsOptions, "from"> = {}): Reading<Rejected> =>
+  told(conductor, id, options, ({ saved }, path) => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the stream has written it so
+    const { rejects = [] } = revive(saved) as { readonly rejects?: ReadonlyArray<Omit<Rejected, "run" | "path">> }
+    return rejects.map(({ error, ...one }) => ({ run: id, path, ...one, error: decodeValue(JSON.stringify(error)) }))
   })

@@ -243,13 +243,15 @@ export default seq("dflt").step("a", () => 1)
 it("what streams emit is printed item by item; a stream is told to end", async () => {
   const streams = file(
     "streams.ts",
-    `${head}export const s = seq("s").stream("out", () => [1, 2, 3], (s) => s.map((n) => ({ n })).emit())
+    `${head}export const s = seq("s").stream("out", () => [1, 2, 3, 4], (s) =>
+  s.map("check", (n) => { if (n > 3) throw new Error("too many"); return { n } }, { failure: "reject" }).emit())
   .wait("go").stream("rest", () => [1, 2, 3], (s) => s)\n`,
   )
   expect((await on("run", streams, "--id", "em")).code).toBe(5)
   expect((await on("items", "em", "--from", "1")).out).toBe(
     `{"run":"em","path":"out","index":1,"item":{"n":2}}\n{"run":"em","path":"out","index":2,"item":{"n":3}}\n`,
   )
+  expect(JSON.parse((await on("items", "em", "--rejected")).out)).toMatchObject({ stage: "check", item: 4, error: expect.stringContaining("too many") })
   expect((await on("drain", "em")).out).toBe("run em: its streams read no more, what was read goes through\n")
   expect((await on("signal", "em", "go", "--flow", streams)).code).toBe(0)
   expect((await on("resume", "em", "--flow", streams)).out).toContain("\"rest\": 0")

@@ -9,6 +9,7 @@ import fc from "fast-check"
 import { nest, openHeddle, run, seq, serverSentEvent, state } from "heddle"
 import { linesTo, live, poll } from "heddle/streams"
 import { crashEverywhere } from "heddle/testing"
+import { err } from "neverthrow"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { spilled } from "../../src/compile/stream/spill.ts"
@@ -55,6 +56,30 @@ describe("emitted items", () => {
       { run: "r", path: "f/s", index: 7, item: { n: 8, at: { $: "date", v: "1970-01-01T00:00:00.008Z" } } },
       { run: "r", path: "f/s", index: 8, item: { n: 9, at: { $: "date", v: "1970-01-01T00:00:00.009Z" } } },
     ])
+  })
+
+  it("those that were left out are read with why, and are there once whatever crashes", async () => {
+    const picky = seq("picky").stream(
+      "s",
+      () => numbers(6),
+      (s) =>
+        s.map("halve", (n) => (n % 2 === 1 ? err({ _tag: "Odd", n } as const) : n / 2), { failure: "reject" }).each("keep", (n) => {
+          if (n === 2) throw new Error("too big")
+        }, { failure: "reject" }),
+      { checkpoint: { items: 2 } },
+    )
+    expect(await crashEverywhere(picky, undefined)).toMatchObject({ wrong: [] })
+    await using heddle = (await openHeddle())._unsafeUnwrap()
+    expect((await heddle.run(picky, undefined, { id: "r" }))._unsafeUnwrap()).toEqual({ s: 2 })
+    const all = []
+    for await (const { run, path, stage, at, item, error } of heddle.rejected("r")) all.push([run, path, stage, at, item, (error as any)._tag])
+    expect(all).toEqual([
+      ["r", "s", "halve", "s/halve[1]", 1, "Odd"],
+      ["r", "s", "halve", "s/halve[3]", 3, "Odd"],
+      ["r", "s", "halve", "s/halve[5]", 5, "Odd"],
+      ["r", "s", "keep", "s/keep[2]", 2, "StepThrew"],
+    ])
+    for await (const none of heddle.rejected("r", { path: "elsewhere", live: false })) expect(none).toBeUndefined()
   })
 
   it("are seen while the run goes on", async () => {

@@ -6,6 +6,7 @@ import { TestClock } from "effect/testing"
 import { atLeast, Heddle, run, seq } from "heddle"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
+import { encode } from "../../dsl/ir/encode.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
@@ -119,6 +120,11 @@ describe("where", () => {
       await Effect.runPromise(heddle.signal(orders, "o", "ok", { nr: 1, by: "Ada" }))
       expect((await Effect.runPromise(heddle.get("o"))).due).toBeDefined()
     }
+  })
+
+  it("it is a part of the flow that people see, and no part of its structure", () => {
+    const all = encode(orders.ir).body[0]!
+    expect(all.blocks[0]!.block[0]!.text).toEqual({ where: "({ nr }, { item }) => nr === item" })
   })
 
   it("what is thrown while it is asked fails the wait, and takes no signal", async () => {

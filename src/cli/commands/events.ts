@@ -2,6 +2,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { messageOf } from "../../model/error.ts"
 import { type EventKind, eventKinds, type EventPattern, isOneOf } from "../../model/event.ts"
 import { encodeValue } from "../../model/value.ts"
 import type { Notice } from "../../services/notice.ts"
@@ -35,15 +36,20 @@ interface ItemFlags {
   readonly path?: string
   readonly from?: number
   readonly follow?: boolean
+  readonly rejected?: boolean
 }
 
-export async function itemsCommand(id: string, { store, path, from, follow = false }: ItemFlags): Promise<ExitCode> {
+export async function itemsCommand(id: string, { store, path, from, follow = false, rejected = false }: ItemFlags): Promise<ExitCode> {
   mustExist(store)
   await withStopping(store, (heddle, stopped) => {
-    const told = Stream.runForEach(
-      heddle.items(id, { path, from, live: follow }),
-      ({ item, ...where }) => Effect.sync(() => printJson({ ...where, item: JSON.parse(encodeValue(item)) as unknown })),
-    )
+    const shown = (value: unknown): unknown => JSON.parse(encodeValue(value))
+    const which = { path, live: follow }
+    const told = rejected ?
+      Stream.runForEach(
+        heddle.rejected(id, which),
+        ({ item, error, ...where }) => Effect.sync(() => printJson({ ...where, item: shown(item), error: messageOf(error) })),
+      ) :
+      Stream.runForEach(heddle.items(id, { ...which, from }), ({ item, ...where }) => Effect.sync(() => printJson({ ...where, item: shown(item) })))
     return Effect.raceFirst(told, Deferred.await(stopped))
   })
   return exitCode.ok
