@@ -956,6 +956,23 @@ describe("the buffer", () => {
     expect(all.at(-1)).toBe(49)
   })
 
+  it("how far it is behind is how long the oldest item has waited", async () => {
+    let now = 1000
+    const source = (async function*() {
+      yield { items: [1], next: 1 }
+      yield { items: [2], next: 2 }
+    })()
+    const reader = new Buffered(source, { buffer: 1, bytes: Number.POSITIVE_INFINITY, overflow: "suspend", size: 1 }, () => now, () => undefined)
+    const empty = reader.lag
+    await sleep(5)
+    now += 250
+    const waiting = reader.lag
+    await Effect.runPromise(reader.next(Number.POSITIVE_INFINITY))
+    await sleep(5)
+    expect([empty, waiting, reader.lag]).toEqual([0, 250, 0])
+    await reader.close()
+  })
+
   it("a reader that waits no longer is told so", async () => {
     const never = new Buffered(
       (async function*() {

@@ -158,13 +158,13 @@ export class Progress {
     )
   }
 
-  #flowed({ buffered, dropped }: Reader): void {
+  #flowed({ buffered, dropped, lag }: Reader): void {
     const now = this.#now()
     const perSecond = Math.round((this.items - this.#savedItems) / (Math.max(1, now - this.#savedAt) / 1000))
     this.#run.journal.notice(
       "stream.flowed",
       this.#path,
-      () => JSON.stringify({ items: this.items, perSecond, buffered, dropped, rejected: this.#rejected }),
+      () => JSON.stringify({ items: this.items, perSecond, buffered, dropped, lag, rejected: this.#rejected }),
     )
     this.#savedAt = now
     this.#savedItems = this.items

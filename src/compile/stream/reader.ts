@@ -16,6 +16,8 @@ export interface Reader {
   /** How many items wait. */
   readonly buffered: number
   readonly dropped: number
+  /** How long the oldest of them has waited, in milliseconds. */
+  readonly lag: number
   /** Reads no more; what it has read is still given. */
   readonly stop: () => void
   /** Whoever waits for the next chunk is told that nothing has come. */
@@ -28,6 +30,7 @@ export class Direct implements Reader {
   readonly #chunks: Iterator<Chunk>
   readonly buffered = 0
   readonly dropped = 0
+  readonly lag = 0
   constructor(chunks: Iterable<Chunk>) {
     this.#chunks = chunks[Symbol.iterator]()
   }
@@ -52,6 +55,12 @@ export class Direct implements Reader {
   }
 }
 
+interface Held extends Chunk {
+  readonly bytes: number
+  /** When it was read. */
+  readonly came: number
+}
+
 /** Reads on its own, as far as there is room. */
 export class Buffered implements Reader {
   readonly #chunks: AsyncIterator<Chunk>
@@ -62,7 +71,7 @@ export class Buffered implements Reader {
   readonly #now: () => number
   /** Told when the buffer has filled up, and when it has room again. */
   readonly #pressed: (on: boolean) => void
-  readonly #held: Array<Chunk & { readonly bytes: number }> = []
+  readonly #held: Array<Held> = []
   #items = 0
   #bytes = 0
   #dropped = 0
@@ -97,6 +106,10 @@ export class Buffered implements Reader {
   get dropped(): number {
     return this.#dropped
   }
+  get lag(): number {
+    const [oldest] = this.#held
+    return oldest === undefined ? 0 : this.#now() - oldest.came
+  }
 
   readonly next = (until: number): Effect.Effect<Got, unknown> =>
     Effect.suspend(() => {
@@ -125,7 +138,7 @@ export class Buffered implements Reader {
   }
 
   /** What is there, as one chunk: those of sources that bring one item after the other are worked on together. */
-  #together(): Chunk & { readonly bytes: number } | undefined {
+  #together(): Held | undefined {
     let [count, size, bytes] = [0, 0, 0]
     while (count < this.#held.length && (count === 0 || size + this.#held[count]!.items.length <= this.#size)) {
       size += this.#held[count]!.items.length
@@ -134,7 +147,7 @@ export class Buffered implements Reader {
     }
     if (count <= 1) return this.#held.shift()
     const chunks = this.#held.splice(0, count)
-    return { items: chunks.flatMap(({ items }) => items), next: chunks.at(-1)!.next, bytes }
+    return { items: chunks.flatMap(({ items }) => items), next: chunks.at(-1)!.next, bytes, came: chunks[0]!.came }
   }
 
   get #hasNoRoom(): boolean {
@@ -191,7 +204,7 @@ export class Buffered implements Reader {
     while (this.#overflow === "dropOldest" && this.#items > this.#most) {
       const [first] = this.#held
       const over = Math.min(this.#items - this.#most, first!.items.length)
-      this.#held[0] = { items: first!.items.slice(over), next: first!.next, bytes: 0 }
+      this.#held[0] = { ...first!, items: first!.items.slice(over), bytes: 0 }
       if (over === first!.items.length && this.#held.length > 1) this.#held.shift()
       this.#items -= over
       this.#dropped += over
@@ -202,7 +215,7 @@ export class Buffered implements Reader {
   #hold({ items, next }: Chunk): void {
     // what an item weighs is what it has as JSON
     const bytes = this.#mostBytes === Number.POSITIVE_INFINITY ? 0 : Buffer.byteLength(encodeValue(items))
-    this.#held.push({ items, next, bytes })
+    this.#held.push({ items, next, bytes, came: this.#now() })
     this.#items += items.length
     this.#bytes += bytes
   }
