@@ -9,6 +9,7 @@ import * as mcp from "heddle/mcp"
 import * as streams from "heddle/streams"
 import * as tools from "heddle/tools"
 import { describe, expect, it } from "vitest"
+import { describedAs, doubtful } from "../src/cli/check/rules.ts"
 import { exitCode } from "../src/cli/exit-codes.ts"
 import { errorPage } from "../src/model/error.ts"
 import { eventKinds, liveKinds } from "../src/model/event.ts"
@@ -82,6 +83,20 @@ describe("docs", () => {
     expect(broken).toEqual([])
   })
 
+  it("every link into a page leads to a heading of it", () => {
+    const slug = (heading: string) => heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+    const headings = (page: string) => Array.from(read(page).matchAll(/^#+ (.*)$/gm), ([, heading]) => slug(heading!))
+    const links = pages.flatMap((page) =>
+      Array.from(
+        read(page).matchAll(/\]\((?!http)([^)#]*)#([^)]+)\)/g),
+        ([, file, hash]) => ({ page, to: file === "" ? page : join(dirname(page), file!), hash: hash! }),
+      )
+    )
+    const into = links.filter(({ to }) => to.endsWith(".md"))
+    expect(into.length).toBeGreaterThan(5)
+    expect(into.filter(({ to, hash }) => !headings(to).includes(hash))).toEqual([])
+  })
+
   const snippets = pages.flatMap((page) =>
     Array.from(read(page).matchAll(/```ts\n([\s\S]*?)```/g), ([, code]) => ({ page, code: code! })).filter(({ page: of, code }) =>
       /guide|concepts/.test(of) && code.includes("// =>")
@@ -122,6 +137,13 @@ describe("docs", () => {
     expect(tags.length).toBeGreaterThan(15)
     expect(tags.map(errorPage).filter((page) => !existsSync(page))).toEqual([])
     expect(readdirSync("docs/errors").filter((file) => file !== "README.md").sort()).toEqual(tags.map((tag) => errorPage(tag).split("/").at(-1)).sort())
+  })
+
+  it("the rules on the page are the rules", () => {
+    const page = read("docs/guide/documentation.md")
+    const rows = Array.from(page.slice(page.indexOf("| rule"), page.indexOf("A comment says why")).matchAll(/`([a-z-]+)`/g), ([, rule]) => rule!)
+    expect(rows).toEqual(expect.arrayContaining(Object.keys(doubtful)))
+    expect([describedAs("TS2345"), describedAs("duplicate-name")]).toEqual(["what TypeScript says", "what keeps a flow from running"])
   })
 
   it("the exit codes on the page are the exit codes", () => {

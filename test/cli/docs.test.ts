@@ -147,7 +147,14 @@ export const free = tool("free", { description: "d", input: z.object({ a: z.stri
   const report = JSON.parse((await heddle("check", doubtful, "--sarif")).out)
   expect(report).toMatchObject({
     version: "2.1.0",
-    runs: [{ tool: { driver: { name: "heddle", rules: expect.arrayContaining([{ id: "dead" }]) } } }],
+    runs: [{
+      tool: {
+        driver: {
+          name: "heddle",
+          rules: expect.arrayContaining([{ id: "dead", shortDescription: { text: "a node, a case or a loop that no run can reach" } }]),
+        },
+      },
+    }],
   })
   expect(report.runs[0].results[0]).toMatchObject({
     ruleId: expect.any(String),
