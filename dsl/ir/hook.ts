@@ -123,6 +123,8 @@ export interface HookPoints {
   readonly "when.before": Before
   /** A case is chosen and not yet recorded. */
   readonly "when.decided": Point<{ readonly chosen: string; readonly cases: ReadonlyArray<string> }, Redirect | Cancel>
+  /** The condition of a `.when(condition)` has said whether the node behind it runs (`yes`, `no`); not yet recorded. */
+  readonly "guard.decided": Point<{ readonly chosen: "yes" | "no"; readonly cases: ReadonlyArray<string> }, Redirect | Cancel>
   readonly "when.after": After
   readonly "when.error": Errored
   readonly "loop.before": Before
@@ -197,6 +199,7 @@ export const hookDecisions: { readonly [P in HookPoint]: ReadonlyArray<HookPoint
   "session.before": ["cancel"],
   "when.before": before,
   "when.decided": ["redirect", "cancel"],
+  "guard.decided": ["redirect", "cancel"],
   "when.after": over,
   "when.error": over,
   "loop.before": before,

@@ -117,6 +117,18 @@ describe("step", () => {
   })
 })
 
+it("guard.decided: the node behind a condition runs, or does not, as a hook says, and what it said is recorded", async () => {
+  const guarded = (holds: boolean) => seq("f").when(() => holds).step("s", () => 1)
+  const turn = hook("guard.decided", ({ chosen, cases }) => decide.redirect(cases.find((one) => one !== chosen)!))
+  for (const holds of [true, false]) {
+    const tested = await with_(guarded(holds), turn)
+    expect(tested.result).toEqual({ ok: true, value: { s: holds ? undefined : 1 } })
+    expect(tested.events.find(({ kind }) => kind === "guard.decided")?.data).toBe(`{"chosen":"${holds ? "no" : "yes"}"}`)
+    expect((await with_(guarded(holds), hook("guard.decided", () => undefined))).result).toEqual({ ok: true, value: { s: holds ? 1 : undefined } })
+  }
+  expect((await with_(guarded(true), hook("guard.decided", () => decide.cancel("c")))).run.status).toBe("cancelled")
+})
+
 describe("when.decided", () => {
   const given = () =>
     seq("f", { input: z.object({ kind: z.enum(["a", "b"]) }) }).match("m", ({ input }) => input.kind, {
@@ -286,19 +298,19 @@ describe("corners", () => {
 
 it("what a point does not allow is no decision, whatever the types were told", async () => {
   const points = Object.keys(hookDecisions) as ReadonlyArray<HookPoint>
-  const works = seq("f").loop("l", { times: 1 }, (b) => b.when("w", () => true, (c) => c.step("s", () => 1)))
+  const works = seq("f").when(() => true).loop("l", { times: 1 }, (b) => b.when("w", () => true, (c) => c.step("s", () => 1)))
     .parallel("p", { a: (c) => c.step("x", () => 1) }).each("e", () => [1], (b) => b.step("y", () => 1)).wait("z", { for: 1 })
     .protect("q", (b) => b.step("t", no), { catch: { No: () => 0 } })
   // the others: test/engine/limits.test.ts, test/engine/hooks-by-name.test.ts, test/engine/streams.test.ts
   for (const point of points.filter((one) => !/^(limit|tool|agent|turn|state|artifact|session|stream)\./.test(one))) {
     const does = (["redirect", "modify"] as const).find((one) => !(hookDecisions[point] as ReadonlyArray<string>).includes(one))!
     const bad = hook(point, (() => ({ does })) as never, { onFailure: "fail" })
-    const [kind, when] = point.split(".") as [Kind | "compensation" | "run" | "fork", string]
+    const [kind, when] = point.split(".") as [Kind | "compensation" | "run" | "fork" | "guard", string]
     const fails = kind === "compensation" ?
       seq("f").step("a", () => 1, { compensate: () => (when === "error" ? no() : Effect.succeed(1)) }).step("b", no) :
       kind === "run" ?
       seq("f").step("b", no) :
-      nodes[kind === "fork" ? "parallel" : kind].fails()
+      nodes[kind === "fork" ? "parallel" : kind === "guard" ? "step" : kind].fails()
     const tested = await with_(when === "error" || kind === "compensation" ? fails : works, bad)
     expect(tested.hooks.map(({ reason }) => reason), point).toContain(`'${does}' cannot be decided here, only: ${hookDecisions[point].join(", ")}`)
     const error = tested.result.ok ?

@@ -50,7 +50,17 @@ export const logging = (write: (line: LogLine) => void = (line) => void process.
 /** Writes a line for everything that decides what a run does to the world: its begin and end, choices, errors caught, what is undone. */
 export const audit = (write: (line: LogLine) => void): ReadonlyArray<Hook> =>
   watching(
-    ["run.before", "run.after", "run.error", "when.decided", "protect.caught", "compensation.before", "compensation.after", "compensation.error"],
+    [
+      "run.before",
+      "run.after",
+      "run.error",
+      "when.decided",
+      "guard.decided",
+      "protect.caught",
+      "compensation.before",
+      "compensation.after",
+      "compensation.error",
+    ],
     "audit",
     (point, told) => write(lineOf(point, told)),
   )
