@@ -179,6 +179,7 @@ describe("openai", () => {
       [status(429, "", { "retry-after": new Date(0).toUTCString() }), { kind: "rate-limit", retryAfter: 0 }],
       [status(429, "", { "retry-after": "2", "retry-after-ms": "20" }), { kind: "rate-limit", retryAfter: 20 }],
       [status(429, "", { "retry-after": "2", "retry-after-ms": "soon" }), { kind: "rate-limit", retryAfter: 2000 }],
+      [status(204, ""), { kind: "invalid", reason: "No Content" }],
       // more than anybody reads, and without an end
       [(_, response) => {
         response.writeHead(400)

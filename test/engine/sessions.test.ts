@@ -1,7 +1,8 @@
 /** Sessions: what several runs share, from its beginning to its end. */
 import { setTimeout as sleep } from "node:timers/promises"
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Stream } from "effect"
 import { CurrentStep, hook, nest, openHeddle, seq, state } from "heddle"
+import { live } from "heddle/streams"
 import { crashEverywhere, jumpingClock, replayRun, replaySession, testFlow } from "heddle/testing"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
@@ -293,11 +294,13 @@ it("what went wrong in it is told, with where", async () => {
   const caught = seq("caught").protect("p", (b) => b.step("x", no), { fallback: () => 1 }).when("w", () => {
     throw new Error("no")
   }, (b) => b)
-  for (const flow of [bad, undone, budget, seq("fine").step("a", () => 1), caught] as ReadonlyArray<any>) {
+  const lost = seq("lost").stream("s", () => live(Stream.fail({ _tag: "Down" } as const)), (s) => s)
+  for (const flow of [bad, undone, budget, seq("fine").step("a", () => 1), caught, lost] as ReadonlyArray<any>) {
     await out(heddle.run(flow, undefined, { id: flow.ir.name, session: "s" }))
   }
   const errors = await go(heddle.sessions.errors("s"))
   expect(errors.map(({ run, path, tag }) => [run, path, tag])).toEqual([
+    ["lost", "", "Down"],
     ["caught", "w", "ConditionThrew"],
     ["budget", "", "LimitExceeded"],
     ["undone", "b", "No"],
@@ -345,7 +348,7 @@ describe("put away and brought back", () => {
       charge({ tokens: 7 })
       await artifacts.put("draft", "one")
       const draft = await artifacts.put("draft", "two")
-      await artifacts.put("page", "<p>two</p>", { from: [draft] })
+      await artifacts.put("page", "<p>two</p>", { from: [draft, { id: "other/x@1" }] })
     })
     await go(heddle.sessions.create({ id: "s", policy: { tokens: 100 } }))
     await go(heddle.run(makes, undefined, { id: "m", session: "s" }))
@@ -358,7 +361,7 @@ describe("put away and brought back", () => {
       const there = makeHeddle(memoryStore())
       await go(there.sessions.import(text, as))
       const page = await go(there.artifacts.get("page", { session: as }))
-      expect(page).toMatchObject({ version: 1, by: "m/a", from: [`${as}/draft@2`] })
+      expect(page).toMatchObject({ version: 1, by: "m/a", from: [`${as}/draft@2`, "other/x@1"] })
       expect((await go(there.artifacts.lineage("page", { session: as }))).map(({ id }) => id)).toEqual([`${as}/draft@2`])
       const [record] = await go(there.artifacts.list({ session: as, name: "page" }))
       expect(record).toMatchObject({ version: 1 })

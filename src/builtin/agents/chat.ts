@@ -67,7 +67,7 @@ export function advance(
   turn: ModelTurn,
   results: ReadonlyArray<CallResult>,
 ): Effect.Effect<Chat, AgentFailed> {
-  const { turns = 25, repairs = 2 } = limits
+  const { turns = 25, calls = mostCalls, repairs = 2 } = limits
   const failed = (kind: AgentFailed["kind"], reason: string, issues: ReadonlyArray<Issue> = []) => Effect.fail(new AgentFailed({ agent, kind, reason, issues }))
   const next: Chat = {
     ...chat,
@@ -83,7 +83,7 @@ export function advance(
   if (next.answer !== undefined) return Effect.succeed(next)
   if (isTooMany(limits, chat, turn)) {
     const wanted = chat.calls + turn.calls.length
-    return failed("calls", `it asked for ${wanted} calls of tools, and may make ${limits.calls ?? mostCalls}: raise limits.calls, or give it fewer tools`)
+    return failed("calls", `it asked for ${wanted} calls of tools, and may make ${calls}: raise limits.calls, or give it fewer tools`)
   }
   const onward = (chatted: Chat): Effect.Effect<Chat, AgentFailed> =>
     chatted.turns < turns ? Effect.succeed(chatted) : failed("turns", `it used its ${turns} turns: raise limits.turns, or make the task smaller`)

@@ -63,7 +63,11 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
   return {
     refresh: (changed) => {
       // also where the text is what it was: the compiler's second look is dear, whatever has changed, and may be had before anything has
-      for (const file of changed) project.getSourceFile(file)?.replaceWithText(readFileSync(file, "utf8"))
+      for (const file of changed) {
+        const source = project.getSourceFileOrThrow(file)
+        if (existsSync(file)) source.replaceWithText(readFileSync(file, "utf8"))
+        else source.refreshFromFileSystemSync()
+      }
     },
     dependents: (changed) => {
       const found = new Set(changed)
