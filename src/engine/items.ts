@@ -47,7 +47,7 @@ const told = <A>(
 ): Reading<A> =>
   Stream.flatMap(
     follow(conductor, id, { kinds: ["stream.checkpointed"], live }),
-    ({ data = "{}", path: of }) => (path !== undefined && of !== path ? Stream.empty : Stream.fromIterable(read(dataOf({ data }), of))),
+    ({ data, path: of }) => (path !== undefined && of !== path ? Stream.empty : Stream.fromIterable(read(dataOf({ data: data! }), of))),
   )
 
 export const itemsOf = (conductor: Conductor, id: string, { from = 0, ...which }: ItemsOptions = {}): Reading<Emitted> =>
