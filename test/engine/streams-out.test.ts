@@ -80,6 +80,7 @@ describe("emitted items", () => {
       ["r", "s", "keep", "s/keep[2]", 2, "StepThrew"],
     ])
     for await (const none of heddle.rejected("r", { path: "elsewhere", live: false })) expect(none).toBeUndefined()
+    for await (const none of heddle.items("r", { live: false })) expect(none).toBeUndefined()
   })
 
   it("are seen while the run goes on", async () => {
