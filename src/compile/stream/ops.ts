@@ -17,7 +17,8 @@ interface Called {
 }
 const isPending = (value: unknown): boolean =>
   typeof value === "object" && value !== null && (Effect.isEffect(value) || "then" in value || ("isOk" in value && "match" in value))
-const isGenerator = (value: unknown): boolean => Object.prototype.toString.call(value) === "[object Generator]"
+const isGenerator = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && "next" in value && Object.prototype.toString.call(value) === "[object Generator]"
 
 /** Calls a function for each item; one that gives a promise, a Result or an Effect is waited for, one after the other. */
 class Calling extends Plain {
