@@ -5,7 +5,7 @@ import type { Block, EachNode, FlowIR, Node, ParallelNode } from "./node.ts"
 import { nameProblem } from "./path.ts"
 import type { Stage } from "./stream.ts"
 import { notGranted } from "./tool.ts"
-import { childPrefix, inner, updatedNames, visit, walk, walkBlock } from "./walk.ts"
+import { childPrefix, inner, toolsIn, updatedNames, visit, walkBlock } from "./walk.ts"
 
 /** One thing that is wrong (`error`: the flow is refused) or doubtful (`warning`). */
 export interface Problem {
@@ -48,11 +48,10 @@ function* flowProblems(flow: FlowIR): Generator<Problem> {
 
 /** Tools that need what the flow does not grant, wherever in it they stand. */
 function* capabilityProblems(flow: FlowIR, granted: ReadonlyArray<string>): Generator<Problem> {
-  for (const { node, path } of walk(flow)) {
-    if (node.kind !== "step" || node.work.from !== "definition" || node.work.tool === undefined) continue
-    const missing = notGranted(node.work.tool, granted)
+  for (const { tool, path } of toolsIn(flow)) {
+    const missing = notGranted(tool, granted)
     if (missing.length > 0) {
-      yield error(path, "capability", `tool '${node.work.tool.name}' needs ${missing.join(", ")}, and the flow grants ${granted.join(", ") || "nothing"}`)
+      yield error(path, "capability", `tool '${tool.name}' needs ${missing.join(", ")}, and the flow grants ${granted.join(", ") || "nothing"}`)
     }
   }
 }

@@ -5,7 +5,7 @@ import type { Problem } from "./check.ts"
 import { sourceText } from "./encode.ts"
 import type { Ask, Block, FlowIR, LoopNode, Node, NodeOf } from "./node.ts"
 import { grants } from "./tool.ts"
-import { updatedNames, visit, walk, walkBlock } from "./walk.ts"
+import { toolsIn, updatedNames, visit, walk, walkBlock } from "./walk.ts"
 
 /**
  * What no run can reach, what nothing ends, what nothing bounds, what may wait for itself, what ends before what it holds, what is granted
@@ -33,7 +33,7 @@ const readNames = (condition: Ask<any>): ReadonlyArray<string> =>
 /** A flow grants what its tools need and no more: what nobody needs is granted to whoever comes next. */
 function* grantProblems(flow: FlowIR): Generator<Problem> {
   const { capabilities } = flow
-  const needs = [...walk(flow)].flatMap(({ node }) => (node.kind === "step" && node.work.from === "definition" ? node.work.tool?.needs ?? [] : []))
+  const needs = toolsIn(flow).flatMap(({ tool }) => tool.needs)
   if (capabilities === undefined && needs.length > 0) {
     const all = [...new Set(needs)].sort()
     yield doubt("", "ungranted", `its tools may do whatever they need: say what that is, capabilities: [${all.map((need) => `"${need}"`).join(", ")}]`)

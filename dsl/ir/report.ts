@@ -1,6 +1,6 @@
 /** What a flow may do, for whoever has to approve of it. */
 import type { FlowIR } from "./node.ts"
-import { inner, signalWaits, updatedNames, walk } from "./walk.ts"
+import { inner, signalWaits, toolsIn, updatedNames, walk } from "./walk.ts"
 
 export interface FlowReport {
   /** The outer names that blocks change, by the path of the node that holds them. */
@@ -20,8 +20,7 @@ export function report(flow: FlowIR): FlowReport {
     const names = node.kind === "step" ? [] : [...new Set(inner(node).flatMap(({ block }) => [...updatedNames(block)]))]
     return names.length === 0 ? [] : [[path, names] as const]
   })
-  const tools = nodes.flatMap(({ node }) => (node.kind === "step" && node.work.from === "definition" ? [node.work.tool ?? []].flat() : []))
-  const needs = Map.groupBy(tools.flatMap(({ name, needs: all }) => all.map((need) => ({ need, name }))), ({ need }) => need)
+  const needs = Map.groupBy(toolsIn(flow).flatMap(({ tool: { name, needs: all } }) => all.map((need) => ({ need, name }))), ({ need }) => need)
   const effects = nodes.flatMap(({ node, path }) => {
     if (node.kind !== "step" || node.effects === undefined) return []
     return [[path, { what: node.effects, undone: node.compensate === "irreversible" ? node.compensate : node.compensate !== undefined }] as const]

@@ -1,4 +1,5 @@
 /** Going through a flow's nodes. */
+import type { ToolInfo } from "./tool.ts"
 import type { Block, Compensation, FlowIR, Node, NodeKind, NodeOf, WaitFor } from "./node.ts"
 
 /** One handler per node kind; leaving one out does not compile. */
@@ -59,6 +60,12 @@ export const compensationOf = (node: Node | undefined): Compensation | undefined
 /** The flow that a node runs as a run of its own. */
 export const childOf = (node: Node | undefined): FlowIR | undefined =>
   node?.kind === "step" && node.work.from === "flow" && node.work.as === "run" ? node.work.flow : undefined
+
+/** The tools of a flow, with the steps that use them. */
+export const toolsIn = (flow: FlowIR): ReadonlyArray<{ readonly path: string; readonly tool: ToolInfo }> =>
+  [...walk(flow)].flatMap(({ node, path }) =>
+    node.kind === "step" && node.work.from === "definition" && node.work.tool !== undefined ? [{ path, tool: node.work.tool }] : []
+  )
 
 type ForSignal = Extract<WaitFor, { by: "signal" }>
 const signals = new WeakMap<FlowIR, ReadonlyMap<string, ReadonlyArray<ForSignal>>>()

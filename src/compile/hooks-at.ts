@@ -6,6 +6,12 @@ import type { Verdict } from "../services/hooks.ts"
 import type { RunContext } from "./frame.ts"
 import { after, type Run } from "./program.ts"
 
+/** What is chosen after hooks were asked: what they send it to instead, or what it was. */
+export const sentTo = (verdict: Verdict<unknown> | undefined, chosen: string): string => {
+  const decision = verdict?.decided?.decision
+  return decision?.does === "redirect" ? decision.to : chosen
+}
+
 /** What hooks decide at `point`; flows they want are started, a run they cancel ends here. */
 export function hooksAt<P extends HookPoint>(
   run: RunContext,

@@ -9,7 +9,7 @@ import { ask } from "./ask.ts"
 import { canUndo } from "./compensate.ts"
 import { committed } from "./commit.ts"
 import type { Frame } from "./frame.ts"
-import { hooksAt } from "./hooks-at.ts"
+import { hooksAt, sentTo } from "./hooks-at.ts"
 import { after, type Body, type Jump, type Outcome, type Program, type Run } from "./program.ts"
 import { encodeValue } from "../model/value.ts"
 import { asRecorded, encodeOutcome, readUpdates, storable, stored } from "./record.ts"
@@ -79,18 +79,14 @@ export function instrument(node: Node, body: Body): Program {
 
   const guarded = (frame: Frame, path: string, past: Known | undefined, guard: (scope: Values) => unknown): Run<Jump> => {
     if (past?.guard !== undefined) return perform(frame, path, past)
-    const asked = after(ask(path, () => guard(frame.scope)), (holds): Run<boolean> => {
-      const { run, scope } = frame
-      if (run.hooks === undefined) return Effect.succeed(Boolean(holds))
-      const told = hooksAt(run, "guard.decided", path, () => ({ scope, chosen: holds ? "yes" as const : "no" as const, cases: ["yes", "no"] }))
-      return Effect.map(told, (verdict) => {
-        const decision = verdict?.decided?.decision
-        return decision?.does === "redirect" ? decision.to === "yes" : Boolean(holds)
-      })
+    const { run, scope } = frame
+    const decide = after(ask(path, () => guard(scope)), (holds) => {
+      const chosen = holds ? "yes" as const : "no" as const
+      return after(hooksAt(run, "guard.decided", path, () => ({ scope, chosen, cases: ["yes", "no"] })), (verdict) => Effect.succeed(sentTo(verdict, chosen)))
     })
-    return Effect.flatMap(asked, (holds) => {
-      const decided = frame.run.journal.append("guard.decided", frame.path, node.name, holds ? "{\"chosen\":\"yes\"}" : "{\"chosen\":\"no\"}")
-      return holds ? Effect.flatMap(decided, () => perform(frame, path, past)) : Effect.map(decided, () => skip(frame))
+    return Effect.flatMap(decide, (chosen) => {
+      const decided = run.journal.append("guard.decided", frame.path, node.name, `{"chosen":"${chosen}"}`)
+      return chosen === "yes" ? Effect.flatMap(decided, () => perform(frame, path, past)) : Effect.map(decided, () => skip(frame))
     })
   }
 

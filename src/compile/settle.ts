@@ -11,7 +11,7 @@ interface ResultLike {
 }
 const has = <Key extends string>(value: object, key: Key): value is Record<Key, (...args: never) => unknown> =>
   key in value && typeof Reflect.get(value, key) === "function"
-const isGenerator = (value: object): value is Generator<Effect.Effect<unknown, unknown, unknown>, unknown, never> =>
+export const isGenerator = (value: object): value is Generator<Effect.Effect<unknown, unknown, unknown>, unknown, never> =>
   Object.prototype.toString.call(value) === "[object Generator]"
 
 /** The value or error of a neverthrow `Result`; any other value is itself. */

@@ -5,7 +5,7 @@ import { redact } from "../model/secret.ts"
 import { NoCase } from "../model/error.ts"
 import { dataOf } from "../services/recorded.ts"
 import { enter } from "./enter.ts"
-import { hooksAt } from "./hooks-at.ts"
+import { hooksAt, sentTo } from "./hooks-at.ts"
 import { ask } from "./ask.ts"
 import { after, type CompileNode, type Outcome, type Run } from "./program.ts"
 import { inlineRef, stored } from "./record.ts"
@@ -42,10 +42,7 @@ export const compileWhen: CompileNode<WhenNode> = (node, compileBlock) => {
         if (frame.run.hooks === undefined) return chose(chosen, value)
         const cases = node.form === "if" ? ["yes", "no"] : [...blocks.keys()]
         const asked = hooksAt(frame.run, "when.decided", path, () => ({ scope: frame.scope, chosen, cases }))
-        return Effect.flatMap(
-          asked,
-          (verdict) => chose(verdict?.decided?.decision.does === "redirect" ? verdict.decided.decision.to : chosen, value),
-        )
+        return Effect.flatMap(asked, (verdict) => chose(sentTo(verdict, chosen), value))
       }))
   }
 }

@@ -14,6 +14,7 @@ import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { spilled } from "../../src/compile/stream/spill.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
+import { tagOf } from "../../src/model/error.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { file, go, out } from "../support.ts"
@@ -72,7 +73,7 @@ describe("emitted items", () => {
     await using heddle = (await openHeddle())._unsafeUnwrap()
     expect((await heddle.run(picky, undefined, { id: "r" }))._unsafeUnwrap()).toEqual({ s: 2 })
     const all = []
-    for await (const { run, path, stage, at, item, error } of heddle.rejected("r")) all.push([run, path, stage, at, item, (error as any)._tag])
+    for await (const { run, path, stage, at, item, error } of heddle.rejected("r")) all.push([run, path, stage, at, item, tagOf(error)])
     expect(all).toEqual([
       ["r", "s", "halve", "s/halve[1]", 1, "Odd"],
       ["r", "s", "halve", "s/halve[3]", 3, "Odd"],

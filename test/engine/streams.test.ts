@@ -659,25 +659,19 @@ describe("going on", () => {
 
   it("items that come one by one are worked on together; a checkpoint comes within its number of items", async () => {
     let [now, most] = [0, 0]
-    const flow = seq("f").stream("s", () => live(Stream.range(1, 40)), (s) =>
-      s.map("work", async (n) => {
-        most = Math.max(most, ++now)
-        await sleep(2)
-        now--
-        return n
-      }, { concurrency: 8 }))
+    const busy = async (n: number) => {
+      most = Math.max(most, ++now)
+      await sleep(2)
+      now--
+      return n
+    }
+    const flow = seq("f").stream("s", () => live(Stream.range(1, 40)), (s) => s.map("work", busy, { concurrency: 8 }))
     expect([(await run(flow))._unsafeUnwrap(), most]).toEqual([{ s: 40 }, 8])
     now = most = 0
     const pushed = seq("f").stream("s", () =>
       live((async function*() {
         for (let n = 0; n < 40; n++) yield n
-      })()), (s) =>
-      s.map("work", async (n) => {
-        most = Math.max(most, ++now)
-        await sleep(2)
-        now--
-        return n
-      }, { concurrency: 8 }))
+      })()), (s) => s.map("work", busy, { concurrency: 8 }))
     expect([(await run(pushed))._unsafeUnwrap(), most > 4]).toEqual([{ s: 40 }, true])
     const heddle = makeHeddle(memoryStore())
     const counts: Array<number> = []

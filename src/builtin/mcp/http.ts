@@ -3,12 +3,12 @@
  *
  * What a server says between our requests is not listened to: a connection that is open all the time would keep this process alive.
  */
-import { isRedacted, type Redacted, value as revealed } from "effect/Redacted"
+import type { Redacted } from "effect/Redacted"
 import { makeParser } from "effect/encoding/Sse"
 import { messageOf } from "../../model/error.ts"
 import type { Connection } from "./connection.ts"
 import { McpFailed, type McpFailure } from "./error.ts"
-import { isRecord, type Json, replyTo, resultOf } from "./message.ts"
+import { isRecord, type Json, messageIn, replyTo, resultOf, revealing } from "./message.ts"
 
 export type McpHeaders = Readonly<Record<string, string | Redacted>>
 export interface HttpOptions {
@@ -92,7 +92,7 @@ export class HttpConnection implements Connection {
 
   async #fetch(method: string, body: string | undefined, signal: AbortSignal): Promise<Response> {
     const { url, headers } = this.#options
-    const own = Object.entries(typeof headers === "function" ? await headers() : headers)
+    const own = revealing(typeof headers === "function" ? await headers() : headers)
     return fetch(url, {
       method,
       // whoever is sent elsewhere would carry the key along
@@ -103,7 +103,7 @@ export class HttpConnection implements Connection {
         accept: "application/json, text/event-stream",
         ...(this.#session === undefined ? {} : { "mcp-session-id": this.#session }),
         ...(this.#version === undefined ? {} : { "mcp-protocol-version": this.#version }),
-        ...Object.fromEntries(own.map(([name, text]) => [name, isRedacted(text) ? revealed(text) : text])),
+        ...own,
       },
       ...(body === undefined ? {} : { body }),
     })
@@ -138,8 +138,8 @@ export class HttpConnection implements Connection {
     const type = response.headers.get("content-type") ?? ""
     let answer: Json | undefined
     const hear = (text: string): void => {
-      const message = jsonOf(text)
-      if (!isRecord(message) || message["jsonrpc"] !== "2.0") return
+      const message = messageIn(text)
+      if (message === undefined) return
       if (typeof message["method"] !== "string") {
         if (message["id"] === id) answer = message
         return
@@ -176,13 +176,5 @@ export class HttpConnection implements Connection {
       if (read > bytes) throw this.#failed("too-much", `an answer has more than ${bytes} bytes`)
       yield decoder.decode(part, { stream: true })
     }
-  }
-}
-
-const jsonOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

@@ -1,7 +1,7 @@
 /** Tools of an MCP server, as tools of ours. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { isRedacted, type Redacted, value as revealed } from "effect/Redacted"
+import type { Redacted } from "effect/Redacted"
 import type { StandardSchemaV1 } from "@standard-schema/spec"
 import { tool, type ToolDefinition } from "../../../dsl/flow/tool.ts"
 import type { BreakerPolicy } from "../../../dsl/ir/hook.ts"
@@ -12,7 +12,7 @@ import type { Connection } from "./connection.ts"
 import { McpFailed, type McpFailure } from "./error.ts"
 import { HttpConnection, type McpHeaders } from "./http.ts"
 import { type Arguments, checking } from "./json-schema.ts"
-import { isRecord, versions } from "./message.ts"
+import { isRecord, revealing, versions } from "./message.ts"
 import { contentOf, misfit, type Offered, offeredOf } from "./offered.ts"
 import { ProcessConnection } from "./process.ts"
 
@@ -250,8 +250,7 @@ export class McpServer {
     }
     const { command, folder, environment = {} } = this.#options
     const kept = inherited.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))
-    const own = Object.entries(environment).map(([name, text]) => [name, isRedacted(text) ? revealed(text) : text])
-    return ProcessConnection.open({ server: this.name, command, folder, environment: Object.fromEntries([...kept, ...own]), bytes })
+    return ProcessConnection.open({ server: this.name, command, folder, environment: { ...Object.fromEntries(kept), ...revealing(environment) }, bytes })
   }
 
   async #start(): Promise<Connection> {

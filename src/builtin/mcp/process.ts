@@ -9,7 +9,7 @@ import type { Socket } from "node:net"
 import type { Connection } from "./connection.ts"
 import { McpFailed, type McpFailure } from "./error.ts"
 import { Lines } from "./lines.ts"
-import { isRecord, type Json, replyTo, resultOf } from "./message.ts"
+import { type Json, messageIn, replyTo, resultOf } from "./message.ts"
 
 export interface ProcessOptions {
   readonly server: string
@@ -143,14 +143,8 @@ export class ProcessConnection implements Connection {
   }
 
   #receive(line: string): void {
-    let message: unknown
-    try {
-      message = JSON.parse(line)
-    } catch {
-      // a line of its own
-      return
-    }
-    if (!isRecord(message) || message["jsonrpc"] !== "2.0") return
+    const message = messageIn(line)
+    if (message === undefined) return
     if (typeof message["method"] === "string") {
       if (message["method"] === "notifications/tools/list_changed") this.changed = true
       const reply = replyTo(message)

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type { Values } from "../../../dsl/ir/node.ts"
 import type { ItemCall, Stage } from "../../../dsl/ir/stream.ts"
 import { decodeValue, encodeValue } from "../../model/value.ts"
-import { settle, threw } from "../settle.ts"
+import { isGenerator, settle, threw } from "../settle.ts"
 import type { Run } from "../program.ts"
 import { Holding, type Items, none, Plain } from "./op.ts"
 
@@ -17,8 +17,8 @@ interface Called {
 }
 const isPending = (value: unknown): boolean =>
   typeof value === "object" && value !== null && (Effect.isEffect(value) || "then" in value || ("isOk" in value && "match" in value))
-const isGenerator = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && "next" in value && Object.prototype.toString.call(value) === "[object Generator]"
+// most items are none, which costs less to see
+const isProgram = (value: unknown): boolean => typeof value === "object" && value !== null && "next" in value && isGenerator(value)
 
 /** Calls a function for each item; one that gives a promise, a Result or an Effect is waited for, one after the other. */
 class Calling extends Plain {
@@ -44,7 +44,7 @@ class Calling extends Plain {
       } catch (cause) {
         return Effect.fail(threw(this.#path, cause))
       }
-      if (isPending(result) || (this.#keep !== keeps.flatMap && isGenerator(result))) return this.#settled(items, i, result, out)
+      if (isPending(result) || (this.#keep !== keeps.flatMap && isProgram(result))) return this.#settled(items, i, result, out)
       this.#keep(out, items[i], result)
     }
     return out
