@@ -1,6 +1,6 @@
 /** Limits of steps: `permits` for how many at once, `rate` for how fast. */
 import type { Input as Duration } from "effect/Duration"
-import type { Limit, Permits, Rate } from "../ir/limit.ts"
+import type { Limit, PartOf, Permits, Rate } from "../ir/limit.ts"
 
 const unlimited: ReadonlyArray<Limit> = Object.freeze([])
 /** Rates first, so that nobody holds a permit while it waits for its time; then permits in the order everybody takes them. */
@@ -24,8 +24,8 @@ export function permits<Scope = unknown>(
   name: string,
   count: number,
   { key, perKey = count, priority }: {
-    /** Whom a step works for: waiting keys take turns. */
-    readonly key?: (scope: Scope) => string
+    /** Whom a step works for: waiting keys take turns. What it is part of is known too: `(_, { session }) => session ?? ""`. */
+    readonly key?: (scope: Scope, part: PartOf) => string
     /** At most so many of one key, default `count`. */
     readonly perKey?: number
     /** Lower ones go first, default 0. */
@@ -50,7 +50,7 @@ export function rate<Scope = unknown>(
     /** How many may come at once after a pause, default `limit`. */
     readonly burst?: number
     /** Each key has a rate of its own. */
-    readonly key?: (scope: Scope) => string
+    readonly key?: (scope: Scope, part: PartOf) => string
   },
 ): Rate<Scope> {
   return Object.freeze({ kind: "rate", name, limit, per, burst, key })

@@ -1,7 +1,7 @@
 /** Hooks as data: where they stand, and what they may decide there. */
 import type { Input as Duration } from "effect/Duration"
 import type { Artifact } from "./artifact.ts"
-import type { BudgetItem } from "./limit.ts"
+import type { BoundName } from "./limit.ts"
 import type { FlowIR, Values } from "./node.ts"
 
 /** Goes on with other values: names of the scope at `step.before`, else the input. */
@@ -61,7 +61,7 @@ interface Told {
 }
 interface Spent {
   /** What is bounded: `steps`, `tokens`, … */
-  readonly limit: BudgetItem | "time"
+  readonly limit: BoundName
   /** Whose budget it is. */
   readonly of: string
   readonly used: number

@@ -1,6 +1,14 @@
 /** Limits as data: how many at once, how fast, how much in all. */
 import type { Input as Duration } from "effect/Duration"
 
+/** What a step that wants a limit is part of. */
+export interface PartOf {
+  readonly run: string
+  readonly flow: string
+  readonly session: string | undefined
+  /** Whose session it is. */
+  readonly user: string | undefined
+}
 /** At most so many steps at once, wherever in this process they hold it. */
 export interface Permits<in Scope = never> {
   readonly kind: "permits"
@@ -9,7 +17,7 @@ export interface Permits<in Scope = never> {
   readonly nr: number
   readonly permits: number
   /** Whom a step works for; keys take turns. */
-  readonly key: ((scope: Scope) => string) | undefined
+  readonly key: ((scope: Scope, part: PartOf) => string) | undefined
   /** At most so many of one key. */
   readonly perKey: number
   /** Lower ones go first. */
@@ -24,7 +32,7 @@ export interface Rate<in Scope = never> {
   /** How many may come at once after a pause. */
   readonly burst: number
   /** Each key has a rate of its own. */
-  readonly key: ((scope: Scope) => string) | undefined
+  readonly key: ((scope: Scope, part: PartOf) => string) | undefined
 }
 export type Limit<Scope = never> = Permits<Scope> | Rate<Scope>
 
@@ -47,6 +55,8 @@ export interface Budget extends Spending {
   readonly fanOut?: number
 }
 export type BudgetItem = keyof Budget
+/** All that may be nearly used up: what a budget bounds, and what a session may have. */
+export type BoundName = BudgetItem | "time" | "runs" | "artifacts" | "artifactBytes"
 /** What steps say that they have spent, and all that a budget adds up. */
 export const spendingItems = ["tokens", "cost", "bytes"] as const satisfies ReadonlyArray<keyof Spending>
 export const budgetItems = ["steps", "iterations", ...spendingItems] as const satisfies ReadonlyArray<BudgetItem>

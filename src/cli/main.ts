@@ -86,6 +86,8 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
     .action(act(async (flags, files) => (await import("./commands/mcp.ts")).mcpCommand(files, flags)))
   program.command("worker <files...>").description("drive what is due of the files' flows; Ctrl-C lets it end, a second one forces")
     .option("--concurrency <n>", "runs at once", wholeNumber, 10)
+    .option("--per-flow <n>", "at most so many of one flow", wholeNumber)
+    .option("--per-session <n>", "at most so many of one session", wholeNumber)
     .option("--grace <seconds>", "how long stopping waits for what goes on", wholeNumber, 10)
     .option("--until-idle", "stop when there is nothing to do")
     .action(act(async (flags, files) => (await import("./commands/work.ts")).workerCommand(files, flags)))

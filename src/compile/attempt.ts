@@ -10,6 +10,7 @@ import { isStoreError, LimitExceeded, StepTimedOut } from "../model/error.ts"
 import type { ArtifactView } from "../services/artifacts.ts"
 import { artifactAccess } from "../services/artifact-access.ts"
 import { artifactView, CurrentStep, stateView, type Viewing } from "../services/current-step.ts"
+import type { Budgets } from "../services/budgets.ts"
 import { isDone } from "../services/done.ts"
 import { stateAccess } from "../services/state-access.ts"
 import type { StateView } from "../services/state.ts"
@@ -18,7 +19,10 @@ import type { RunContext } from "./frame.ts"
 import type { Run } from "./program.ts"
 
 /** What it knows of its run. */
-export type Running = Pick<RunContext, "id" | "budgets" | "offers">
+export interface Running extends Pick<RunContext, "id" | "offers"> {
+  /** Counts what it charges; gives the error where that is too much. */
+  readonly charges: Pick<Budgets, "spend">
+}
 
 /** What one call is told. */
 export class Context implements Viewing {
@@ -76,7 +80,7 @@ export class Context implements Viewing {
       const amount = spending[item]
       if (amount === undefined || amount === 0) continue
       if (!(amount > 0)) throw new RangeError(`charge: ${item} is ${String(amount)}, and must be a number from 0`)
-      this.exceeded ??= this.#running.budgets?.spend(this.path, item, amount)
+      this.exceeded ??= this.#running.charges.spend(this.path, item, amount)
     }
     if (this.exceeded !== undefined) throw this.exceeded
   }

@@ -37,11 +37,18 @@ export function byName<A>(about: About<A>, work: (input: unknown) => Run<A>): Ru
   const { run, path, named, begun } = about
   if (named === undefined) return work(about.input)
   const { kind, name } = named
-  const tell = (verb: "started" | "completed" | "failed") => run.journal.notice(`${kind}.${verb}`, path, () => JSON.stringify({ name }))
+  const tell = (verb: "started" | "completed" | "failed", said: object = {}) =>
+    run.journal.notice(`${kind}.${verb}`, path, () => JSON.stringify({ name, ...said }))
+  // what it has cost is said where it is known
+  const usage = (done: A) => (kind === "turn" ? { usage: (about.output(done) as { readonly usage?: unknown }).usage } : {})
   return Effect.flatMap(begun === undefined ? Effect.succeed(false) : begun(), (isResumed) => {
     if (!isResumed) tell("started")
+    const spanned = run.traced ? Effect.annotateCurrentSpan(`gen_ai.${kind === "turn" ? "agent" : kind}.name`, name) : Effect.void
     const done = run.hooks?.surround(kind, path) === true ? hooked(about, named, !isResumed, work) : work(about.input)
-    return Effect.tapError(Effect.tap(done, () => Effect.sync(() => tell("completed"))), () => Effect.sync(() => tell("failed")))
+    return Effect.andThen(
+      spanned,
+      Effect.tapError(Effect.tap(done, (value) => Effect.sync(() => tell("completed", usage(value)))), () => Effect.sync(() => tell("failed"))),
+    )
   })
 }
 

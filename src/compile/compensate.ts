@@ -9,6 +9,7 @@ import { StateConflict } from "../model/service-error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
 import type { ChangedState, StateWrite } from "../model/state-entry.ts"
 import { revive } from "../model/value.ts"
+import type { Budgets } from "../services/budgets.ts"
 import { dataOf } from "../services/recorded.ts"
 import { Changes, undoing } from "../services/state-changes.ts"
 import { standingOf } from "./standing.ts"
@@ -128,7 +129,8 @@ const undo = (run: RunContext, event: RunEvent, path: string, { work }: StepNode
     const given = changed === undefined ? yield* givenTo(run.flow, path, work, scope as Record<string, unknown>) : revive(changed)
     const call = policy.undo as unknown as (output: unknown, given: unknown, context: Context) => unknown
     // nothing that is spent keeps a step from being undone
-    const unbounded = { id: run.id, budgets: undefined, offers: run.offers }
+    const spend = (...spent: Parameters<Budgets["spend"]>) => void run.charges.spend(...spent)
+    const unbounded = { id: run.id, charges: { spend }, offers: run.offers }
     return yield* repeated(path, policy, (tries) => {
       const context = new Context(unbounded, path, tries, "/compensate")
       return Effect.map(attempt(context, () => settle(path, () => call(output, given, context))), () => context.changes)

@@ -1,4 +1,5 @@
 /** One block of one run while it is going: what it can read, what it changed, what is recorded of it. */
+import type { PartOf } from "../../dsl/ir/limit.ts"
 import type { FlowIR, Node, StepContext } from "../../dsl/ir/node.ts"
 import type { Ref } from "../model/event.ts"
 import type { ArtifactView } from "../services/artifacts.ts"
@@ -37,6 +38,8 @@ export interface Offers {
 export interface RunContext {
   readonly id: string
   readonly flow: string
+  /** What its steps are part of. */
+  readonly part: PartOf
   readonly journal: Journal
   /** Only where something in the flow can wait. */
   readonly waiting: Waiting | undefined
@@ -48,6 +51,8 @@ export interface RunContext {
   readonly traced: boolean
   /** What it may spend; `undefined` where nothing is bounded. */
   readonly budgets: Budgets | undefined
+  /** Where its steps charge what they spend, bounded or not. */
+  readonly charges: Pick<Budgets, "spend">
   /** What its steps may ask for. */
   readonly offers: Offers
   /** Ends the run as cancelled, from inside. */

@@ -39,12 +39,12 @@ export const compileStep: CompileNode<StepNode> = (node, compileBlock) => {
 const held = (node: StepNode, body: Body): Body =>
   node.limits.length === 0 ? body : (frame, path, past) => holding(node, frame, path, Effect.suspend(() => body(frame, path, past)))
 const holding = <A>({ limits, work: { from, ...work } }: StepNode, frame: Frame, path: string, held: Run<A>): Run<A> => {
-  const { journal } = frame.run
+  const { journal, part } = frame.run
   const claims = () => {
     const own = "given" in work ? work.given?.(frame.scope) : undefined
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the scope is checked where the limit is given to the step
     const given = (own ?? (from === "definition" ? wholeScope(frame.scope) : frame.scope)) as never
-    return limits.map((limit) => ({ limit, key: limit.key?.(given) ?? "", priority: limit.kind === "permits" ? limit.priority?.(given) ?? 0 : 0 }))
+    return limits.map((limit) => ({ limit, key: limit.key?.(given, part) ?? "", priority: limit.kind === "permits" ? limit.priority?.(given) ?? 0 : 0 }))
   }
   return Effect.flatMap(
     ask(path, claims),
@@ -70,8 +70,9 @@ const policies = (node: StepNode, once: Attempt, tells: boolean): Body => (frame
     let tries = 0
     const run = repeated(path, node, (n) => {
       tries = n
-      if (n > 1) frame.run.journal.notice("step.retried", path)
-      return once(frame, path, n === 1 ? past : undefined, n)
+      if (n === 1) return once(frame, path, past, n)
+      frame.run.journal.notice("step.retried", path)
+      return Effect.andThen(Effect.annotateCurrentSpan("heddle.attempts", n), once(frame, path, undefined, n))
     }, node.limits.length === 0 ? undefined : (limited) => holding(node, frame, path, limited))
     if (tells) frame.run.journal.notice("step.started", path)
     return noted(frame, node, () => tries, Effect.map(run, (outcome) => (tries > 1 ? { ...outcome, attempts: tries } : outcome)))
@@ -101,7 +102,18 @@ const noted = (frame: Frame, { name }: { readonly name: string }, tries: () => n
 /** What the work does to the database and its record are one transaction. */
 const transacted = (node: StepNode, { call }: Extract<Work, { from: "transaction" }>): Body => (frame, path) => {
   const keepsOutput = node.binds || node.updates !== undefined
-  const context = new Context({ id: frame.run.id, budgets: frame.run.budgets, offers: nothingOffered(node.name) }, path, 1)
+  const { run: { id } } = frame
+  const context = new Context(
+    {
+      id,
+      get charges() {
+        return frame.run.charges
+      },
+      offers: nothingOffered(node.name),
+    },
+    path,
+    1,
+  )
   const run = Effect.suspend(() => {
     let value: unknown
     let failure: Effect.Effect<never, unknown> | undefined

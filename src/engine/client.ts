@@ -12,6 +12,7 @@ import { type CommandRefused, type FlowInvalid, type RunConflict, type RunError,
 import type { RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
 import type { Hook } from "../../dsl/ir/hook.ts"
+import type { Spending } from "../../dsl/ir/limit.ts"
 import type { Listener } from "../services/listeners.ts"
 import type { Notice } from "../services/notice.ts"
 import type { Place } from "../services/state-scope.ts"
@@ -22,7 +23,7 @@ import type { RunFilter } from "../store/store.ts"
 import { ClientArtifacts, ClientSessions } from "./client-sessions.ts"
 import { ClientState, type Doing } from "./client-state.ts"
 import type { CommandOptions } from "./control.ts"
-import { type Heddle, makeHeddle, type SignalOptions } from "./heddle.ts"
+import { type Heddle, makeHeddle, type SignalOptions, type Watched } from "./heddle.ts"
 import type { Emitted, ItemsOptions, Rejected } from "./items.ts"
 import { type FollowOptions, type SubscribeOptions, subscription, type Told } from "./follow.ts"
 import type { Plan } from "./plan.ts"
@@ -158,6 +159,10 @@ export class Client<Services> {
   rejected(id: string, options?: Omit<ItemsOptions, "from">): AsyncIterable<Rejected> {
     return this.#read(this.#heddle.rejected(id, options))
   }
+  /** What a run, and the runs that are its steps, have charged so far, bounded or not: see `charge`. Agents charge what their turns cost. */
+  usage(id: string): ResultAsync<Required<Spending>, StoreFailed | RunNotFound> {
+    return this.#do(this.#heddle.usage(id))
+  }
   list(filter?: RunFilter): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
     return this.#do(this.#heddle.list(filter))
   }
@@ -208,6 +213,10 @@ export class Client<Services> {
   /** Tells `listener` everything that happens in this process; gives the function that ends it. */
   listen(listener: Listener): () => void {
     return this.#heddle.listen(listener)
+  }
+  /** Tells listeners of every change of a pool's members as `pool.changed`; gives the function that ends it. */
+  watch(pool: Watched): () => void {
+    return this.#heddle.watch(pool)
   }
   /** State as it is seen at a place: of a session, a user, a flow, a run. What is changed is written at once. */
   state(place?: Place): ClientState {

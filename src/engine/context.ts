@@ -1,7 +1,7 @@
 /** What the nodes of one run share while it is driven. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type { Budget } from "../../dsl/ir/limit.ts"
+import type { Budget, PartOf } from "../../dsl/ir/limit.ts"
 import type { FlowIR, Node } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { childOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
@@ -9,7 +9,7 @@ import type { RunContext } from "../compile/frame.ts"
 import type { Run } from "../compile/program.ts"
 import { RunCancelled } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
-import type { Budgets } from "../services/budgets.ts"
+import { Budgets } from "../services/budgets.ts"
 import type { RunHooks } from "../services/hooks.ts"
 import type { Journal } from "../services/journal.ts"
 import type { Waiting } from "../services/waiting.ts"
@@ -29,6 +29,7 @@ export class Context implements RunContext {
   readonly #driving: Driving
   readonly #run: RunRecord
   #offers: RunOffers | undefined
+  #ledger: Budgets | undefined
   readonly #stop: Deferred.Deferred<never, RunCancelled> | undefined
 
   constructor(ir: FlowIR, run: RunRecord, journal: Journal, waiting: Waiting | undefined, budgets: Budgets | undefined, driving: Driving) {
@@ -43,6 +44,17 @@ export class Context implements RunContext {
     this.#ir = ir
     this.#driving = driving
     this.#stop = this.hooks === undefined ? undefined : Deferred.makeUnsafe()
+    // what was charged before goes on to be said
+    if (journal.spending.spent[""] !== undefined) this.#ledger = this.charges
+  }
+
+  get part(): PartOf {
+    const { id, flow, session } = this.#run
+    return { run: id, flow, session, user: this.#driving.user }
+  }
+
+  get charges(): Budgets {
+    return this.budgets ?? (this.#ledger ??= budgetsOf(this.#ir, this.#run, this.journal, this.#driving, Date.now))
   }
 
   get offers(): RunOffers {
@@ -83,6 +95,21 @@ export class Context implements RunContext {
   }
 }
 
+/** What the run may spend, counted from now on and said with its events. */
+export const budgetsOf = (flow: FlowIR, run: RunRecord, journal: Journal, driving: Driving, now: () => number): Budgets => {
+  const budgets = new Budgets(run.id, flow.budget ?? {}, {
+    outer: driving.outer,
+    deadline: driving.deadline,
+    recorded: journal.spending.spent,
+    now,
+    tell: (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)),
+    depth: depthIn(flow),
+  })
+  journal.spending.stamp = () => budgets.stamp()
+  driving.bounds(budgets)
+  return budgets
+}
+
 const budgetOf = (node: Node): Budget | undefined =>
   node.kind === "loop" || node.kind === "protect" ? node.budget : node.kind === "step" && node.work.from === "flow" ? node.work.flow.budget : undefined
 
@@ -92,13 +119,14 @@ interface About {
   readonly bounded: boolean
 }
 const known = new WeakMap<FlowIR, About>()
-/** A flow's nodes by their paths as written; whether one of them can wait, or has a budget. */
+/** A flow's nodes by their paths as written; whether one of them can wait, or spends what others count. */
 const aboutOf = (flow: FlowIR): About => {
   let about = known.get(flow)
   if (about === undefined) {
     const placed = [...walk(flow)]
     const waits = placed.some(({ node }) => node.kind === "wait" || childOf(node) !== undefined)
-    const bounded = flow.budget !== undefined || placed.some(({ node }) => budgetOf(node) !== undefined)
+    // what runs of its own spend counts where they are steps
+    const bounded = flow.budget !== undefined || placed.some(({ node }) => budgetOf(node) !== undefined || childOf(node) !== undefined)
     about = { nodes: new Map(placed.map(({ path, node }) => [path, node])), waits, bounded }
     known.set(flow, about)
   }
@@ -113,5 +141,5 @@ export const depthIn = (flow: FlowIR) => (path: string): number => {
   const holds = (node: Node | undefined) => node?.kind === "step" && node.work.from === "flow"
   return parts.filter((_, i) => holds(nodes.get(parts.slice(0, i + 1).join("/")))).length
 }
-/** The flow, or something in it, has a budget. */
+/** The flow, or something in it, has a budget, or is a run of its own. */
 export const isBounded = (flow: FlowIR): boolean => aboutOf(flow).bounded

@@ -8,26 +8,30 @@ import { RunConflict, type StoreFailed } from "../model/error.ts"
 import type { SessionRefused } from "../model/service-error.ts"
 import type { RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
+import type { Warning } from "../services/budgets.ts"
 import { traceparent } from "../services/tracing.ts"
-import type { Store } from "../store/store.ts"
 import type { Conductor } from "./conduct.ts"
 import { parseInput } from "./drive.ts"
 import { owner } from "./owner.ts"
+import { sessionWarned } from "./session-hooks.ts"
 import { admit } from "./session-meter.ts"
 import type { Ties } from "./ties.ts"
 
 /** A new run is let into its session, which begins with the first that names it; whoever only asks for a run that is there is not counted. */
-const enterSession = (store: Store["Service"], session: string, run: string): Effect.Effect<void, StoreFailed | SessionRefused> =>
-  Effect.flatMap(Effect.exit(store.runs.get(run)), (found) => {
+const enterSession = ({ keeping, hooks }: Conductor, session: string, run: string): Effect.Effect<void, StoreFailed | SessionRefused> => {
+  const { store } = keeping
+  return Effect.flatMap(Effect.exit(store.runs.get(run)), (found) => {
     if (Exit.isSuccess(found)) return Effect.void
     return Effect.flatMap(
       store.sessions.create({ id: session, name: undefined, user: undefined, parent: undefined, context: "{}", policy: "{}", tags: [] }),
       ({ session: record }) => {
         const now = Date.now()
-        return Effect.andThen(admit(store, record, now), store.sessions.touch(session, now))
+        const warned = (warning: Warning) => sessionWarned(hooks, keeping, session, "start a run", warning)
+        return Effect.andThen(admit(store, record, now, warned), store.sessions.touch(session, now))
       },
     )
   })
+}
 
 /** Creates the run, or finds the one that has its id, and says which. */
 export function create(
@@ -62,8 +66,7 @@ export function create(
               trace: span === undefined ? trace : traceparent(span),
             })
           })
-          const { store } = conductor.keeping
-          const admitted = session === undefined || parent !== undefined ? creating : Effect.andThen(enterSession(store, session, id), creating)
+          const admitted = session === undefined || parent !== undefined ? creating : Effect.andThen(enterSession(conductor, session, id), creating)
           return Effect.flatMap(admitted, ({ created, run }) => {
             if (!created && run.flow !== name) return Effect.fail(new RunConflict({ run: run.id, differs: "flow" }))
             if (!created && run.input !== encoded) return Effect.fail(new RunConflict({ run: run.id, differs: "input" }))

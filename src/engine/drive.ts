@@ -1,6 +1,6 @@
 /** One run from where it is to where it stops: its end, or a wait. First runs and resumed ones take the same way. */
 import * as Cause from "effect/Cause"
-import type { Clock } from "effect/Clock"
+import { currentTimeMillis } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { FlowIR } from "../../dsl/ir/node.ts"
 import { asAgent } from "../compile/by-name.ts"
@@ -20,13 +20,13 @@ import { withoutSecrets } from "../model/without-secrets.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
 import { Journal, type Keeping } from "../services/journal.ts"
 import { dataOf, errorOf, type Recorded } from "../services/recorded.ts"
-import { Budgets, type Counting, type Deadline, type Stamp } from "../services/budgets.ts"
+import type { Budgets, Counting, Deadline, Stamp } from "../services/budgets.ts"
 import type { Hooks } from "../services/hooks.ts"
 import type { StateNews } from "../services/state-watch.ts"
 import { inRunSpan } from "../services/tracing.ts"
 import { type Suspension, Waiting } from "../services/waiting.ts"
 import type { Store } from "../store/store.ts"
-import { canWait, Context, depthIn, isBounded } from "./context.ts"
+import { budgetsOf, canWait, Context, isBounded } from "./context.ts"
 
 export interface Driving extends Keeping {
   readonly child: RunContext["child"]
@@ -39,6 +39,8 @@ export interface Driving extends Keeping {
   /** Budgets that all its spending counts in: the engine's, and those of the runs that started it. */
   readonly outer: ReadonlyArray<Counting>
   readonly stateNews: StateNews
+  /** Whose session it is in. */
+  readonly user: string | undefined
   /** When it has to be over. */
   readonly deadline: Deadline | undefined
   /** What is spent by now. */
@@ -58,7 +60,7 @@ export function drive(flow: FlowIR, run: RunRecord, fresh: Fresh | undefined, dr
   if (fresh !== undefined) return onward(flow, run, new Journal(run, flow, driving, 0), fresh.input, true, driving)
   return Effect.gen(function*() {
     const journal = yield* Journal.open(run, flow, driving)
-    if (isCounted(flow, run, driving)) yield* journal.recallSpent()
+    yield* journal.recallSpent(isCounted(flow, run, driving))
     return yield* onward(flow, run, journal, yield* parsedInput(flow, run, driving.store), false, driving)
   })
 }
@@ -86,7 +88,7 @@ const untilStop = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknow
   if (!waits && !bounded) return toEnd(flow, run, new Context(flow, run, journal, undefined, undefined, driving), given, fresh)
   return Effect.clockWith((clock) => {
     const waiting = waits ? new Waiting(clock) : undefined
-    const budgets = bounded ? budgetsOf(flow, run, journal, driving, clock) : undefined
+    const budgets = bounded ? budgetsOf(flow, run, journal, driving, () => clock.currentTimeMillisUnsafe()) : undefined
     const ended = toEnd(flow, run, new Context(flow, run, journal, waiting, budgets, driving), given, fresh)
     if (waiting === undefined) return ended
     driving.waits(waiting)
@@ -98,20 +100,6 @@ const untilStop = (flow: FlowIR, run: RunRecord, journal: Journal, given: unknow
 const isCounted = (flow: FlowIR, run: RunRecord, driving: Driving): boolean =>
   isBounded(flow) || driving.outer.length > 0 || driving.deadline !== undefined || run.parent !== undefined
 
-const budgetsOf = (flow: FlowIR, run: RunRecord, journal: Journal, driving: Driving, clock: Clock): Budgets => {
-  const budgets = new Budgets(run.id, flow.budget ?? {}, {
-    outer: driving.outer,
-    deadline: driving.deadline,
-    recorded: journal.spending.spent,
-    now: () => clock.currentTimeMillisUnsafe(),
-    tell: (kind, path, data) => journal.notice(kind, path, JSON.stringify(data)),
-    depth: depthIn(flow),
-  })
-  journal.spending.stamp = () => budgets.stamp()
-  driving.bounds(budgets)
-  return budgets
-}
-
 const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, fresh: boolean): Run<Driven> => {
   const { journal, hooks, cancelled, budgets } = context
   const begin = (input: unknown) => {
@@ -121,9 +109,7 @@ const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, f
   /** How what is done here ends the run. */
   const ending = (whole: Run<Outcome>): Run<Driven> => {
     const duration = budgets?.left
-    const body = duration === undefined ?
-      whole :
-      Effect.timeoutOrElse(whole, { duration, orElse: () => tooMuch(context, "", { input: journal.input }, budgets!.outOfTime()) })
+    const body = duration === undefined ? whole : inTime(context, budgets!, duration, whole)
     return Effect.matchCauseEffect(cancelled === undefined ? body : Effect.raceFirst(body, cancelled), {
       onSuccess: (outcome) => Effect.map(complete(flow, context, outcome), (output): Driven => ({ output })),
       // what never began is refused, and says so
@@ -138,6 +124,18 @@ const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, f
     const { cancelled: stopped, reason = "" } = dataOf(journal.compensating)
     return undoAll(context, stopped === true ? new RunCancelled({ run: run.id, reason }) : errorOf(journal.compensating))
   })
+}
+
+/** `whole`, which may take only so long; somebody is told how it gets near to that. */
+const inTime = (context: Context, budgets: Budgets, duration: number, whole: Run<Outcome>): Run<Outcome> => {
+  const scope = { input: context.journal.input }
+  const near = Effect.forEach(budgets.shares, ({ at, tell }) =>
+    Effect.flatMap(
+      currentTimeMillis,
+      (now) => Effect.andThen(Effect.sleep(at - now), Effect.suspend(() => hooksAt(context, "limit.warned", "", () => ({ scope, ...tell() })))),
+    ), { discard: true })
+  const bounded = Effect.timeoutOrElse(whole, { duration, orElse: () => tooMuch(context, "", scope, budgets.outOfTime()) })
+  return Effect.raceFirst(bounded, Effect.andThen(near, Effect.never))
 }
 
 /** The input of a new run, as hooks let it through. */

@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import type { Scope } from "effect/Scope"
 import type { Stream } from "effect/Stream"
 import type { Hook } from "../../dsl/ir/hook.ts"
+import type { Spending } from "../../dsl/ir/limit.ts"
 import type { AnyMark, PayloadOf, SessionGuard, SignalGuard } from "../../dsl/flow/mark.ts"
 import type { Flow } from "../../dsl/flow/flow.ts"
 import type {
@@ -26,7 +27,7 @@ import { decodeValue } from "../model/value.ts"
 import { ArtifactView } from "../services/artifacts.ts"
 import type { CurrentStep } from "../services/current-step.ts"
 import type { Listener } from "../services/listeners.ts"
-import type { Notice } from "../services/notice.ts"
+import { type Notice, outsideNotice } from "../services/notice.ts"
 import { PlacedState } from "../services/placed-state.ts"
 import type { Place } from "../services/state-scope.ts"
 import { layerMemory as storeMemory } from "../store/memory/store.ts"
@@ -42,6 +43,8 @@ import { quotaIn } from "./offers.ts"
 import type { Plan } from "./plan.ts"
 import { compact, prune, type PruneOptions } from "./retention.ts"
 import { sendSignal } from "./send.ts"
+import { sessionWarned } from "./session-hooks.ts"
+import { spentBy } from "./session-meter.ts"
 import { Sessions } from "./sessions.ts"
 import { admitted, type EnqueueOptions, type HeddleOptions, type ResumeOptions, Starter, type StartOptions } from "./start.ts"
 import { startWorker, type Worker, type WorkerOptions } from "./worker.ts"
@@ -49,6 +52,10 @@ import { startWorker, type Worker, type WorkerOptions } from "./worker.ts"
 export interface SignalOptions {
   /** A second signal with the same id is dropped. Default: a new id. */
   readonly id?: string | undefined
+}
+/** What tells how its members change: a pool. */
+export interface Watched {
+  readonly listen: (listener: (change: object) => void) => () => void
 }
 type AnyOf<Needs> = Flow<any, any, any, Needs>
 type Running<Output, Failure, Needs> = Effect.Effect<Output, Failure | RunError, Exclude<Needs, CurrentStep | AnyMark>>
@@ -117,6 +124,8 @@ interface Shape {
   /** What the streams of a run have left out, with why: see `failure: "reject"`. */
   readonly rejected: (id: string, options?: Omit<ItemsOptions, "from">) => Stream<Rejected, StoreFailed | RunNotFound>
   readonly get: (id: string) => Effect.Effect<RunRecord, StoreFailed | RunNotFound>
+  /** What a run, and the runs that are its steps, have charged so far, bounded or not: see `charge`. Agents charge what their turns cost. */
+  readonly usage: (id: string) => Effect.Effect<Required<Spending>, StoreFailed | RunNotFound>
   readonly list: (filter?: RunFilter) => Effect.Effect<ReadonlyArray<RunRecord>, StoreFailed>
   /** What a completed run gave back, without its flow: values of steps with a codec are what the codec has made of them. */
   readonly output: (id: string) => Effect.Effect<unknown, StoreFailed | RunNotFound | CommandRefused>
@@ -151,6 +160,8 @@ interface Shape {
   readonly hook: (hook: Hook, of?: { readonly session?: string | undefined }) => () => void
   /** Tells `listener` everything that happens in this process from now on; gives the function that ends it. */
   readonly listen: (listener: Listener) => () => void
+  /** Tells listeners of every change of a pool's members as `pool.changed`; gives the function that ends it. */
+  readonly watch: (pool: Watched) => () => void
 }
 
 /**
@@ -190,7 +201,14 @@ export function makeHeddle(given: Store["Service"], options?: HeddleOptions): Sh
   const { conductor, listeners } = starter
   const { store } = conductor.keeping
   const control = new Control(conductor)
-  const artifacts = new ArtifactView(store, { session: undefined, by: undefined, quota: quotaIn(store), kept: () => undefined })
+  const artifacts = new ArtifactView(store, {
+    session: undefined,
+    by: undefined,
+    quota: quotaIn(store),
+    kept: () => undefined,
+    // it is kept already
+    warned: (session, warning) => Effect.ignore(sessionWarned(starter.hooks, conductor.keeping, session, "keep another artifact", warning)),
+  })
   const known = <A, E>(id: string, use: (run: RunRecord) => Effect.Effect<A, E>) => Effect.flatMap(store.runs.get(id), use)
 
   // oxlint-disable typescript/no-unsafe-type-assertion -- output, failure and needs are in the flow's type and erased in its program
@@ -226,6 +244,7 @@ export function makeHeddle(given: Store["Service"], options?: HeddleOptions): Sh
     items: (id, options) => itemsOf(conductor, id, options),
     rejected: (id, options) => rejectedOf(conductor, id, options),
     get: store.runs.get,
+    usage: (id) => known(id, (record) => Effect.map(spentBy(store, record), ({ tokens = 0, cost = 0, bytes = 0 }) => ({ tokens, cost, bytes }))),
     list: (filter = {}) => store.runs.list(filter),
     output: control.outputOf,
     events: (id, since = 0) => known(id, (record) => store.events.since(record, since)),
@@ -245,6 +264,7 @@ export function makeHeddle(given: Store["Service"], options?: HeddleOptions): Sh
     sessions: new Sessions(conductor, control, artifacts),
     artifacts,
     state: (place = {}) => new PlacedState(store, conductor.stateNews, place),
+    watch: (pool) => pool.listen((change) => listeners.tell(outsideNotice(undefined, "pool.changed", Date.now(), JSON.stringify(change)))),
     listen: (listener) => listeners.add(listener),
   })
   // oxlint-enable typescript/no-unsafe-type-assertion

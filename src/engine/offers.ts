@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type { StepContext } from "../../dsl/ir/node.ts"
 import type { Offers, RunContext } from "../compile/frame.ts"
 import { artifactGuard, stateGuard } from "../compile/guards.ts"
+import { hooksAt } from "../compile/hooks-at.ts"
 import type { StoreFailed } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
 import { encodeValue } from "../model/value.ts"
@@ -63,6 +64,11 @@ export class RunOffers implements Offers {
       kept: (artifact) => {
         journal.notice("artifact.kept", path, JSON.stringify({ artifact: artifact.id, size: artifact.size }))
         charge({ bytes: artifact.size })
+      },
+      warned: (_, warning) => {
+        journal.notice("limit.warned", path, JSON.stringify(warning))
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- hooks ask for no services
+        return hooksAt(this.#context, "limit.warned", path, () => ({ scope: {}, ...warning })) as Effect.Effect<void, any>
       },
       guard: artifactGuard(this.#context, path),
     })

@@ -6,7 +6,7 @@ import type { StoreFailed } from "../model/error.ts"
 import { hasEnded, type RunRecord } from "../model/run.ts"
 import { SessionRefused } from "../model/service-error.ts"
 import type { SessionPolicy, SessionRecord } from "../model/session.ts"
-import { type Counting, type Deadline, Meter, type Spent } from "../services/budgets.ts"
+import { type Counting, type Deadline, Meter, sharesBetween, type Spent, type Warning } from "../services/budgets.ts"
 import { Spending } from "../services/spending.ts"
 import { Recent } from "../store/recent.ts"
 import type { Store } from "../store/store.ts"
@@ -15,6 +15,8 @@ import type { Store } from "../store/store.ts"
 export interface Bounds {
   readonly meters: ReadonlyArray<Counting>
   readonly deadline: Deadline | undefined
+  /** Whose session it is. */
+  readonly user: string | undefined
   /** The run has stopped here. */
   readonly leave: () => void
 }
@@ -117,7 +119,8 @@ export class SessionMeters {
       const meters: Array<Counting> = []
       const entered: Array<string> = []
       let deadline: Deadline | undefined
-      for (const session of yield* around(this.#store, id)) {
+      const all = yield* around(this.#store, id)
+      for (const session of all) {
         const policy = policyOf(session)
         const end = endOf(session, policy)
         if (end !== undefined && (deadline === undefined || end.at < deadline.at)) deadline = end
@@ -132,7 +135,7 @@ export class SessionMeters {
         entered.push(session.id)
         meters.push(new Meter(`session '${session.id}'`, Object.fromEntries(bounds), shared.used))
       }
-      return { meters, deadline, leave: () => entered.forEach((one) => this.#leave(one)) }
+      return { meters, deadline, user: all[0]?.user, leave: () => entered.forEach((one) => this.#leave(one)) }
     })
   }
 
@@ -178,25 +181,33 @@ export function overtime(store: Store["Service"], session: SessionRecord, now: n
   )
 }
 
-/** The same for a new run: there are so many it may start, and so fast. */
-export function admit(store: Store["Service"], session: SessionRecord, now: number): Effect.Effect<void, StoreFailed | SessionRefused> {
+/** The same for a new run: there are so many it may start, and so fast. `warned` is told how it gets near to the first. */
+export function admit(
+  store: Store["Service"],
+  session: SessionRecord,
+  now: number,
+  warned: (warning: Warning) => Effect.Effect<void, SessionRefused>,
+): Effect.Effect<void, StoreFailed | SessionRefused> {
   return Effect.gen(function*() {
     yield* mayGoOn(store, session.id)
     const { runs, rate } = policyOf(session)
     const { id } = session
     const before = carriedBy(session).runs
-    const most = (limit: number, since: number) => Effect.map(store.runs.list({ session: id, roots: true, since, limit }), (found) => found.length >= limit)
-    if (runs !== undefined && (before >= runs || (yield* most(runs - before, 0)))) {
+    const started = (limit: number, since: number) => Effect.map(store.runs.list({ session: id, roots: true, since, limit }), ({ length }) => length)
+    const used = runs === undefined || before >= runs ? before : before + (yield* started(runs - before, 0))
+    if (runs !== undefined && used >= runs) {
       return yield* new SessionRefused({ session: id, asked: "start a run", reason: `it has started ${runs} runs, which is what it may` })
     }
-    if (rate === undefined) return
-    const per = Duration.toMillis(rate.per)
-    if (yield* most(rate.limit, now - per + 1)) {
+    const per = rate === undefined ? 0 : Duration.toMillis(rate.per)
+    if (rate !== undefined && (yield* started(rate.limit, now - per + 1)) >= rate.limit) {
       return yield* new SessionRefused({
         session: id,
         asked: "start a run",
         reason: `it has started ${rate.limit} runs within ${per} ms, which is what it may: try again later`,
       })
     }
+    if (runs === undefined) return
+    const about = { limit: "runs", of: `session '${id}'`, used: used + 1, allowed: runs } as const
+    for (const percent of sharesBetween(used, used + 1, runs)) yield* warned({ ...about, percent })
   })
 }

@@ -12,7 +12,7 @@ import { type NewSession, type SessionPolicy, type SessionRecord, type SessionSt
 import { withoutSecrets } from "../model/without-secrets.ts"
 import { decodeValue, encodeValue } from "../model/value.ts"
 import type { ArtifactView } from "../services/artifacts.ts"
-import { sessionNotice } from "../services/notice.ts"
+import { outsideNotice } from "../services/notice.ts"
 import type { SessionFilter, Store } from "../store/store.ts"
 import type { Control } from "./control.ts"
 import { archived } from "./offers.ts"
@@ -248,7 +248,12 @@ export class Sessions {
     const { listeners } = this.#conductor.keeping
     if (!listeners.none) {
       listeners.tell(
-        sessionNotice(id, status, Date.now(), JSON.stringify({ ...(reason === undefined ? {} : { reason }), ...(user === undefined ? {} : { user }) })),
+        outsideNotice(
+          id,
+          `session.${status}`,
+          Date.now(),
+          JSON.stringify({ ...(reason === undefined ? {} : { reason }), ...(user === undefined ? {} : { user }) }),
+        ),
       )
     }
   }

@@ -9,7 +9,7 @@ import type { Live } from "./live.ts"
 import type { Settling } from "./next.ts"
 import type { Bounds } from "./session-meter.ts"
 
-const unbounded: Bounds = { meters: [], deadline: undefined, leave: () => undefined }
+const unbounded: Bounds = { meters: [], deadline: undefined, user: undefined, leave: () => undefined }
 
 /** One per run that goes on; its methods cost a run nothing where they are not called. */
 export class Tenure implements Driving {
@@ -38,6 +38,10 @@ export class Tenure implements Driving {
     const { id, parent } = this.#here.run
     const started = parent === undefined ? undefined : this.#conductor.live.get(parent)?.budgets?.of(id)
     return started === undefined ? [...this.bounded.meters, ...this.#conductor.meters] : [started]
+  }
+
+  get user(): string | undefined {
+    return this.bounded.user
   }
 
   get deadline(): Driving["deadline"] {

@@ -8,11 +8,16 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import type { RunRecord } from "../model/run.ts"
 import type { Conductor } from "./conduct.ts"
 import { served } from "./served.ts"
+import { Turns } from "./turns.ts"
 import { RunSuspended } from "../model/error.ts"
 
 export interface WorkerOptions {
   /** Runs driven at once, default 10. */
   readonly concurrency?: number | undefined
+  /** At most so many of them of one flow, of one session, of one `correlation`; default: all. Those that are too many wait, and others pass them. */
+  readonly perFlow?: number | undefined
+  readonly perSession?: number | undefined
+  readonly perCorrelation?: number | undefined
   /** How often to look for work of other processes, in milliseconds, default 250. */
   readonly poll?: number | undefined
   /** How long `stop` waits for what is going on, in milliseconds, default 10,000; then it is interrupted and given up to other workers. */
@@ -29,11 +34,12 @@ export interface Worker {
 
 /** Starts one; it works until it is stopped. */
 export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, options: WorkerOptions): Effect.Effect<Worker> {
-  const { concurrency = 10, poll = 250, grace = 10_000 } = options
+  const { concurrency = 10, poll = 250, grace = 10_000, perFlow, perSession, perCorrelation } = options
   const { store } = conductor.keeping
   const known = served(flows)
   const names = [...known.keys()]
   const fibers = new Map<string, Fiber.Fiber<unknown>>()
+  const turns = new Turns({ perFlow, perSession, perCorrelation })
   // runs that cannot be driven here just now are not asked for again at once
   const later = new Map<string, number>()
   const state = { stopping: false }
@@ -49,7 +55,7 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
         // how a run ends is in its journal; one that cannot be driven here is left alone for a while
         onFailure: (cause) => Effect.sync(() => Cause.squash(cause) instanceof RunSuspended ? undefined : later.set(run.id, Date.now() + 1000)),
       }),
-      Effect.andThen(Effect.sync(() => fibers.delete(run.id)), ring),
+      Effect.andThen(Effect.sync(() => (fibers.delete(run.id), turns.over(run))), ring),
     )
   }
 
@@ -60,9 +66,13 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
     if (free <= 0) return poll
     const now = yield* currentTimeMillis
     for (const [id, until] of later) if (until <= now) later.delete(id)
-    const due = yield* store.runs.due(names, now, free + fibers.size + later.size + conductor.live.size)
-    for (const run of due.filter((one) => isFree(one, now)).slice(0, free)) {
-      fibers.set(run.id, yield* Effect.forkDetach(driveOne(run)))
+    // those that are not let in now must not hide others
+    for (let most = free + fibers.size + later.size + conductor.live.size;; most *= 4) {
+      const due = yield* store.runs.due(names, now, most)
+      for (const run of due) {
+        if (fibers.size < concurrency && isFree(run, now) && turns.take(run)) fibers.set(run.id, yield* Effect.forkDetach(driveOne(run)))
+      }
+      if (fibers.size >= concurrency || due.length < most || !turns.bounded) break
     }
     const next = yield* store.runs.nextDue(names)
     // runs of this process come by the bell or in time, those of others by looking

@@ -82,6 +82,7 @@ export const liveKinds = [
   "session.completed",
   "session.failed",
   "session.archived",
+  "pool.changed",
 ] as const
 export type LiveKind = (typeof liveKinds)[number]
 

@@ -9,6 +9,7 @@ import { ArtifactNotFound, ArtifactRefused } from "../model/service-error.ts"
 import { decodeValue, encodeValue, Unstorable } from "../model/value.ts"
 import { readContent, writeContent } from "../store/content.ts"
 import type { Quota, Store } from "../store/store.ts"
+import { sharesBetween, type Warning } from "./budgets.ts"
 
 export type ArtifactError = ArtifactNotFound | ArtifactRefused | StoreFailed
 type Asked<A> = Effect.Effect<A, ArtifactError>
@@ -23,6 +24,8 @@ export interface Asker {
   readonly quota: (session: string) => Effect.Effect<Quota, StoreFailed>
   /** Told of what was kept; too much may fail. */
   readonly kept: (artifact: Artifact) => void
+  /** Told how a session gets near to what it may keep. */
+  readonly warned?: ((session: string, warning: Warning) => Effect.Effect<void, any>) | undefined
   /** Asked about what is to be kept, and about what is. */
   readonly guard?: ArtifactGuard | undefined
 }
@@ -86,8 +89,21 @@ export class ArtifactView {
       )
       const artifact = toArtifact(record)
       this.#asker.kept(artifact)
+      yield* this.#warn(session, used, quota)
       if (guard !== undefined) yield* guard.after(artifact)
       return artifact
+    })
+  }
+
+  /** What `session` has used of its quota since it had used `before`. */
+  #warn(session: string, before: Quota, quota: Quota): Effect.Effect<void, StoreFailed> {
+    const { warned } = this.#asker
+    if (warned === undefined) return Effect.void
+    return Effect.flatMap(this.#store.artifacts.usage(session), (now) => {
+      const near = ([["artifacts", "count"], ["artifactBytes", "bytes"]] as const).flatMap(([limit, of]) =>
+        sharesBetween(before[of], now[of], quota[of]).map((percent) => ({ limit, of: `session '${session}'`, used: now[of], allowed: quota[of], percent }))
+      )
+      return Effect.forEach(near, (warning) => warned(session, warning), { discard: true })
     })
   }
 

@@ -1,6 +1,6 @@
 /** What a run may spend in all, counted down from the engine over the run to its nodes. */
 import * as Duration from "effect/Duration"
-import { type Budget, type BudgetItem, budgetItems, isPeak, peakItems, type RunBudget } from "../../dsl/ir/limit.ts"
+import { type BoundName, type Budget, type BudgetItem, budgetItems, isPeak, peakItems, type RunBudget } from "../../dsl/ir/limit.ts"
 import { LimitExceeded } from "../model/error.ts"
 
 /** How much was spent of each. */
@@ -8,7 +8,7 @@ export type Spent = Partial<Record<BudgetItem | "time", number>>
 /** A share of a budget that was just passed. */
 export interface Warning {
   /** What is bounded. */
-  readonly limit: BudgetItem
+  readonly limit: BoundName
   /** Whose budget it is: `the engine`, `run r`, `'refine'`. */
   readonly of: string
   readonly used: number
@@ -16,8 +16,11 @@ export interface Warning {
   readonly percent: number
 }
 
-/** Shares at which somebody is told. */
+/** Shares at which somebody is told, in percent. */
 const shares = [50, 75, 90]
+/** The shares of `allowed` that are passed between two amounts. */
+export const sharesBetween = (before: number, now: number, allowed: number): ReadonlyArray<number> =>
+  shares.filter((share) => before * 100 < allowed * share && now * 100 >= allowed * share)
 
 /** Something that counts what is spent inside it. */
 export interface Counting {
@@ -26,7 +29,7 @@ export interface Counting {
 /** The shares that were passed, and what is too much. */
 export interface Counted {
   readonly warnings: ReadonlyArray<Warning>
-  readonly exceeded: Omit<Warning, "percent"> | undefined
+  readonly exceeded: Omit<Warning, "percent"> & { readonly limit: BudgetItem } | undefined
 }
 
 /** One budget and what is used of it. */
@@ -58,8 +61,7 @@ export class Meter implements Counting {
     if (isPeak(item) && allowed !== undefined && amount > allowed) return { warnings: [], exceeded: { limit: item, of: this.of, used: amount, allowed } }
     this.used[item] = now
     if (allowed === undefined) return { warnings: [], exceeded: this.exceeded }
-    const passed = shares.filter((share) => before * 100 < allowed * share && now * 100 >= allowed * share)
-    const warnings = passed.map((percent) => ({ limit: item, of: this.of, used: now, allowed, percent }))
+    const warnings = sharesBetween(before, now, allowed).map((percent) => ({ limit: item, of: this.of, used: now, allowed, percent }))
     return { warnings, exceeded: this.exceeded }
   }
 }
@@ -80,16 +82,16 @@ export type Stamp = Readonly<Record<string, Spent>>
 /** The budgets of one run while it is driven. */
 export class Budgets {
   readonly #outer: ReadonlyArray<Counting>
-  readonly #deadline: Deadline | undefined
+  /** When the run has to be over: in its own time, and in its session's. */
+  readonly #deadlines: ReadonlyArray<Deadline>
   readonly #meters = new Map<string, Meter>()
   readonly #recorded: Record<string, Spent>
   readonly #began: number
+  readonly #isTimed: boolean
   readonly #now: () => number
   readonly #tell: (kind: "limit.warned" | "limit.exceeded", path: string, data: object) => void
   /** Runs of their own that are steps of this one, and what is counted of them. */
   readonly #children = new Map<string, { readonly path: string; readonly counted: Spent }>()
-  /** Longest time in which the run may be driven, in milliseconds. */
-  readonly #time: number | undefined
   readonly #warned = new Map<string, Array<Warning>>()
   readonly #depth: (path: string) => number
 
@@ -108,14 +110,17 @@ export class Budgets {
     },
   ) {
     this.#outer = outer
-    this.#deadline = deadline
     this.#recorded = { ...recorded }
     this.#now = now
     this.#tell = tell
     this.#depth = depth
-    this.#time = time === undefined ? undefined : Duration.toMillis(time)
     this.#began = now() - (recorded[""]?.time ?? 0)
-    this.#meters.set("", new Meter(`run '${run}'`, allowed, { ...recorded[""] }))
+    const whole = new Meter(`run '${run}'`, allowed, { ...recorded[""] })
+    this.#meters.set("", whole)
+    const milliseconds = time === undefined ? undefined : Duration.toMillis(time)
+    this.#isTimed = milliseconds !== undefined
+    const own = milliseconds === undefined ? [] : [{ at: this.#began + milliseconds, of: whole.of, allowed: milliseconds }]
+    this.#deadlines = [...own, ...(deadline === undefined ? [] : [deadline])]
   }
 
   /** The node at `path` has a budget of its own, until it is recorded: other tries of it go on with what is left. */
@@ -196,28 +201,34 @@ export class Budgets {
 
   /** How much time is left, in milliseconds; `undefined` if it is not bounded. */
   get left(): number | undefined {
-    const own = this.#time === undefined ? Number.POSITIVE_INFINITY : this.#time - (this.#now() - this.#began)
-    const left = Math.min(own, this.#until)
-    return left === Number.POSITIVE_INFINITY ? undefined : Math.max(0, left)
+    return this.#deadlines.length === 0 ? undefined : Math.max(0, Math.min(...this.#deadlines.map(({ at }) => at)) - this.#now())
   }
-  /** How long until the deadline. */
-  get #until(): number {
-    return this.#deadline === undefined ? Number.POSITIVE_INFINITY : this.#deadline.at - this.#now()
+  /** The shares of that time that are yet to pass: when each does, soonest first, and what has to be told then. */
+  get shares(): ReadonlyArray<{ readonly at: number; readonly tell: () => Warning }> {
+    const all = this.#deadlines.flatMap(({ at, of, allowed }) =>
+      shares.map((percent) => {
+        const warning = { limit: "time", of, used: allowed * percent / 100, allowed, percent } as const
+        const tell = () => {
+          this.#tell("limit.warned", "", warning)
+          return warning
+        }
+        return { at: at - allowed * (1 - percent / 100), tell }
+      })
+    )
+    return all.filter(({ at }) => at > this.#now()).sort((a, b) => a.at - b.at)
   }
 
   /** The run was driven for longer than it may. */
   outOfTime(): LimitExceeded {
-    const { of, allowed, used } = this.#deadline !== undefined && this.#until <= 0 ?
-      { ...this.#deadline, used: this.#now() - this.#deadline.at + this.#deadline.allowed } :
-      { of: this.#meters.get("")!.of, allowed: this.#time!, used: this.#now() - this.#began }
-    const limit = { limit: "time", of, used, allowed } as const
+    const { at, of, allowed } = this.#deadlines.reduce((first, one) => (one.at < first.at ? one : first))
+    const limit = { limit: "time", of, used: this.#now() - at + allowed, allowed } as const
     this.#tell("limit.exceeded", "", limit)
     return new LimitExceeded({ path: "", ...limit })
   }
 
   /** What is spent so far, for the journal. */
   stamp(): Stamp {
-    const time = this.#time === undefined ? {} : { time: this.#now() - this.#began }
+    const time = this.#isTimed ? { time: this.#now() - this.#began } : {}
     const own = Array.from(this.#meters, ([path, { used }]) => [path, path === "" ? { ...used, ...time } : used] as const)
     return Object.fromEntries([...own, ...Array.from(this.#children, ([id, { counted }]) => [child(id), counted] as const)])
   }

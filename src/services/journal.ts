@@ -123,9 +123,9 @@ export class Journal {
     return this.#write(kind, parent, "", data, this.#durability === "exit" ? "exit" : "async", undefined)
   }
 
-  /** Finds what was spent so far. */
-  recallSpent(): Effect.Effect<void, StoreFailed> {
-    return this.spending.recall(this.#store, this.#run, this.seq)
+  /** Finds what was spent so far; where nothing counts it but what its steps have charged, its newest events say that. */
+  recallSpent(counted: boolean): Effect.Effect<void, StoreFailed> {
+    return this.spending.recall(this.#store, this.#run, this.seq, ...(counted ? [] : [1, 16] as const))
   }
 
   /** Writes one event; its number is `seq` right after the call. Done when it is as durable as the run asks for. */

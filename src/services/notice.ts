@@ -1,7 +1,6 @@
 /** What happens, as it is told: an event of a run with everything that ties it to others. */
 import { type EventKind, eventPath, type LiveKind, type RunEvent } from "../model/event.ts"
 import type { RunRecord } from "../model/run.ts"
-import type { SessionStatus } from "../model/session.ts"
 import { dataOf } from "./recorded.ts"
 
 /** One thing that happened. */
@@ -47,12 +46,12 @@ export const notice = (run: RunRecord, kind: Notice["kind"], path: string, at: n
   cause: causeOf(run, kind, data),
 })
 
-/** A session has another status. */
-export const sessionNotice = (session: string, status: SessionStatus, at: number, data: string): Notice => ({
+/** Something that happened in no run: to a session, or to what belongs to none. */
+export const outsideNotice = (session: string | undefined, kind: LiveKind, at: number, data: string): Notice => ({
   id: undefined,
   run: "",
   flow: "",
-  kind: `session.${status}`,
+  kind,
   path: "",
   seq: undefined,
   data,

@@ -18,14 +18,14 @@ export class Spending {
   /** Where it was last said what is spent. */
   #saidAt: ReadonlyArray<string> = []
 
-  /** Finds what was spent so far: the newest event up to number `before` that says it, looking back at most `most` times. */
-  recall(store: Store["Service"], run: RunRecord, before: number, most = Number.POSITIVE_INFINITY): Effect.Effect<void, StoreFailed> {
-    const from = Math.max(0, before - lookBack)
+  /** Finds what was spent so far: the newest event up to number `before` that says it, looking back at most `most` times at `back` of them. */
+  recall(store: Store["Service"], run: RunRecord, before: number, most = Number.POSITIVE_INFINITY, back = lookBack): Effect.Effect<void, StoreFailed> {
+    const from = Math.max(0, before - back)
     return Effect.flatMap(store.events.since(run, from, before - from), (events) => {
       const said = events.filter((event) => dataOf(event).spent !== undefined)
       this.#saidAt = said.map(eventPath)
       // what others write into a journal, to pause a run or to migrate it, says nothing of it
-      if (said.length === 0 && from > 0 && most > 1) return this.recall(store, run, from, most - 1)
+      if (said.length === 0 && from > 0 && most > 1) return this.recall(store, run, from, most - 1, back)
       this.spent = said.length === 0 ? {} : dataOf(said.at(-1)!).spent!
       return Effect.void
     })

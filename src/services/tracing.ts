@@ -22,7 +22,13 @@ const spanOf = (trace: string | undefined): ExternalSpan | undefined => {
 export const inRunSpan = <A, E, R>(run: RunRecord, began: string | undefined, drive: (trace: string) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     const [around, before] = [fiber.cache.span, spanOf(began ?? run.trace)]
-    const attributes = { "heddle.run": run.id, "heddle.flow": run.flow, "heddle.version": run.version, "heddle.correlation": run.correlation }
+    const attributes = {
+      "heddle.run": run.id,
+      "heddle.flow": run.flow,
+      "heddle.version": run.version,
+      "heddle.correlation": run.correlation,
+      ...(run.session === undefined ? {} : { "session.id": run.session }),
+    }
     const link = around !== undefined && before !== undefined && before.traceId !== around.traceId ? [{ span: before, attributes: {} }] : []
     return Effect.useSpan(
       `run ${run.flow}`,

@@ -49,6 +49,23 @@ it("answers with text, on the model of the layer or its own", async () => {
   }])
 })
 
+it("bounds its time, and how long a call waits for its approval", async () => {
+  const slow = tool("slow", { description: "Takes long.", input: z.object({}) }, () => sleep(500))
+  const late = agent("late", { input: Ask, model: scripted([calling("slow", {}), "done"]), tools: [slow], limits: { time: 50 } })
+  expect((await run(late, { text: "x" }))._unsafeUnwrapErr()).toMatchObject({
+    _tag: "AgentFailed",
+    kind: "time",
+    message: expect.stringContaining("limits.time"),
+  })
+  const quick = agent("quick", { input: Ask, model: scripted([calling("add", { a: 1, b: 2 }), "3"]), tools: [add], limits: { time: "1 minute" } })
+  expect((await run(quick, { text: "x" }))._unsafeUnwrap()).toBe("3")
+  const pay = tool("pay", { description: "Pays.", input: z.object({}), approval: true }, () => "paid")
+  const model = scripted([calling("pay", {}), "not paid"])
+  const clerk = agent("clerk", { input: Ask, model, tools: [pay], limits: { approval: 20 } })
+  expect((await run(clerk, { text: "x" }))._unsafeUnwrap()).toBe("not paid")
+  expect(roles(model.requests[1]!).at(-1)).toBe("tool: Error: not approved: nobody has answered in time")
+})
+
 it("calls tools, one recorded step a call, and hears what they say", async () => {
   const model = scripted([
     { text: "Let me see.", calls: [{ name: "add", args: { a: 1, b: 2 } }, { name: "add", args: { a: 3, b: 4 } }] },

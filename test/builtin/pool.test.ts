@@ -274,3 +274,17 @@ it("agents share a fleet of models: no endpoint is asked more at once than it ma
   expect(failed.message).toContain("pool 'fleet' is closed")
   await heddle.close()
 })
+
+it("an engine tells of its members as events, until that is ended", async () => {
+  await using heddle = (await openHeddle())._unsafeUnwrap()
+  const told: Array<string> = []
+  heddle.listen(({ kind, data, session, run }) => void told.push(`${kind} ${data} ${session}${run}`))
+  const pool = new Pool("fleet", { size: 1, make: (nr) => Effect.succeed(nr) })
+  const end = heddle.watch(pool)
+  await go(pool.use(() => Effect.void))
+  expect(told[0]).toBe("pool.changed {\"pool\":\"fleet\",\"nr\":1,\"from\":\"uninitialized\",\"to\":\"initializing\"} undefined")
+  expect(told.map((one) => /"to":"(\w+)"/.exec(one)![1])).toEqual(["initializing", "ready", "running", "ready"])
+  end()
+  await go(pool.close)
+  expect(told).toHaveLength(4)
+})

@@ -1,8 +1,10 @@
-import { Context, Effect, Metric } from "effect"
+import { Context, Effect, Logger, Metric, References } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { type Notice, openHeddle, seq } from "heddle"
-import { jsonLines, meter } from "heddle/telemetry"
+import { agent, scripted } from "heddle/agents"
+import { jsonLines, logs, meter } from "heddle/telemetry"
 import { expect, it, vi } from "vitest"
+import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { go, no, out } from "../support.ts"
@@ -49,4 +51,45 @@ it("writes events as lines without values", async () => {
   jsonLines()({ ...lines[0], at: 0, data: undefined })
   expect(write.mock.calls[0]![0]).toContain("\"at\":\"1970-01-01T00:00:00.000Z\"")
   write.mockRestore()
+})
+
+it("counts what models take and cost, by flow and agent", async () => {
+  const registry = Context.make(Metric.MetricRegistry, new Map())
+  const heddle = makeHeddle(memoryStore())
+  heddle.listen(meter(registry))
+  const input = z.object({ text: z.string() })
+  const dear = scripted([{ text: "a", usage: { input: 10, output: 2, cost: 0.5 } }, "b"])
+  const clerk = agent("clerk", { input, model: dear })
+  await go(heddle.run(seq("desk", { input }).step(clerk), { text: "x" }))
+  await go(heddle.run(clerk, { text: "y" }))
+  const text = await go(Effect.provideContext(PrometheusMetrics.format(), registry))
+  expect(text).toMatch(/heddle_tokens_total\{[^}]*flow="desk"[^}]*direction="input"[^}]*\} 10/)
+  expect(text).toMatch(/heddle_tokens_total\{[^}]*flow="desk"[^}]*direction="output"[^}]*\} 2/)
+  expect(text).toMatch(/heddle_cost_total\{[^}]*agent="clerk"[^}]*\} 0.5/)
+})
+
+it("logs through Effect's logger, by what it is, with what ties it to others and without values", async () => {
+  const heddle = makeHeddle(memoryStore())
+  const lines: Array<string> = []
+  const logger = Logger.make(({ logLevel, message, fiber }) => {
+    lines.push(`${logLevel} ${String(message)} ${JSON.stringify(fiber.getRef(References.CurrentLogAnnotations))}`)
+  })
+  const layered = Effect.provide(Effect.context<never>(), Logger.layer([logger]))
+  const heard = logs(Context.add(await go(layered), References.MinimumLogLevel, "Debug"))
+  heddle.listen(heard)
+  await out(heddle.run(seq("f").step("a", () => "canary-4711").step("bad", no), undefined, { id: "r" }))
+  heard({ run: "r", flow: "f", kind: "limit.warned", path: "a", at: 0 } as Notice)
+  expect(lines.map((line) => line.split(" ").slice(0, 2).join(" "))).toEqual([
+    "Info run.started",
+    "Debug step.started",
+    "Debug step.completed",
+    "Debug step.started",
+    "Error step.failed",
+    "Error run.failed",
+    "Warn limit.warned",
+  ])
+  expect(lines[4]).toContain("\"path\":\"bad\"")
+  expect(lines[4]).toContain("\"error\"")
+  expect(lines.join()).not.toContain("canary")
+  logs()({ run: "r", flow: "f", kind: "step.started", path: "a", at: 0 } as Notice)
 })

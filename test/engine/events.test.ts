@@ -114,11 +114,11 @@ it("tools, turns and agents are told of by their names, changes of State and wha
   expect(heard).toEqual([
     "agent.started asks {\"name\":\"asks\"}",
     "turn.started asks/turns[0]/turn {\"name\":\"asks\"}",
-    "turn.completed asks/turns[0]/turn {\"name\":\"asks\"}",
+    "turn.completed asks/turns[0]/turn {\"name\":\"asks\",\"usage\":{\"input\":0,\"output\":0}}",
     "tool.started asks/turns[0]/calls[0]/done/add/run/call {\"name\":\"add\"}",
     "tool.completed asks/turns[0]/calls[0]/done/add/run/call {\"name\":\"add\"}",
     "turn.started asks/turns[1]/turn {\"name\":\"asks\"}",
-    "turn.completed asks/turns[1]/turn {\"name\":\"asks\"}",
+    "turn.completed asks/turns[1]/turn {\"name\":\"asks\",\"usage\":{\"input\":0,\"output\":0}}",
     "agent.completed asks {\"name\":\"asks\"}",
     "state.changed count {\"changed\":[{\"scope\":\"run:r\",\"name\":\"n\"}]}",
     "parallel.started both {\"count\":2}",

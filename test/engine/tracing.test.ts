@@ -3,8 +3,10 @@ import { createServer } from "node:http"
 import { Effect, Layer, Tracer } from "effect"
 import { Otlp } from "effect/observability"
 import { FetchHttpClient } from "effect/http"
-import { nest, run, seq } from "heddle"
+import { nest, run, seq, tool } from "heddle"
+import { agent, scripted } from "heddle/agents"
 import { expect, it } from "vitest"
+import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { no, out, recorder } from "../support.ts"
@@ -37,6 +39,29 @@ it("a run, its nodes and its children are spans in each other; what fails says s
   expect(["step a", "step bad", "run f"].map(status)).toEqual(["Success", "Failure", "Failure"])
   expect(Object.fromEntries(named("step inner")[0]!.attributes)).toMatchObject({ "heddle.path": "p/x/inner" })
   expect(Object.fromEntries(named("run f")[0]!.attributes)).toMatchObject({ "heddle.run": "r", "heddle.flow": "f", "heddle.correlation": "r" })
+})
+
+it("turns, tools, agents and other tries say what they are, a run its session", async () => {
+  const { tracer, named } = recorded()
+  const input = z.object({ text: z.string() })
+  const model = scripted([{ calls: [{ name: "add", args: {} }] }, { text: "3", usage: { input: 7, output: 2, cost: 0.25 } }])
+  const add = tool("add", { description: "Adds.", input: z.object({}) }, () => 3)
+  const clerk = agent("clerk", { input, model, tools: [add] })
+  let tries = 0
+  const flaky = seq("desk", { input }).step(clerk).step("flaky", () => (++tries === 1 ? no() : 1), { retry: { times: 1, backoff: 0 } })
+  await go(makeHeddle(memoryStore()).run(flaky, { text: "x" }, { session: "s" }), tracer)
+  const said = (name: string, nr = 0) => Object.fromEntries(named(name)[nr]!.attributes)
+  expect(said("step turn", 1)).toMatchObject({
+    "gen_ai.operation.name": "chat",
+    "gen_ai.agent.name": "clerk",
+    "gen_ai.request.model": "scripted",
+    "gen_ai.response.finish_reasons": ["stop"],
+    "gen_ai.usage.input_tokens": 7,
+    "gen_ai.usage.output_tokens": 2,
+    "heddle.cost": 0.25,
+  })
+  expect([said("step call"), said("step clerk")]).toMatchObject([{ "gen_ai.tool.name": "add" }, { "gen_ai.agent.name": "clerk" }])
+  expect([said("step flaky"), said("run desk")]).toMatchObject([{ "heddle.attempts": 2 }, { "session.id": "s" }])
 })
 
 it("a run goes on in the trace in which it began, wherever; inside another one it is linked to it", async () => {

@@ -1,6 +1,7 @@
 /** Agents: a model and tools as a flow of its own; every turn and every call is a recorded step. */
 import * as Effect from "effect/Effect"
 import type { StandardSchemaV1 } from "@standard-schema/spec"
+import { err } from "neverthrow"
 import { seq } from "../../../dsl/flow/builder.ts"
 import type { LimitExceeded } from "../../../dsl/flow/failure.ts"
 import type { AnyDefinition, AnyFlow, FailureOf, NeedsIn, Types } from "../../../dsl/flow/flow.ts"
@@ -12,7 +13,7 @@ import type { Hook } from "../../../dsl/ir/hook.ts"
 import type { StepContext } from "../../../dsl/ir/node.ts"
 import { type Approval, callable, callBlock, described } from "./calls.ts"
 import { advance, type AgentLimits, type CallResult, type Chat, isTooMany } from "./chat.ts"
-import { type AgentFailed, ModelFailed } from "./error.ts"
+import { AgentFailed, ModelFailed } from "./error.ts"
 import { jsonSchemaOf } from "./json-schema.ts"
 import { asked, collect, type Message, Model, type ModelShape, type ModelTurn, turned } from "./model.ts"
 
@@ -60,6 +61,17 @@ type NeedsOfAll<Tool extends AnyDefinition, Own> =
   | NeedsIn<Tool>
   | ([Tool] extends [never] ? never : SignalMark<"approval", Approval>)
 
+/** What the span of a turn says, in the names of OpenTelemetry's conventions for generative AI. */
+const spanOf = (agent: string, model: string, { usage, reason }: ModelTurn): Readonly<Record<string, unknown>> => ({
+  "gen_ai.operation.name": "chat",
+  "gen_ai.agent.name": agent,
+  "gen_ai.request.model": model,
+  "gen_ai.response.finish_reasons": [reason],
+  "gen_ai.usage.input_tokens": usage.input,
+  "gen_ai.usage.output_tokens": usage.output,
+  ...(usage.cost === undefined ? {} : { "heddle.cost": usage.cost }),
+})
+
 /** How often a turn is tried again where that may help, and the longest time that a model's wish to be left alone is granted. */
 const tries = { times: 3, backoff: "500 millis", maxBackoff: "30 seconds" } as const
 const longestRest = 60_000
@@ -96,7 +108,7 @@ export function agent<
   const tools = (options.tools ?? []).map((one) => callable(`agent '${name}'`, one, allow === "privileged"))
   const twice = tools.find(({ info }, i) => tools.findIndex((one) => one.info.name === info.name) !== i)
   if (twice !== undefined) throw new TypeError(`agent '${name}': two of its tools are called '${twice.info.name}'`)
-  const { turns = 25, tokens, cost, concurrency = 4, result = 32_768 } = limits
+  const { turns = 25, tokens, cost, time, approval, concurrency = 4, result = 32_768 } = limits
   const seen = described(tools)
   const wanted = output === undefined ? undefined : { name, schema: outputSchema ?? jsonSchemaOf(output) }
 
@@ -118,6 +130,7 @@ export function agent<
       const parts = used.turn({ messages, tools: seen, output: wanted, settings, key: step.key })
       const said = yield* Effect.tapError(collect(parts, step.progress), ({ retryAfter = 0 }) => Effect.sleep(Math.min(retryAfter, longestRest)))
       const { usage } = said
+      yield* Effect.annotateCurrentSpan(spanOf(name, used.name, said))
       step.charge({ tokens: usage.input + usage.output, ...(usage.cost === undefined ? {} : { cost: usage.cost }) })
       return said
     })
@@ -136,9 +149,8 @@ export function agent<
   }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the author sees is typed above; the chain inside is ours
   const chain = seq(name as string, head) as any
-  const flow = chain
-    .step("chat", begin, { description: "what it is asked" })
-    .loop("turns", { until: ({ chat }: { chat: Chat }) => chat.answer !== undefined, max: turns + 1, collect: "none" }, (b: any) => {
+  const talk = (before: any) =>
+    before.loop("turns", { until: ({ chat }: { chat: Chat }) => chat.answer !== undefined, max: turns + 1, collect: "none" }, (b: any) => {
       const said = b.step("turn", nest(turn, ({ chat }: { readonly chat: Chat }) => ({ messages: chat.messages }) as never), {
         retry: { ...tries, while: (error: unknown) => error instanceof ModelFailed && error.retryable },
       })
@@ -147,11 +159,14 @@ export function agent<
         said.each(
           "calls",
           (so: { chat: Chat; turn: ModelTurn }) => (isTooMany(limits, so.chat, so.turn) ? [] : so.turn.calls),
-          callBlock(tools, result, onToolError === "tell"),
+          callBlock(tools, { longest: result, tells: onToolError === "tell", patience: approval }),
           { concurrency },
         )
       return done.update("chat", next)
     })
+  const late = () => new AgentFailed({ agent: name, kind: "time", reason: "its time was over: raise limits.time, or make the task smaller", issues: [] })
+  const begun = chain.step("chat", begin, { description: "what it is asked" })
+  const flow = (time === undefined ? talk(begun) : begun.protect("in time", talk, { timeout: time, catch: { ProtectTimedOut: () => err(late()) } }))
     .returns(({ chat }: { chat: Chat }) => chat.answer!.value)
   return Object.defineProperty(flow, "agent", { value: info })
 }

@@ -1,5 +1,6 @@
 /** Calls of tools as nodes of a flow: each tool is a case of its own, checked, approved where it must be, and told to the model however it ends. */
 import { createHash } from "node:crypto"
+import type { Input as Duration } from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { nest } from "../../../dsl/flow/definition.ts"
 import type { AnyDefinition } from "../../../dsl/flow/flow.ts"
@@ -108,10 +109,18 @@ const shown = (value: unknown, longest: number): string => {
   return text.length <= longest ? text : `${text.slice(0, longest)} … (${text.length - longest} characters left out)`
 }
 
+interface Calling {
+  /** Longest result that the model is shown, in characters. */
+  readonly longest: number
+  /** The model is told of a tool that fails; else the agent fails. */
+  readonly tells: boolean
+  /** How long a call may wait for its approval. */
+  readonly patience: Duration | undefined
+}
 /** The body of the `each` over a turn's calls. */
-export const callBlock = (tools: ReadonlyArray<Callable>, longest: number, tells: boolean) => (block: Chain): Chain => {
+export const callBlock = (tools: ReadonlyArray<Callable>, calling: Calling) => (block: Chain): Chain => {
   const byName = new Map(tools.map((one) => [one.info.name, one]))
-  const cases = Object.fromEntries(tools.map((one) => [one.info.name, (d: Chain) => called(d, one, longest, tells)]))
+  const cases = Object.fromEntries(tools.map((one) => [one.info.name, (d: Chain) => called(d, one, calling)]))
   return block
     .step("check", ({ item }: { item: ModelCall }) => checked(byName, item))
     .match("done", ({ check }: { check: { tool: string } }) => check.tool, {
@@ -121,7 +130,7 @@ export const callBlock = (tools: ReadonlyArray<Callable>, longest: number, tells
     .returns(({ item, done }: { item: ModelCall; done: object }) => ({ id: item.id, name: item.name, ...done }))
 }
 
-const called = (block: Chain, { definition, info, final }: Callable, longest: number, tells: boolean): Chain => {
+const called = (block: Chain, { definition, info, final }: Callable, { longest, tells, patience }: Calling): Chain => {
   const result = (value: unknown) => ({ text: shown(value, longest), ...(final ? { final: { value } } : {}) })
   const work = (d: Chain): Chain =>
     d.step("call", nest(definition, ({ check }: { check: { input: never } }) => check.input)).returns(({ call }: { call: unknown }) => result(call))
@@ -136,12 +145,20 @@ const called = (block: Chain, { definition, info, final }: Callable, longest: nu
     .step("ask", ({ check }: { check: { input: unknown } }) => asked(info, check.input), { description: "what has to be approved" })
     .when(({ ask }: Asked) => ask !== null)
     // answers with another hash are for other calls
-    .wait("verdict", { signal: "approval", schema: approvalSchema, where: ({ hash }: Approval, { ask }: Asked) => hash === ask?.hash })
+    .wait("verdict", {
+      signal: "approval",
+      schema: approvalSchema,
+      where: ({ hash }: Approval, { ask }: Asked) => hash === ask?.hash,
+      ...(patience === undefined ? {} : { timeout: patience, atTimeout: "continue" }),
+    })
     .when(
       "allowed",
       ({ ask, verdict }: Asked) => ask === null || verdict?.approved === true,
       run,
-      (d: Chain) => d.returns(({ verdict }: Asked) => ({ text: `Error: not approved${verdict?.reason === undefined ? "" : `: ${verdict.reason}`}` })),
+      (d: Chain) => d.returns(({ verdict }: Asked) => ({ text: `Error: not approved${refusal(verdict)}` })),
     )
     .returns(({ allowed }: { allowed: unknown }) => allowed)
 }
+
+const refusal = (verdict: Approval | undefined): string =>
+  verdict === undefined ? ": nobody has answered in time" : verdict.reason === undefined ? "" : `: ${verdict.reason}`

@@ -1,4 +1,5 @@
 /** What an agent knows so far, and what a turn makes of it. */
+import type { Input as Duration } from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { StandardSchemaV1 } from "@standard-schema/spec"
 import { validate } from "../../compile/schema.ts"
@@ -18,6 +19,10 @@ export interface AgentLimits {
   readonly tokens?: number
   /** In the currency of the model's prices. */
   readonly cost?: number
+  /** Longest time from its beginning to its answer, calls and their approvals included, counted also while no process runs; default: none. */
+  readonly time?: Duration
+  /** How long a call may wait for its approval, default: for ever. Then it is not made, and the model is told so. */
+  readonly approval?: Duration
   /** Calls of tools at once, default 4. */
   readonly concurrency?: number
   /** Longest result of a tool that its model is shown, in characters, default 32,768. */

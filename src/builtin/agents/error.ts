@@ -40,8 +40,8 @@ export class ModelFailed extends TaggedError("ModelFailed")<{
 /** An agent came to no answer within its bounds. */
 export class AgentFailed extends TaggedError("AgentFailed")<{
   readonly agent: string
-  /** It used up its turns or calls, its answer did not fit, was cut off or was filtered. */
-  readonly kind: "turns" | "calls" | "output" | "length" | "filter"
+  /** It used up its turns, calls or time, its answer did not fit, was cut off or was filtered. */
+  readonly kind: "turns" | "calls" | "time" | "output" | "length" | "filter"
   readonly reason: string
   readonly issues: ReadonlyArray<Issue>
 }> {

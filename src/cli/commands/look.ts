@@ -56,9 +56,10 @@ export async function runsCommand({ store, flow, status, limit, json }: ListFlag
 }
 
 export async function showCommand(id: string, { store, json }: Shown & { readonly store: string }): Promise<ExitCode> {
-  const { run, events, output } = await withExisting(
+  const { run, events, output, usage } = await withExisting(
     store,
-    (heddle) => Effect.all({ run: heddle.get(id), events: heddle.events(id), output: Effect.orElseSucceed(heddle.output(id), () => undefined) }),
+    (heddle) =>
+      Effect.all({ run: heddle.get(id), events: heddle.events(id), usage: heddle.usage(id), output: Effect.orElseSucceed(heddle.output(id), () => undefined) }),
   )
   const nodes = trace(events)
   const end = events.findLast(({ kind }) => kind === "run.failed" || kind === "run.compensated" || kind === "run.cancelled")
@@ -71,6 +72,7 @@ export async function showCommand(id: string, { store, json }: Shown & { readonl
       output: output === undefined ? null : JSON.parse(encodeValue(output)) as unknown,
       error: error ?? null,
       reason: reason ?? null,
+      usage,
       nodes,
     })
     return exitCode.ok
@@ -84,6 +86,8 @@ export async function showCommand(id: string, { store, json }: Shown & { readonl
   const until = run.status === "suspended" && run.due !== undefined ? new Date(run.due).toISOString() : ""
   if (run.status === "suspended") print(style.out("blue", `waits for ${[...run.waits, until].filter(Boolean).map(clean).join(" or ") || "a child run"}`))
   for (const line of tree(nodes, "")) print(line)
+  const used = Object.entries(usage).flatMap(([item, amount]) => (amount === 0 ? [] : [`${Number(amount.toPrecision(6))} ${item}`]))
+  if (used.length > 0) print(style.out("dim", `used   ${used.join(", ")}`))
   if (run.status === "completed") print(`${style.out("green", "output")}  ${short(encodeValue(output), 200)}`)
   if (run.status === "paused" && paused) print(`${style.out("yellow", "paused")}  ${short(paused, 200)}`)
   if (run.status === "failed" || run.status === "compensated") print(`${style.out("red", run.status)}  ${short(describe(error), 200)}`)

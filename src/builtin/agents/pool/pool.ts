@@ -8,7 +8,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { ModelFailed, PoolClosed } from "../error.ts"
 import type { ModelShape } from "../model.ts"
-import { Member } from "./member.ts"
+import { Member, type MemberChange } from "./member.ts"
 import type { PoolOptions, PoolStats } from "./options.ts"
 
 /**
@@ -26,6 +26,7 @@ export class Pool<A, E = never> {
   readonly #options: PoolOptions<A, E>
   readonly #permits: Semaphore.Semaphore
   readonly #members = new Set<Member<A>>()
+  readonly #listeners = new Set<(change: MemberChange) => void>()
   readonly #max: number
   readonly #each: number
   readonly #idle: number
@@ -50,6 +51,13 @@ export class Pool<A, E = never> {
       if (!Number.isSafeInteger(n) || n < 1) throw new RangeError(`pool '${name}': ${what} is a whole number from 1, not ${n}`)
     }
     this.#permits = Semaphore.makeUnsafe(this.#max * perMember)
+    if (options.onChange !== undefined) this.#listeners.add(options.onChange)
+  }
+
+  /** Tells `listener` of every change of a member's state; gives the function that ends it. `heddle.watch(pool)` makes events of them. */
+  listen(listener: (change: MemberChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
   }
 
   /** A member, until the scope ends; if that ends with a failure that `breaks` it, the member is mended or replaced. */
@@ -149,10 +157,12 @@ export class Pool<A, E = never> {
     const nr = ++this.#made
     const member = new Member<A>(nr, (from, to) => {
       this.#tell()
-      try {
-        this.#options.onChange?.({ pool: this.name, nr, from, to })
-      } catch (error) {
-        console.error("a pool's onChange threw", error)
+      for (const listener of this.#listeners) {
+        try {
+          listener({ pool: this.name, nr, from, to })
+        } catch (error) {
+          console.error("a pool's onChange threw", error)
+        }
       }
     })
     this.#members.add(member)
