@@ -114,18 +114,18 @@ it("tools, turns and agents are told of by their names, changes of State and wha
   expect(heard).toEqual([
     "agent.started asks {\"name\":\"asks\"}",
     "turn.started asks/turns[0]/turn {\"name\":\"asks\"}",
-    "turn.completed asks/turns[0]/turn {\"name\":\"asks\",\"usage\":{\"input\":0,\"output\":0}}",
+    "turn.completed asks/turns[0]/turn {\"name\":\"asks\",\"usage\":{\"input\":2,\"output\":0,\"estimated\":true}}",
     "tool.started asks/turns[0]/calls[0]/done/add/run/call {\"name\":\"add\"}",
     "tool.completed asks/turns[0]/calls[0]/done/add/run/call {\"name\":\"add\"}",
     "turn.started asks/turns[1]/turn {\"name\":\"asks\"}",
-    "turn.completed asks/turns[1]/turn {\"name\":\"asks\",\"usage\":{\"input\":0,\"output\":0}}",
+    "turn.completed asks/turns[1]/turn {\"name\":\"asks\",\"usage\":{\"input\":2,\"output\":1,\"estimated\":true}}",
     "agent.completed asks {\"name\":\"asks\"}",
     "state.changed count {\"changed\":[{\"scope\":\"run:r\",\"name\":\"n\"}]}",
     "parallel.started both {\"count\":2}",
     "tool.started fails {\"name\":\"fails\"}",
     "tool.failed fails {\"name\":\"fails\"}",
     "compensation.started count ",
-    "compensation.completed count {\"of\":20,\"state\":[{\"scope\":\"run:r\",\"name\":\"n\",\"before\":[\"1\",1,null,1],\"revision\":0}]}",
+    "compensation.completed count {\"of\":20,\"spent\":{\"\":{\"tokens\":5}},\"state\":[{\"scope\":\"run:r\",\"name\":\"n\",\"before\":[\"1\",1,null,1],\"revision\":0}]}",
   ])
 })
 
