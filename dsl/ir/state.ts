@@ -53,7 +53,13 @@ export interface StateAccess {
   /** Writes `next` if the value is `expected`, compared by content; says whether it was. */
   readonly compareAndSet: <Value, Empty>(key: StateKey<Value, Empty>, expected: NoInfer<Value | Empty>, next: NoInfer<Value>) => Promise<boolean>
   /** The members of a key that is for many, by name. */
-  readonly list: <Value>(key: StateKey<Value, any>, options?: { readonly limit?: number }) => Promise<ReadonlyArray<StateMember<Value>>>
+  readonly list: <Value>(key: StateKey<Value, any>, options?: StateListOptions) => Promise<ReadonlyArray<StateMember<Value>>>
+}
+export interface StateListOptions {
+  /** At most so many, default 1000. */
+  readonly limit?: number
+  /** Only those whose names come behind this one: the last of the page before. */
+  readonly after?: string
 }
 export interface StateMember<out Value> {
   readonly member: string

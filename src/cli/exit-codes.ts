@@ -27,7 +27,7 @@ export class CliError extends Error {
   }
 }
 
-const storeTags = new Set(["StoreFailed", "RunNotFound", "RunOwned", "RunTakenOver"])
+const storeTags = new Set(["StoreFailed", "RunNotFound", "SessionNotFound", "ArtifactNotFound", "RunOwned", "RunTakenOver"])
 const usageTags = new Set(["InputInvalid", "FlowInvalid", "RunConflict", "FlowChanged", "MigrationFailed", "CommandRefused", "SignalRefused", "BundleInvalid"])
 const waitingTags = new Set(["RunSuspended", "RunPaused"])
 /** The exit code for a run's error. */

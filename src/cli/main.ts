@@ -1,6 +1,7 @@
 /** The command line. Commands are loaded when they are called, so that `--help` is quick. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
 import { runStatuses } from "../model/run.ts"
+import { sessionStatuses } from "../model/session.ts"
 import { type ExitCode, exitCode } from "./exit-codes.ts"
 
 interface GlobalFlags {
@@ -174,6 +175,33 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
     .option("--tsconfig <file>", "default: the nearest tsconfig.json")
     .option("--check", "fail if a flow is not in it, and write nothing")
     .action(act(async (flags, files) => (await import("./commands/compare.ts")).lockCommand(files, flags)))
+  program.command("sessions").description("list sessions, newest first")
+    .addOption(new Option("--status <status>", "only with this status").choices([...sessionStatuses]))
+    .option("--user <user>", "only of this user")
+    .option("--tag <tag>", "only with this tag")
+    .option("--limit <n>", "at most this many", wholeNumber, 50)
+    .action(act(async (flags) => (await import("./commands/kept.ts")).sessionsCommand(flags)))
+  program.command("session <id>").description("a session: its context, policy, usage, runs and what went wrong in them")
+    .action(act(async (flags, id) => (await import("./commands/kept.ts")).sessionCommand(id, flags)))
+  program.command("state <scope>").description("what is kept in a scope: global, user:ada, session:s1, flow:triage, run:r1, agent:, tool:, custom:")
+    .option("--prefix <name>", "only names that begin so")
+    .action(act(async (flags, scope) => (await import("./commands/kept.ts")).stateCommand(scope, flags)))
+  program.command("artifacts").description("list artifacts, newest first")
+    .option("--session <id>", "only of this session")
+    .option("--type <type>", "only of this type")
+    .option("--tag <tag>", "only with this tag")
+    .option("--versions", "also older versions")
+    .option("--limit <n>", "at most this many", wholeNumber, 50)
+    .action(act(async (flags) => (await import("./commands/kept.ts")).artifactsCommand(flags)))
+  program.command("artifact <name>").description("the content of an artifact, to stdout or a file; with --json what is known of it")
+    .option("--session <id>", "whose it is; default: of runs without a session")
+    .option("--nr <version>", "an older version", wholeNumber)
+    .option("--output <file>", "write it there")
+    .action(act(async (flags, name) => (await import("./commands/kept.ts")).artifactCommand(name, flags)))
+  program.command("retire").description("end sessions whose time is over, and put ended ones away")
+    .option("--older-than <duration>", "only those that ended longer ago", "30 days")
+    .option("--remove", "delete them instead")
+    .action(act(async (flags) => (await import("./commands/keep.ts")).retireCommand(flags)))
   program.command("prune").description("delete ended runs")
     .option("--older-than <duration>", "only those that ended longer ago: '30 days'")
     .option("--keep <n>", "leave the newest", wholeNumber)

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { Stream } from "effect/Stream"
 import type { ResultAsync } from "neverthrow"
-import type { StateKey, StateMember, StateScope, StateSetOptions } from "../../dsl/ir/state.ts"
+import type { StateKey, StateListOptions, StateMember, StateScope, StateSetOptions } from "../../dsl/ir/state.ts"
 import type { StoreFailed } from "../model/error.ts"
 import { stateAccess } from "../services/state-access.ts"
 import type { PlacedState, StateSnapshot } from "../services/placed-state.ts"
@@ -44,7 +44,7 @@ export class ClientState {
   compareAndSet<Value, Empty>(key: StateKey<Value, Empty>, expected: NoInfer<Value | Empty>, next: NoInfer<Value>): Asked<boolean> {
     return this.#client.do(this.#state.compareAndSet(key, expected, next))
   }
-  list<Value>(key: StateKey<Value, any>, options?: { readonly limit?: number }): Asked<ReadonlyArray<StateMember<Value>>> {
+  list<Value>(key: StateKey<Value, any>, options?: StateListOptions): Asked<ReadonlyArray<StateMember<Value>>> {
     return this.#client.do(this.#state.list(key, options))
   }
   /**
@@ -65,9 +65,9 @@ export class ClientState {
   watch<Value, Empty>(key: StateKey<Value, Empty>): AsyncIterable<Value | Empty> {
     return this.#client.read(this.#state.watch(key))
   }
-  /** Everything that is kept in a scope of this place. */
-  snapshot(scope: Exclude<StateScope, "custom" | "agent" | "tool">): Asked<StateSnapshot> {
-    return this.#client.do(this.#state.snapshot(scope))
+  /** Everything that is kept in a scope of this place; `of`: the agent, the tool, the name of the custom scope. */
+  snapshot(scope: StateScope, of?: string): Asked<StateSnapshot> {
+    return this.#client.do(this.#state.snapshot(scope, of))
   }
   /** Makes a scope what it was when `snapshot` was taken: what was written since is gone. */
   restore(snapshot: StateSnapshot): Asked<void> {

@@ -30,10 +30,10 @@ export class PlacedState extends StateView {
     return watch(this.#store, this.#news, this, key)
   }
 
-  /** Everything that is kept in a scope of this place. */
-  snapshot(scope: Exclude<StateScope, "custom" | "agent" | "tool">): Effect.Effect<StateSnapshot, StateError> {
+  /** Everything that is kept in a scope of this place; `of`: the agent, the tool, the name of the custom scope. */
+  snapshot(scope: StateScope, of?: string): Effect.Effect<StateSnapshot, StateError> {
     return Effect.flatMap(
-      this.scope({ name: "all", scope, of: undefined }),
+      this.scope({ name: "all", scope, of }),
       (name) =>
         Effect.map(this.#store.states.list(name, "", Number.MAX_SAFE_INTEGER), (entries) => ({
           scope: name,

@@ -1,6 +1,6 @@
 /** State for steps: with promises for functions, with Effects for those that are. */
 import * as Effect from "effect/Effect"
-import type { StateAccess, StateKey, StateSetOptions } from "../../dsl/ir/state.ts"
+import type { StateAccess, StateKey, StateListOptions, StateSetOptions } from "../../dsl/ir/state.ts"
 import { asker } from "./asker.ts"
 import { CurrentStep, stateView, type Viewing } from "./current-step.ts"
 import type { StateView } from "./state.ts"
@@ -36,5 +36,5 @@ export const State = {
   increment: (key: StateKey<number, any>, by?: number) => here((view) => view.increment(key, by)),
   compareAndSet: <Value, Empty>(key: StateKey<Value, Empty>, expected: NoInfer<Value | Empty>, next: NoInfer<Value>) =>
     here((view) => view.compareAndSet(key, expected, next)),
-  list: <Value>(key: StateKey<Value, any>, options?: { readonly limit?: number }) => here((view) => view.list(key, options)),
+  list: <Value>(key: StateKey<Value, any>, options?: StateListOptions) => here((view) => view.list(key, options)),
 } as const

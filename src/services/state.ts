@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { makeUnsafe } from "effect/Semaphore"
 import type { Replace, Skip } from "../../dsl/ir/hook.ts"
-import type { StateKey, StateMember, StateSetOptions } from "../../dsl/ir/state.ts"
+import type { StateKey, StateListOptions, StateMember, StateSetOptions } from "../../dsl/ir/state.ts"
 import type { StoreFailed } from "../model/error.ts"
 import { StateConflict, StateRefused } from "../model/service-error.ts"
 import type { Store } from "../store/store.ts"
@@ -94,10 +94,11 @@ export class StateView {
     return this.#change(key, changed, (_next, taken) => is && taken)
   }
 
-  list<Value>(key: StateKey<Value, any>, { limit = 1000 }: { readonly limit?: number } = {}): Asked<ReadonlyArray<StateMember<Value>>> {
+  list<Value>(key: StateKey<Value, any>, { limit = 1000, after }: StateListOptions = {}): Asked<ReadonlyArray<StateMember<Value>>> {
     const prefix = `${key.name}/`
+    const behind = after === undefined ? "" : prefix + after
     return this.#in(key, "readers", (scope, changes, now) =>
-      Effect.map(this.#store.states.list(scope, prefix, limit, now), (entries) => {
+      Effect.map(this.#store.states.list(scope, prefix, limit, now, behind), (entries) => {
         const values = new Map(
           entries.map((entry) => [entry.name, readState(key.at(entry.name.slice(prefix.length)), entry, now)]),
         )
@@ -106,7 +107,7 @@ export class StateView {
           if (value === gone) values.delete(pending.key.name)
           else values.set(pending.key.name, value)
         }
-        const names = [...values.keys()].sort().slice(0, limit)
+        const names = [...values.keys()].filter((name) => name > behind).sort().slice(0, limit)
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the key's schema, or whoever wrote it, has checked it
         return names.map((name) => ({ member: name.slice(prefix.length), value: values.get(name) as Value }))
       }))

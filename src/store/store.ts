@@ -167,8 +167,8 @@ export interface Flows {
 /** Values of State. What is over (`until`) is for whoever reads to see. */
 export interface States {
   readonly get: (scope: string, name: string) => Effect<StateEntry | undefined, StoreFailed>
-  /** The entries of a scope whose names begin so, by name, without those that were over by `now`. */
-  readonly list: (scope: string, prefix: string, limit?: number, now?: number) => Effect<ReadonlyArray<StateEntry>, StoreFailed>
+  /** The entries of a scope whose names begin so and come behind `after`, by name, without those that were over by `now`. */
+  readonly list: (scope: string, prefix: string, limit?: number, now?: number, after?: string) => Effect<ReadonlyArray<StateEntry>, StoreFailed>
   /** One write after the other, all of them or none; gives what has changed. */
   readonly commit: (writes: ReadonlyArray<StateWrite>) => Effect<ReadonlyArray<StateChange>, StoreFailed | StateConflict>
   /** The newest revision, 0 if there is none: it grows whenever anything changes, wherever that was. */

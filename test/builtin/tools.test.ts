@@ -14,7 +14,7 @@ import { Effect, Stream } from "effect"
 import { Tar, Zip } from "effect/encoding"
 import { nest, run, seq } from "heddle"
 import { jsonSchemaOf } from "heddle/agents"
-import { dateTime, diffText, files, fillTemplate, findText, hashText, newId, parseData, programs, replaceText, web } from "heddle/tools"
+import { dateTime, diffText, files, fillTemplate, findText, formatData, hashText, newId, parseData, programs, replaceText, web } from "heddle/tools"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { isPublic } from "../../src/builtin/tools/address.ts"
 import { Root } from "../../src/builtin/tools/root.ts"
@@ -24,6 +24,46 @@ import { codeOf, useTool } from "../support.ts"
 /** What a tool gives in a flow, or the code it refused with. */
 const use = async (definition: any, input: unknown): Promise<any> => (await useTool(definition, input)).match((output) => output, codeOf)
 const folder = () => mkdtempSync(join(tmpdir(), "heddle-tools-"))
+
+it("files are appended to, moved and deleted, and nothing else is", async () => {
+  const at = folder()
+  const tools = files({ root: at, most: 10 })
+  expect(await use(tools.append, { path: "logs/a.txt", content: "one" })).toEqual({ path: "logs/a.txt", bytes: 3 })
+  expect(await use(tools.append, { path: "logs/a.txt", content: "two" })).toEqual({ path: "logs/a.txt", bytes: 6 })
+  expect(await use(tools.append, { path: "logs/a.txt", content: "three" })).toBe("size")
+  expect(await use(tools.move, { path: "logs/a.txt", to: "old/b.txt" })).toEqual({ path: "old/b.txt" })
+  expect(readFileSync(join(at, "old/b.txt"), "utf8")).toBe("onetwo")
+  expect(await use(tools.move, { path: "logs/a.txt", to: "c.txt" })).toBe("missing")
+  await use(tools.write, { path: "c.txt", content: "c" })
+  expect(await use(tools.move, { path: "c.txt", to: "old/b.txt" })).toBe("exists")
+  symlinkSync("/etc/hosts", join(at, "link"))
+  linkSync(join(at, "c.txt"), join(at, "hard"))
+  mkdirSync(join(at, "folder"))
+  for (const [path, code] of [["link", "link"], ["hard", "link"], ["folder", "kind"], ["../x", "outside"], ["", "name"], ["old/none", "missing"]]) {
+    expect([path, await use(tools.remove, { path })]).toEqual([path, code])
+    expect([path, await use(tools.move, { path, to: "moved" })]).toEqual([path, code])
+  }
+  expect(await use(tools.move, { path: "old/b.txt", to: "../b.txt" })).toBe("outside")
+  expect(await use(tools.remove, { path: "old/b.txt" })).toEqual({ path: "old/b.txt" })
+  expect(await use(tools.read, { path: "old/b.txt" })).toBe("missing")
+  tools.close()
+})
+
+it("data is written as text that is read as the same", async () => {
+  const rows = [{ name: "Smith, \"Al\"", n: "1" }, { name: "two\nlines", more: "x" }]
+  const csv = await use(formatData, { value: rows, format: "csv" })
+  expect(csv).toBe("name,n,more\r\n\"Smith, \"\"Al\"\"\",1,\r\n\"two\nlines\",,x\r\n")
+  expect(await use(parseData, { text: csv, format: "csv" })).toEqual([{ name: "Smith, \"Al\"", n: "1", more: "" }, { name: "two\nlines", n: "", more: "x" }])
+  expect(await use(formatData, { value: [{ a: { b: [1] }, c: null, d: 2 }], format: "csv" })).toBe("a,c,d\r\n\"{\"\"b\"\":[1]}\",,2\r\n")
+  for (const format of ["json", "ndjson"] as const) {
+    const value = [{ a: 1 }, [null, "x"]]
+    expect(await use(parseData, { text: await use(formatData, { value, format }), format })).toEqual(value)
+  }
+  const odd = [[{ a: 1 }, "csv", "value"], [[1], "csv", "value"], [[[1]], "csv", "value"], ["x", "ndjson", "value"], [undefined, "json", "InputInvalid"]]
+  for (const [value, format, code] of odd) expect(await use(formatData, { value, format })).toBe(code)
+  expect(await use(formatData, { value: JSON.parse("{\"__proto__\":1}"), format: "json" })).toBe("key")
+  expect(await use(formatData, { value: "x".repeat(1_000_001), format: "json" })).toBe("too-much")
+})
 
 describe("archives", () => {
   it.each(["a.zip", "a.tar", "a.tar.gz", "a.TGZ"])("%s is packed and unpacked", async (name) => {

@@ -508,3 +508,19 @@ it("Heddle gives state to programs of Effects", async () => {
   const program = Heddle.use((heddle) => Effect.andThen(heddle.state().increment(total), Stream.runHead(heddle.state().watch(total))))
   expect(await go(Effect.provide(program, Heddle.layerMemory))).toMatchObject({ value: 1 })
 })
+
+it("members come in pages, with what a step has just changed", async () => {
+  const heddle = makeHeddle(memoryStore())
+  const orders = state<number>("orders", { scope: "global" })
+  for (const n of [1, 2, 3, 4, 5]) await go(heddle.state().set(orders.at(`o${n}`), n))
+  const names = (members: ReadonlyArray<{ readonly member: string }>) => members.map(({ member }) => member)
+  expect(names(await go(heddle.state().list(orders, { limit: 2 })))).toEqual(["o1", "o2"])
+  expect(names(await go(heddle.state().list(orders, { limit: 2, after: "o2" })))).toEqual(["o3", "o4"])
+  expect(names(await go(heddle.state().list(orders, { after: "o5" })))).toEqual([])
+  const flow = seq("f").step("s", async (_, { state: kept }) => {
+    await kept.set(orders.at("o2"), 20)
+    await kept.set(orders.at("o35"), 35)
+    return names(await kept.list(orders, { after: "o3", limit: 2 }))
+  })
+  expect(await go(heddle.run(flow, undefined))).toEqual({ s: ["o35", "o4"] })
+})

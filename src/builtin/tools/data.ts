@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import { tool } from "../../../dsl/flow/tool.ts"
 import { messageOf } from "../../model/error.ts"
 import { refuse, ToolRefused } from "./error.ts"
-import { object, oneOf, optional, text } from "./input.ts"
+import { anything, object, oneOf, optional, text } from "./input.ts"
 import { plain } from "./plain.ts"
 
 const name = "parse_data"
@@ -50,6 +50,41 @@ const parsers: Readonly<Record<"json" | "ndjson" | "csv" | "yaml" | "toml" | "xm
       (all) => plain(name, all),
     ),
 }
+
+const written: Readonly<Record<"json" | "ndjson" | "csv", (value: unknown) => Effect.Effect<string>>> = {
+  json: (value) => Effect.sync(() => JSON.stringify(value, undefined, 2)),
+  ndjson: (value) => Effect.sync(() => listIn(value, "ndjson").map((one) => `${JSON.stringify(one)}\n`).join("")),
+  csv: (value) => {
+    const records = listIn(value, "csv").map((one) => {
+      const fits = typeof one === "object" && one !== null && !Array.isArray(one)
+      return Object.entries(fits ? one : refuse(formatting, "value", "CSV is written from a list of objects, one a line"))
+    })
+    const columns = [...new Set(records.flatMap((cells) => cells.map(([key]) => key)))]
+    const rows = records.map((cells) => {
+      const known = new Map(cells)
+      return columns.map((key) => cell(known.get(key)))
+    })
+    return Effect.map(Stream.runCollect(Stream.fromIterable([columns, ...rows]).pipe(Stream.pipeThroughChannel(Csv.encodeString()))), (parts) => parts.join(""))
+  },
+}
+const formatting = "format_data"
+const listIn = (value: unknown, format: string): ReadonlyArray<unknown> =>
+  Array.isArray(value) ? value : refuse(formatting, "value", `${format} is written from a list`)
+const cell = (value: unknown): string => (value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value))
+
+/** Writes data as text. */
+export const formatData = tool(formatting, {
+  description: "Writes data as JSON, NDJSON (one value of a list a line) or CSV (one object of a list a line, the first line has the names).",
+  input: object({ value: anything, format: oneOf("json", "ndjson", "csv") }),
+  level: "safe",
+}, ({ value, format }) =>
+  Effect.catchDefect(
+    Effect.map(
+      Effect.suspend(() => written[format](plain(formatting, value))),
+      (made) => (made.length > longest ? refuse(formatting, "too-much", `it is longer than ${longest} characters`) : made),
+    ),
+    (defect) => (defect instanceof ToolRefused ? Effect.fail(defect) : Effect.die(defect)),
+  ))
 
 /** Reads data out of text. */
 export const parseData = tool(name, {

@@ -64,6 +64,51 @@ export function files({ root: folder, most = 5 * 1024 * 1024, entries = 1000, hi
       }),
     ),
 
+    append: tool(
+      "append_file",
+      {
+        description: "Adds to the end of a text file, which is made if there is none; folders on the way are made.",
+        input: object({ path, content: text({ longest: most }) }),
+        needs: ["files.write"],
+        effects: "writes a file",
+      },
+      refusing(({ path: at, content }) => {
+        const there = root.look(at) === undefined ? Buffer.alloc(0) : root.read(at, most)
+        const all = Buffer.concat([there, Buffer.from(content)])
+        if (all.length > most) refuse("append_file", "size", `the file would have more than the ${most} bytes that may be read`)
+        root.write(at, all)
+        return { path: at, bytes: all.length }
+      }),
+    ),
+
+    move: tool(
+      "move_file",
+      {
+        description: "Gives a file another name, also in another folder; a file that has that name already is refused.",
+        input: object({ path, to: path }),
+        needs: ["files.write"],
+        effects: "moves a file",
+      },
+      refusing(({ path: at, to }) => {
+        root.move(at, to)
+        return { path: to }
+      }),
+    ),
+
+    remove: tool(
+      "remove_file",
+      {
+        description: "Deletes a file.",
+        input: object({ path }),
+        needs: ["files.write"],
+        effects: "deletes a file",
+      },
+      refusing(({ path: at }) => {
+        root.remove(at)
+        return { path: at }
+      }),
+    ),
+
     watch: tool(
       "watch_file",
       {

@@ -1,5 +1,5 @@
 /** Ready-made tools. */
-export { parseData } from "./data.ts"
+export { formatData, parseData } from "./data.ts"
 export { ToolRefused } from "./error.ts"
 export type { FetchLimits } from "./fetch.ts"
 export { files } from "./files.ts"

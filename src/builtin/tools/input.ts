@@ -33,6 +33,7 @@ export const scalar: Field<string | number | null> = {
   optional: false,
   check: (value) => (value === null || typeof value === "string" || typeof value === "number" ? undefined : "it is to be text, a number or null"),
 }
+export const anything: Field<unknown> = { json: {}, optional: false, check: (value) => (value === undefined ? "it is missing" : undefined) }
 export const oneOf = <const Value extends string>(...values: ReadonlyArray<Value>): Field<Value> => ({
   json: { type: "string", enum: values },
   optional: false,

@@ -104,6 +104,33 @@ export class Root {
     })
   }
 
+  /** Deletes a regular file. */
+  remove(relative: string): void {
+    this.#file(relative, false, (target) => fs.unlinkSync(target))
+  }
+
+  /** Gives a regular file another name, which nothing may have. */
+  move(relative: string, to: string): void {
+    this.#file(relative, false, (from) =>
+      this.#named(to, true, (target) => {
+        if (fs.lstatSync(target, { throwIfNoEntry: false }) !== undefined) denied("exists", "there is something of that name already")
+        fs.renameSync(from, target)
+      }))
+  }
+
+  /** The name of what is meant, and of a regular file that nothing else links to. */
+  #named<A>(relative: string, make: boolean, use: (target: string) => A): A {
+    const parts = partsOf(relative)
+    const name = parts.pop() ?? denied("name", "the path names no file")
+    return this.#in(parts, make, (folder) => use(path.join(folder, name)))
+  }
+  #file<A>(relative: string, make: boolean, use: (target: string) => A): A {
+    return this.#named(relative, make, (target) => {
+      this.#opened(path.dirname(target), path.basename(target), () => undefined)
+      return asked(() => use(target))
+    })
+  }
+
   /** By name, as the system gives them. */
   list(relative: string, most: number): ReadonlyArray<RootEntry> {
     return this.#in(partsOf(relative), false, (folder) =>

@@ -1,4 +1,4 @@
-/** `heddle prune`, `compact`, `export` and `import`. */
+/** `heddle prune`, `retire`, `compact`, `export` and `import`. */
 import { readFileSync, writeFileSync } from "node:fs"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -6,22 +6,40 @@ import { messageOf } from "../../model/error.ts"
 import type { RunStatus } from "../../model/run.ts"
 import { withEngine, withExisting } from "../engine.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
-import { print, printJson, type Shown } from "../output.ts"
+import { print, printJson, short, type Shown } from "../output.ts"
 
 interface Flags extends Shown {
   readonly store: string
 }
 
+/** `--older-than`, in milliseconds. */
+const ageIn = (given: string): number => {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- checked right here
+  const age = Duration.fromInput(given as Duration.Input)
+  if (Option.isNone(age)) throw new CliError(exitCode.usage, `--older-than ${given} is no duration`, "write it as '30 days' or '12 hours'")
+  return Duration.toMillis(age.value)
+}
+
+export async function retireCommand({ store, json, olderThan, remove }: Flags & { readonly olderThan?: string; readonly remove?: boolean }): Promise<ExitCode> {
+  const { ended, retired, failed } = await withExisting(store, (heddle) => heddle.sessions.retire({ olderThan: ageIn(olderThan!), remove }))
+  if (json) printJson({ ok: true, ended, retired, failed })
+  else {
+    for (const id of ended) print(`${id}  ran out of time`)
+    for (const id of retired) print(`${id}  ${remove === true ? "deleted" : "put away"}`)
+    for (const { session, reason } of failed) print(`${session}  ${short(reason, 200)}`)
+    print(`${retired.length} sessions ${remove === true ? "deleted" : "put away"}`)
+  }
+  return exitCode.ok
+}
+
 export async function pruneCommand(
   flags: Flags & { readonly olderThan?: string; readonly keep?: number; readonly status?: RunStatus; readonly flow?: string; readonly dryRun?: boolean },
 ): Promise<ExitCode> {
-  const { olderThan, keep, status, flow, dryRun } = flags
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- checked right here
-  const age = olderThan === undefined ? Option.some(Duration.zero) : Duration.fromInput(olderThan as Duration.Input)
-  if (Option.isNone(age)) throw new CliError(exitCode.usage, `--older-than ${olderThan} is no duration`, "write it as '30 days' or '12 hours'")
+  const { keep, status, flow, dryRun } = flags
+  const olderThan = ageIn(flags.olderThan ?? "0 millis")
   const pruned = await withExisting(
     flags.store,
-    (heddle) => heddle.prune({ olderThan: Duration.toMillis(age.value), keep, status: status === undefined ? undefined : [status], flow, dryRun }),
+    (heddle) => heddle.prune({ olderThan, keep, status: status === undefined ? undefined : [status], flow, dryRun }),
   )
   if (flags.json) printJson({ ok: true, dryRun: dryRun === true, runs: pruned.map(({ id }) => id) })
   else {

@@ -41,12 +41,12 @@ export function memoryStates(): { readonly states: States; readonly apply: (writ
   }
   const states: States = {
     get: (scope, name) => Effect.sync(() => find(scope, name)),
-    list: (scope, prefix, limit = 1000, now = 0) =>
+    list: (scope, prefix, limit = 1000, now = 0, after = "") =>
       Effect.sync(() =>
-        [...scopes.get(scope)?.values() ?? []].filter(({ name, until }) => name.startsWith(prefix) && (until === undefined || until > now)).sort((
-          a,
-          b,
-        ) => (a.name < b.name ? -1 : 1)).slice(0, limit)
+        [...scopes.get(scope)?.values() ?? []]
+          .filter(({ name, until }) => name.startsWith(prefix) && name > after && (until === undefined || until > now))
+          .sort((a, b) => (a.name < b.name ? -1 : 1))
+          .slice(0, limit)
       ),
     commit: (writes) => attempting(() => apply(writes, Date.now()), stateFailure),
     revision: Effect.sync(() => revision),

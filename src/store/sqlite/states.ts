@@ -12,7 +12,7 @@ export function sqliteStates(asking: Asking): {
 } {
   const { sql, attempt, refusable, together } = asking
   const get = sql("SELECT * FROM state WHERE scope = ? AND name = ?")
-  const list = sql("SELECT * FROM state WHERE scope = ?1 AND name >= ?2 AND name < ?3 AND (until IS NULL OR until > ?5) ORDER BY name LIMIT ?4")
+  const list = sql("SELECT * FROM state WHERE scope = ?1 AND name >= ?2 AND name < ?3 AND (until IS NULL OR until > ?5) AND name > ?6 ORDER BY name LIMIT ?4")
   const count = sql("UPDATE counters SET n = n + 1 WHERE name = 'state' RETURNING n")
   const newest = sql("SELECT n FROM counters WHERE name = 'state'")
   const put = sql(
@@ -52,7 +52,8 @@ export function sqliteStates(asking: Asking): {
     states: {
       get: (scope, name) => attempt("state", () => find(scope, name)),
       // names are plain ASCII: none comes after this one and begins with the prefix
-      list: (scope, prefix, limit = 1000, now = 0) => attempt("state", () => list.all(scope, prefix, `${prefix}\u007f`, limit, now).map(toEntry)),
+      list: (scope, prefix, limit = 1000, now = 0, after = "") =>
+        attempt("state", () => list.all(scope, prefix, `${prefix}\u007f`, limit, now, after).map(toEntry)),
       commit: (writes) => refusable("state", () => together(() => apply(writes, Date.now()))),
       revision: attempt("state", () => Number(newest.get()!["n"])),
       clear: (scope) => attempt("state", () => void counted(() => clear.run(scope).changes)),

@@ -53,6 +53,7 @@ export const serviceConformance: Readonly<Record<string, StoreCheck>> = {
     yield* same([found!.value, found!.revision > before, (yield* states.revision) === found!.revision], ["3", true, true])
     yield* same((yield* states.list("global", "a/")).map(({ name, value }) => [name, value]), [["a/1", "1"], ["a/2", "2"]])
     yield* same((yield* states.list("global", "", 1)).map(({ name }) => name), ["a/1"])
+    yield* same((yield* states.list("global", "a/", 1000, 0, "a/1")).map(({ name }) => name), ["a/2"])
     yield* same([yield* states.get("global", "c"), yield* states.get("user:x", "b"), yield* states.list("user:x", "")], [undefined, undefined, []])
     yield* states.commit([write("a/1", undefined)])
     yield* same([yield* states.get("global", "a/1"), (yield* states.revision) > found!.revision], [undefined, true])
