@@ -15,6 +15,7 @@ import { type SessionRecord, type SessionStatus, sessionStatuses } from "../mode
 import { policyProblem } from "../model/session-policy.ts"
 import { decodeValue } from "../model/value.ts"
 import type { ArtifactView } from "../services/artifacts.ts"
+import { isStateName } from "../services/state-scope.ts"
 import type { Store } from "../store/store.ts"
 import { importRun } from "./bundle.ts"
 import { clearSession, format } from "./session-archive.ts"
@@ -136,8 +137,10 @@ const parse = (text: string): Effect.Effect<Kept, BundleInvalid> =>
       list(value, at).map((one, i) => {
         const where = `${at}[${i}]`
         const entry = record(one, where)
+        const called = string(entry["name"], `${where}.name`)
+        if (!isStateName(called)) throw new Wrong(`${where}.name`, "no name of State")
         return {
-          name: string(entry["name"], `${where}.name`),
+          name: called,
           value: encoded(entry["value"], `${where}.value`),
           version: whole(entry["version"], `${where}.version`),
           until: entry["until"] === undefined ? undefined : whole(entry["until"], `${where}.until`),

@@ -17,11 +17,13 @@ export type StateError = StateConflict | StateRefused | SessionNotFound | StoreF
 export type Asked<A> = Effect.Effect<A, StateError>
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}$/
+/** A key may be called that. */
+export const isStateName = (name: string): boolean => namePattern.test(name) && !name.split("/").some((part) => part === "" || part === "..")
 
 /** The scope that a key means at a place: `session:s1`. */
 export function scopeOf(store: Store["Service"], place: Place, key: Pick<StateKey, "name" | "scope" | "of">): Asked<string> {
   const refused = (reason: string) => Effect.fail(new StateRefused({ name: key.name, reason }))
-  if (!namePattern.test(key.name) || key.name.split("/").some((part) => part === "" || part === "..")) {
+  if (!isStateName(key.name)) {
     return refused("a name has 1 to 256 characters A-Z a-z 0-9 . _ : - and members behind a /")
   }
   const { scope, of } = key

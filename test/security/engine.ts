@@ -10,6 +10,47 @@ import { digest } from "../../src/engine/untrusted.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { type Attack, codeOf, effect, folder, isClean } from "./kit.ts"
 
+/** How documents of a session are received that were changed, and signed again. */
+const forgedSessions = async (): Promise<ReadonlyArray<string>> => {
+  const heddle = makeHeddle(memoryStore())
+  await effect(heddle.sessions.create({ id: "s", context: { tier: "gold" } }))
+  const keeps = seq("f").step("a", async (_, { state: kept, artifacts }) => {
+    await kept.set(state<string>("k", { scope: "session" }), "x")
+    await artifacts.put("report", "x")
+  })
+  await effect(heddle.run(keeps, undefined, { id: "sr", session: "s" }))
+  const { format, sha256: _, ...content } = JSON.parse(await effect(heddle.sessions.export("s")))
+  const changes: ReadonlyArray<(c: any) => void> = [
+    (c) => (c.session.id = "../x"),
+    (c) => (c.session.status = "owned"),
+    (c) => (c.session.context = "{\"__proto__\":{\"polluted\":1}}"),
+    (c) => (c.session.policy = "{\"runs\":\"many\"}"),
+    (c) => (c.session.policy = "{"),
+    (c) => (c.session.carried = "{\"spent\":{\"tokens\":-5}}"),
+    (c) => (c.state[0].name = "../k"),
+    (c) => (c.state[0].value = "{"),
+    (c) => (c.runs[0].id = "a b"),
+    (c) => (c.runs[0].bundle = "{}"),
+    (c) => (c.artifacts[0].name = "../../etc/passwd"),
+    (c) => (c.artifacts[0].version = 0),
+    (c) => (c.artifacts[0].content = 5),
+    (c) => (c.artifacts[0].grants = [{ to: "*", may: "own" }]),
+    (c) => (c.runs = Array.from({ length: 3 }, () => c.runs[0])),
+    (c) => delete c.artifacts,
+  ]
+  const outcomes: Array<string> = []
+  for (const change of changes) {
+    const copy = structuredClone(content)
+    change(copy)
+    const victim = makeHeddle(memoryStore())
+    const done = await effect(victim.sessions.import(JSON.stringify({ format, sha256: digest(copy), ...copy })))
+    const left = [await effect(victim.sessions.list()), await effect(victim.list()), await effect(victim.artifacts.list({ session: "s" }))]
+    const refused = ["BundleInvalid", "ArtifactRefused", "RunConflict", "StateRefused", "SessionRefused"].includes(done)
+    outcomes.push(!refused ? `taken: ${String(change)}` : left.some((all) => all.length > 0) ? `left behind: ${String(change)}` : "BundleInvalid")
+  }
+  return outcomes
+}
+
 export const engine: ReadonlyArray<Attack> = [
   {
     id: 46,
@@ -114,6 +155,7 @@ export const engine: ReadonlyArray<Attack> = [
         await effect(victim.import(forged((c) => (c.events[1].data = `{"output":${"[".repeat(2000)}${"]".repeat(2000)}}`)))),
         await effect(victim.import(forged((c) => (c.events[1].data = "{\"output\":1,\"state\":5}")))),
         await effect(victim.sessions.import("{}")),
+        ...await forgedSessions(),
       ]
       await effect(
         victim.import(

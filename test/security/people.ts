@@ -1,7 +1,8 @@
 /** Attacks on those who read and decide: models, terminals, authors. */
-import { execFileSync } from "node:child_process"
+import { execFile, execFileSync } from "node:child_process"
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { check, openHeddle, seq, serverSentEvent, tool } from "heddle"
 import { agent, scripted } from "heddle/agents"
 import { z } from "zod"
@@ -89,28 +90,30 @@ export const people: ReadonlyArray<Attack> = [
     attack: "flow files that do not parse, throw, hang or give no flow; flows with duplicate names, or that contain themselves",
     run: async () => {
       const at = mkdtempSync("test/attack-")
-      const files = { syntax: "export const flow = (", throws: "throw new Error('at import')", none: "export const x = 1" }
-      const outcomes: Array<string> = []
-      try {
-        for (const [name, text] of Object.entries(files)) {
-          writeFileSync(join(at, `${name}.ts`), text)
-          try {
-            execFileSync(
-              process.execPath,
-              ["--conditions=source", "--disable-warning=ExperimentalWarning", "test/security/cli.ts", "graph", join(at, `${name}.ts`)],
-              { encoding: "utf8", stdio: "pipe" },
-            )
-            outcomes.push(`${name}: done`)
-          } catch (error) {
-            const { status, stderr } = error as { status: number; stderr: string }
-            outcomes.push(`${name}: ${status}${/\n\s+at /.test(stderr) ? " with a stack" : ""}`)
-          }
-        }
-      } finally {
-        execFileSync("rm", ["-rf", at])
+      const files = {
+        syntax: "export const flow = (",
+        throws: "throw new Error('at import')",
+        none: "export const x = 1",
+        hangs: "for (;;) {}",
+        never: "await new Promise(() => {})",
       }
+      const load = async ([name, text]: readonly [string, string]): Promise<string> => {
+        writeFileSync(join(at, `${name}.ts`), text)
+        const cli = ["--conditions=source", "--disable-warning=ExperimentalWarning", "test/security/cli.ts", "graph", join(at, `${name}.ts`)]
+        try {
+          await promisify(execFile)(process.execPath, cli)
+          return `${name}: done`
+        } catch (error) {
+          const { code, signal, stderr } = error as { readonly code: number | null; readonly signal: string | null; readonly stderr: string }
+          return `${name}: ${signal ?? code}${/\n\s+at /.test(stderr) || !stderr.includes(name) ? " without a sentence" : ""}`
+        }
+      }
+      const outcomes = await Promise.all(Object.entries(files).map(load)).finally(() => execFileSync("rm", ["-rf", at]))
+      const itself: any = structuredClone({ ...seq("itself").ir, body: { nodes: [] } })
+      itself.body.nodes.push({ ...seq("f").step("a", () => 1).ir.body.nodes[0]!, work: { from: "flow", flow: itself, input: undefined, as: "inline" } })
+      const endless = check(itself).some(({ rule }) => rule === "depth")
       const twice = check((seq("f") as any).step("a", () => 1).step("a", () => 2).ir).some(({ rule }) => rule === "duplicate-name")
-      return { outcome: outcomes.join(", "), pass: twice && outcomes.every((one) => /: [1-9]/.test(one) && !one.includes("stack")) }
+      return { outcome: outcomes.join(", "), pass: twice && endless && outcomes.every((one) => /: ([1-9]|SIGKILL)/.test(one) && !one.includes("without")) }
     },
   },
 ]

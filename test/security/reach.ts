@@ -1,4 +1,5 @@
 /** Attacks on what lies outside: files, network, programs, the database. */
+import dns from "node:dns/promises"
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -74,7 +75,7 @@ export const reach: ReadonlyArray<Attack> = [
   },
   {
     id: 36,
-    attack: "requests to private addresses: literal in every spelling, by name, by redirect, other schemes and headers",
+    attack: "requests to private addresses: literal in every spelling, by name, by a name that changes its address, by redirect, other schemes and headers",
     run: async () => {
       const literal = [
         "127.0.0.1",
@@ -115,9 +116,27 @@ export const reach: ReadonlyArray<Attack> = [
           return [got, asked()] as const
         },
       )
+      // a name that is public when it is looked at, and private when it is asked for again
+      const rebound = await serving((_, response) => response.end("SECRET"), async (port, asked) => {
+        const lookup = dns.lookup
+        let looks = 0
+        try {
+          const answers = [["198.41.0.4"], ["127.0.0.1"], ["198.41.0.4", "127.0.0.1"], ["::ffff:127.0.0.1"]]
+          // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the one form that is called
+          dns.lookup = ((_: string) => Promise.resolve(answers[looks++ % 4]!.map((address) => ({ address, family: address.includes(":") ? 6 : 4 })))) as never
+          const tools = web({ ports: [port], timeout: 300 })
+          const got = []
+          for (let i = 0; i < 8; i++) got.push(await used(tools.request, { url: `http://rebind.example:${port}/` }))
+          return { got, reached: asked(), looks }
+        } finally {
+          dns.lookup = lookup
+        }
+      })
+      outcomes.push(...rebound.got.map((one) => (one === "network" || one === "timeout" ? "address" : one)))
+      const held = rebound.reached === 0 && rebound.looks === 8
       const named = await used(request, { url: "http://localhost./" })
       const all = allRefused([...outcomes, ...redirected], ["address", "scheme", "url", "header", "port", "redirects"])
-      return { outcome: `${all.outcome}; ${reached} requests, none further`, pass: all.pass && reached === 8 && ["address", "network"].includes(named) }
+      return { outcome: `${all.outcome}; ${reached} requests, none further`, pass: all.pass && held && reached === 8 && ["address", "network"].includes(named) }
     },
   },
   {
