@@ -1,0 +1,201 @@
+/** The proof that every decision is honoured at every point that allows it, and refused at every other: made from the table that the types are made from. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { Effect } from "effect"
+import { type AnyFlow, decide, hook, type HookPoint, nest, seq as typed, state, tool } from "heddle"
+import { agent, scripted } from "heddle/agents"
+import { live } from "heddle/streams"
+import { describe, expect, it } from "vitest"
+import { z } from "zod"
+import { hookDecisions } from "../../dsl/ir/hook.ts"
+import { makeHeddle } from "../../src/engine/heddle.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
+import { go, no } from "../support.ts"
+
+type Decides = (typeof hookDecisions)[HookPoint][number]
+const decisions = [...new Set(Object.values(hookDecisions).flat())] as ReadonlyArray<Decides>
+const points = Object.keys(hookDecisions) as ReadonlyArray<HookPoint>
+
+/** What is proven here is what happens, whatever the types of these small flows say. */
+const seq = typed as any
+const spare = typed("spare").step("s", () => 1)
+/** How often what is tried again has run. */
+let ran = 0
+const Ask = z.object({ text: z.string() })
+const total = state<number>("total", { scope: "run", initial: 0 })
+const fruit = (b: any) => b.step("s", () => 1)
+const fails = (b: any) => b.step("s", no)
+const adds = (answer: () => unknown) => tool("add", { description: "Adds.", input: z.object({ n: z.number() }) }, (given) => (ran++, answer() ?? given.n))
+const clerk = (...turns: ReadonlyArray<any>) => agent("clerk", { input: Ask, model: scripted(turns) })
+const broken = () => {
+  throw new Error("broken")
+}
+const items = function*() {
+  yield* [1, 2, 3]
+}
+const undoable = (undo: () => unknown) =>
+  seq("f").step("a", () => 7, { compensate: { undo: () => void (ran++, undo()), retry: { times: 1, backoff: 0 } } }).step("bad", no)
+
+/** A flow in which each point is met, and what shows what came of it. */
+const met = {
+  "run.before": () => seq("f").step("a", ({ input }: any) => ({ got: input })),
+  "run.after": () => seq("f").step("a", () => 1),
+  "run.error": () => seq("f").step("a", no),
+  "step.before": () => seq("f").step("b", () => 1).step("a", ({ b }: any) => (ran++, { got: b })),
+  "step.after": () => seq("f").step("a", () => ++ran),
+  "step.error": () => seq("f").step("a", () => (++ran, no())),
+  "tool.before": () => seq("f").step("a", nest(adds(() => undefined), () => ({ n: 1 }))),
+  "tool.after": () => seq("f").step("a", nest(adds(() => undefined), () => ({ n: 1 }))),
+  "tool.error": () => seq("f").step("a", nest(adds(broken), () => ({ n: 1 }))),
+  "agent.before": () => clerk("x"),
+  "agent.after": () => clerk("x"),
+  "agent.error": () => clerk(),
+  "turn.before": () => clerk("x"),
+  "turn.after": () => clerk("x"),
+  "turn.error": () => clerk(),
+  "state.before": () =>
+    seq("f").step("a", (_: unknown, { state: kept }: any) => kept.set(total, 5)).step(
+      "b",
+      async (_: unknown, { state: kept }: any) => ({ total: await kept.get(total) }),
+    ),
+  "artifact.before": () => seq("f").step("a", async (_: unknown, { artifacts }: any) => (await artifacts.put("report", "x")).name),
+  "artifact.after": () => seq("f").step("a", async (_: unknown, { artifacts }: any) => (await artifacts.put("report", "x")).name),
+  "session.before": () => seq("f").step("a", () => 1),
+  "when.before": () => seq("f").when("n", () => true, fruit),
+  "when.decided": () => seq("f").match("n", () => "one", { one: (b: any) => b.step("s", () => 1), other: (b: any) => b.step("s", () => "other") }),
+  "guard.decided": () => seq("f").when(() => false).step("a", () => "other"),
+  "when.after": () => seq("f").when("n", () => true, fruit),
+  "when.error": () => seq("f").when("n", () => true, fails),
+  "loop.before": () => seq("f").loop("n", { times: 2 }, fruit),
+  "loop.iteration": () => seq("f").loop("n", { times: 2, collect: "all" }, (b: any) => b.step("s", () => ({ passed: ++ran }))),
+  "loop.after": () => seq("f").loop("n", { times: 2 }, fruit),
+  "loop.error": () => seq("f").loop("n", { times: 2 }, fails),
+  "each.before": () => seq("f").each("n", () => [1], fruit),
+  "each.after": () => seq("f").each("n", () => [1], fruit),
+  "each.error": () => seq("f").each("n", () => [1], fails),
+  "parallel.before": () => seq("f").parallel("n", { a: fruit }),
+  "parallel.after": () => seq("f").parallel("n", { a: fruit }),
+  "parallel.error": () => seq("f").parallel("n", { a: fails }),
+  "fork.before": () => seq("f").parallel("n", { a: fruit }),
+  "fork.after": () => seq("f").parallel("n", { a: fruit }),
+  "fork.error": () => seq("f").parallel("n", { a: fails }),
+  "stream.before": () => seq("f").stream("n", () => [1, 2, 3], (s: any) => s.collect()),
+  "stream.chunk": () => seq("f").stream("n", () => [1, 2, 3], (s: any) => s.map((passed: number) => ({ passed })).collect()),
+  "stream.checkpoint": () => seq("f").stream("n", () => [1, 2, 3], (s: any) => s.collect(), { checkpoint: { items: 1 } }),
+  "stream.pressed": () => seq("f").stream("n", () => live(items()), (s: any) => s.each("w", () => sleep(5)), { buffer: 1 }),
+  "stream.rejected": () =>
+    seq("f").stream("n", () => [1, 2, 3], (s: any) => s.map((item: number) => (item === 2 ? no() : { passed: item }), { failure: "reject" }).collect()),
+  "stream.after": () => seq("f").stream("n", () => [1, 2, 3], (s: any) => s.collect()),
+  "stream.error": () => seq("f").stream("n", () => [1, 2, 3], (s: any) => s.map(no).collect()),
+  "wait.before": () => seq("f").wait("n", { for: 1 }),
+  "wait.after": () => seq("f").wait("n", { for: 1 }),
+  "wait.error": () => seq("f").wait("n", { timeout: 1 }),
+  "protect.before": () => seq("f").protect("n", fruit, {}),
+  "protect.caught": () => seq("f").protect("n", fails, { fallback: () => 1 }),
+  "protect.after": () => seq("f").protect("n", fruit, {}),
+  "protect.error": () => seq("f").protect("n", fails, {}),
+  "compensation.before": () => undoable(() => undefined),
+  "compensation.after": () => undoable(() => undefined),
+  "compensation.error": () => undoable(broken),
+  "limit.warned": () => seq("f", { budget: { steps: 1 } }).step("a", () => 1),
+  "limit.exceeded": () => seq("f", { budget: { steps: 1 } }).step("a", () => 1).step("b", () => 1),
+} satisfies Record<HookPoint, () => AnyFlow>
+
+/** What comes of a run in which `decision` is decided at `point`, as text; with what was told of hooks, and which runs there are then. */
+const outcome = async (point: HookPoint, decision: unknown) => {
+  ran = 0
+  const told: Array<string> = []
+  const answer = hook(point as "step.before", (() => decision) as never, { where: ({ path }) => point !== "step.before" || path === "a" })
+  const heddle = makeHeddle(memoryStore(), { hooks: decision === undefined ? [] : [answer] })
+  heddle.listen(({ kind, data }) => void (kind.startsWith("hook.") && told.push(`${kind} ${data}`)))
+  const flow = met[point]() as any
+  const input = point.startsWith("agent") || point.startsWith("turn") ? { text: "x" } : 1
+  const work = Effect.gen(function*() {
+    if (point === "session.before") yield* heddle.sessions.create({ id: "s" })
+    const first = yield* heddle.run(flow, input as never, { id: "r" })
+    // what is kept under a key is there for the next run
+    return point === "step.before" && (decision as { readonly does: string } | undefined)?.does === "cache" ?
+      [first, yield* heddle.run(flow, input as never)] :
+      first
+  })
+  const ended = await go(
+    Effect.match(work as Effect.Effect<unknown, any>, {
+      onSuccess: (value) => JSON.stringify(value),
+      onFailure: (error) => `${error._tag ?? error}: ${error.message}`,
+    }),
+  )
+  const runs = await go(heddle.list({ flow: "spare" }))
+  return { ended, told, spares: runs.length, ran }
+}
+
+/** What stands in for an output, as the point wants it. */
+const standIn = (point: HookPoint): unknown =>
+  point.startsWith("turn.") ?
+    { text: "42", calls: [], reason: "stop", usage: { input: 0, output: 0 } } :
+    point === "stream.chunk" ?
+    [42] :
+    point === "agent.before" || point === "agent.after" || point === "agent.error" ?
+    "42" :
+    42
+const modified: Partial<Record<HookPoint, unknown>> = {
+  "run.before": 42,
+  "step.before": { b: 42 },
+  "tool.before": { n: 42 },
+  "agent.before": { text: "42" },
+  "turn.before": { messages: [{ role: "user", text: "42" }] },
+  "artifact.before": { name: "report-42" },
+}
+type Seen = Awaited<ReturnType<typeof outcome>>
+/** For each decision: how it is made, and how it shows that it was honoured, beside what came of the run without it. */
+const proofs: Readonly<
+  Record<Decides, { readonly make: (point: HookPoint) => unknown; readonly honoured: (seen: Seen, before: Seen, point: HookPoint) => boolean }>
+> = {
+  cancel: {
+    make: () => decide.cancel("stop"),
+    honoured: ({ ended }, _, point) => ended.startsWith(point === "session.before" ? "SessionRefused" : "RunCancelled") && ended.includes("stop"),
+  },
+  fork: { make: () => decide.fork(spare, undefined), honoured: ({ spares, ended }, before) => spares > 0 && ended === before.ended },
+  replace: { make: (point) => decide.replace(standIn(point)), honoured: ({ ended }, before) => ended.includes("42") && !before.ended.includes("42") },
+  // what an agent is given shows in the question to its model
+  modify: {
+    make: (point) => decide.modify(modified[point]),
+    honoured: (
+      { ended, told },
+      before,
+      point,
+    ) => (point.startsWith("agent") || point.startsWith("turn") ?
+      told.some((one) => one.includes("modify")) :
+      ended.includes("42") && !before.ended.includes("42")),
+  },
+  redirect: {
+    make: (point) => decide.redirect(point === "guard.decided" ? "yes" : "other"),
+    honoured: ({ ended }, before) => ended.includes("other") && !before.ended.includes("other"),
+  },
+  retry: { make: () => decide.retry({ times: 2 }), honoured: (seen, before) => before.ran === 1 && seen.ran === 3 },
+  cache: { make: () => decide.cache("key"), honoured: ({ ended, ran: times }, before) => times === 1 && ended === `[${before.ended},${before.ended}]` },
+  skip: {
+    make: () => decide.skip("not this"),
+    honoured: (seen, before) => seen.ended !== before.ended || seen.ran < before.ran || seen.told.some((one) => one.includes("skip")),
+  },
+}
+
+describe.each(points)("%s", (point) => {
+  const allowed = hookDecisions[point] as ReadonlyArray<Decides>
+  it(`honours ${allowed.join(", ")}`, async () => {
+    const before = await outcome(point, undefined)
+    for (const does of allowed) {
+      const seen = await outcome(point, proofs[does].make(point))
+      expect([does, proofs[does].honoured(seen, before, point), proofs[does].honoured(seen, before, point) ? "" : seen]).toEqual([does, true, ""])
+      expect(seen.told.length > 0, does).toBe(point !== "session.before")
+      expect(seen.told.every((one) => one.startsWith("hook.decided"))).toBe(true)
+    }
+  })
+  it("refuses every other decision, and goes on as if nothing was said", async () => {
+    const before = await outcome(point, undefined)
+    for (const does of decisions.filter((one) => !allowed.includes(one))) {
+      const seen = await outcome(point, proofs[does].make(point))
+      expect([does, seen.ended, seen.spares]).toEqual([does, before.ended, 0])
+      expect(seen.told.every((one) => one.startsWith("hook.failed") && one.includes(`'${does}' cannot be decided here`)), does).toBe(true)
+      expect(seen.told.length > 0).toBe(point !== "session.before")
+    }
+  })
+})
