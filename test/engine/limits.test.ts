@@ -64,6 +64,35 @@ describe("permits", () => {
     )
   }, 60_000)
 
+  it("no crash lets more in or loses one: runs die at any write, in nested forks, and are resumed", async () => {
+    const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000)
+    const places = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 12 })
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 2 }), places, async (count, perKey, dies) => {
+        const [inner, outer] = [permits("inner", count, { key: (_, { run }) => run, perKey }), permits("outer", 2)]
+        const { seen, work } = watched()
+        const step = (b: any) => b.step("s", () => work("x", 1), { limits: [inner, outer] })
+        const flow = (seq("f") as any).parallel("p", {
+          a: (b: any) => b.each("e", () => [1, 2, 3], step).step("s", () => work("x", 1), { limits: [outer, inner] }),
+          b: step,
+        })
+        let writes = 0
+        const heddle = makeHeddle(failing(memoryStore(), "events.append", { times: () => dies.includes(++writes) }))
+        const ids = ["r1", "r2", "r3"]
+        let ended = await Promise.all(ids.map((id) => out(heddle.run(flow, undefined as never, { id }))))
+        for (let tries = 0; ended.some((one) => one?._tag !== undefined) && tries < 20; tries++) {
+          expect([poolOf(inner).running, poolOf(outer).running]).toEqual([0, 0])
+          ended = await Promise.all(
+            ids.map((id) => out(Effect.catchTag(heddle.resume(flow, id) as any, "RunNotFound", () => heddle.run(flow, undefined as never, { id })))),
+          )
+        }
+        expect(ended.map((one) => one?._tag)).toEqual([undefined, undefined, undefined])
+        expect([seen.most <= Math.min(count, 2), seen.now, poolOf(inner).running, poolOf(outer).running]).toEqual([true, 0, 0, 0])
+      }),
+      { seed, numRuns: 40 },
+    )
+  }, 60_000)
+
   it("keys take turns, lower priorities go first, over all runs of the process", async () => {
     const { seen, work } = watched()
     const limit = permits("mail", 1, { key: ({ input }: Given) => input.key, priority: ({ input }: Given) => input.at ?? 0 })
