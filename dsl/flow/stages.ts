@@ -58,11 +58,11 @@ export class Recording {
     return this.#add({ op: "batch", name: this.#name("batch"), size, within })
   }
   window(given: Options): Recording {
-    const { count, time, session, every, at, late = 0 } = given
+    const { count, time, session, every, at, late = 0, most = 100_000 } = given
     const name = this.#name("window")
     if (count !== undefined) return this.#add({ op: "window", name, of: { by: "count", size: count, every: every ?? count } })
-    if (session !== undefined) return this.#add({ op: "window", name, of: { by: "session", gap: session, at } })
-    return this.#add({ op: "window", name, of: { by: "time", span: time, every: every ?? time, at, late } })
+    if (session !== undefined) return this.#add({ op: "window", name, of: { by: "session", gap: session, at, most } })
+    return this.#add({ op: "window", name, of: { by: "time", span: time, every: every ?? time, at, late, most } })
   }
   dedupe({ key, most = 10_000 }: { readonly key?: (item: never) => unknown; readonly most?: number } = {}): Recording {
     return this.#add({ op: "dedupe", name: this.#name("dedupe"), key, most })

@@ -9,6 +9,7 @@ import type { NodeHook, StepHook } from "./hook.ts"
 import type { FreshName } from "./names.ts"
 import type { AnyScope, Bind, Pass, ScopeOf } from "./scope.ts"
 import type { Misfit } from "./names.ts"
+import type { NotStorable, Storable } from "./storable.ts"
 import type { Retry } from "./step-verbs.ts"
 import type { FlowTypeError } from "./type-error.ts"
 import type { ErrorOf, NeedsOf, ValueOf } from "./work.ts"
@@ -48,7 +49,7 @@ export interface StageOptions<Item, Scope, Result, Timeout> {
   readonly hooks?: ReadonlyArray<StepHook<NoInfer<ValueOf<Result>>>>
   readonly description?: string
 }
-type Kept<O, Error> = O extends { readonly failure: "skip" | "reject" } ? never : Error
+type Unhandled<O, Error> = O extends { readonly failure: "skip" | "reject" } ? never : Error
 type TimeoutIn<O> = O extends { readonly timeout: Duration } ? StepTimedOut : never
 type SpillIn<O> = O extends { readonly overflow: "spill" } ? StreamOverflowed : never
 type RejectIn<O> = O extends { readonly failure: "reject" } ? StreamOverflowed : never
@@ -65,11 +66,12 @@ interface TimeWindow<Item> {
   readonly at?: (item: Item) => number
   /** How long after its end a window waits for items that come late, default not at all; later ones are dropped. */
   readonly late?: Duration
+  /** Most items in all windows that are open, default 100,000; more is `StreamOverflowed`. */
+  readonly most?: number
 }
 type WindowGiven<Item> =
-  | { readonly count: number; readonly every?: number }
   | TimeWindow<Item>
-  | { readonly session: Duration; readonly at?: (item: Item) => number }
+  | { readonly session: Duration; readonly at?: (item: Item) => number; readonly most?: number }
 
 /** The stages of a stream. Each gives new ones; functions get the item and the scope around the stream. */
 export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
@@ -80,22 +82,22 @@ export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
     name: string,
     call: (item: Item, scope: Scope, step: StepContext) => Result,
     options?: O & StageOptions<Item, Scope, Result, Timeout>,
-  ): Stages<ValueOf<Result>, Scope, Failure | Kept<O, ErrorOf<Result> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsOf<Result>>
+  ): Stages<ValueOf<Result>, Scope, Failure | Unhandled<O, ErrorOf<Result> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsOf<Result>>
   /** A step, tool, agent or flow for each item, given the item. A flow or an agent is a run of its own for each. */
   map<D extends AnyDefinition, const O extends StageOptions<Item, Scope, any, Duration> = {}>(
     definition: StageGuard<D, Item>,
     options?: O,
-  ): Stages<OutputOf<D>, Scope, Failure | Kept<O, FailureOf<D> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsIn<D>>
+  ): Stages<OutputOf<D>, Scope, Failure | Unhandled<O, FailureOf<D> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsIn<D>>
   /** The same, and the item itself goes on. */
   each<Result, Timeout extends Duration = never, const O extends StageOptions<Item, Scope, Result, Timeout> = {}>(
     name: string,
     call: (item: Item, scope: Scope, step: StepContext) => Result,
     options?: O & StageOptions<Item, Scope, Result, Timeout>,
-  ): Stages<Item, Scope, Failure | Kept<O, ErrorOf<Result> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsOf<Result>>
+  ): Stages<Item, Scope, Failure | Unhandled<O, ErrorOf<Result> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsOf<Result>>
   each<D extends AnyDefinition, const O extends StageOptions<Item, Scope, any, Duration> = {}>(
     definition: StageGuard<D, Item>,
     options?: O,
-  ): Stages<Item, Scope, Failure | Kept<O, FailureOf<D> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsIn<D>>
+  ): Stages<Item, Scope, Failure | Unhandled<O, FailureOf<D> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsIn<D>>
   filter<Picked extends Item>(call: (item: Item, scope: Scope) => item is Picked): Stages<Picked, Scope, Failure, Needs>
   filter(call: (item: Item, scope: Scope) => boolean): Stages<Item, Scope, Failure, Needs>
   /** Several items, or none, for each. */
@@ -112,7 +114,8 @@ export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
   /** So many at a time; with `within`, what has come by then. */
   batch(size: number, options?: { readonly within?: Duration }): Stages<ReadonlyArray<Item>, Scope, Failure, Needs>
   /** Items that belong together: so many, those of a time, those between pauses. */
-  window(of: WindowGiven<Item>): Stages<ReadonlyArray<Item>, Scope, Failure, Needs>
+  window(of: { readonly count: number; readonly every?: number }): Stages<ReadonlyArray<Item>, Scope, Failure, Needs>
+  window(of: WindowGiven<Item>): Stages<ReadonlyArray<Item>, Scope, Failure | StreamOverflowed, Needs>
   /** Leaves out what has been seen before, among the last `most` (10,000) keys. */
   dedupe(options?: { readonly key?: (item: Item) => unknown; readonly most?: number }): Stages<Item, Scope, Failure, Needs>
   /** No more than `limit` items `per` time go on; the source waits. */
@@ -132,14 +135,14 @@ export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
   ): Stages<ItemsOf<Parts>, Scope, Failure | PartsOf<Parts>["failure"], Needs | PartsOf<Parts>["needs"]>
 
   /** Keeps all, at most `most` (10,000): more is `StreamOverflowed`. */
-  collect(options?: { readonly most?: number }): Sunk<ReadonlyArray<Item>, Failure | StreamOverflowed, Needs>
+  collect(options?: { readonly most?: number }): Kept<"collect", Item, Sunk<ReadonlyArray<Item>, Failure | StreamOverflowed, Needs>>
   /** What comes of all items; plain data. */
-  fold<Sum>(initial: Sum, call: (sum: Sum, item: Item, scope: Scope) => Sum): Sunk<Sum, Failure, Needs>
+  fold<Sum>(initial: Sum, call: (sum: Sum, item: Item, scope: Scope) => Sum): Kept<"fold", Sum, Sunk<Sum, Failure, Needs>>
   /**
    * Gives the items to whoever reads them, in any process, as they come or from an index on: `heddle.items(run)`. Each is recorded before it is seen, exactly
    * once and in order; their number is bound.
    */
-  emit(): Sunk<number, Failure, Needs>
+  emit(): Kept<"emit", Item, Sunk<number, Failure, Needs>>
   /**
    * Writes the items of each checkpoint in the transaction that records it, in the journal's own database: each exactly once. The function is synchronous.
    */
@@ -149,6 +152,11 @@ export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
 type PartOf<Parts> = { [L in keyof Parts]: Parts[L] extends (part: never) => infer P ? P : never }[keyof Parts]
 type PartsOf<Parts> = PartOf<Parts> extends { readonly "~stages": infer Known extends { readonly failure: unknown; readonly needs: unknown } } ? Known : never
 type ItemsOf<Parts> = PartOf<Parts> extends infer P ? P extends Stages<infer Item, any, any, any> ? Item : never : never
+
+/** `S`, or the sentence that says which part of what is recorded cannot be. */
+type Kept<Sink extends string, Value, S> = [Value] extends [Storable] ? S :
+  NotStorable<Value> extends never ? S :
+  FlowTypeError<`.${Sink} records what cannot be recorded: map it to plain data`, NotStorable<Value>>
 
 /** Stages with an end. */
 export interface Sunk<out Result, out Failure, out Needs> {

@@ -72,6 +72,8 @@ export interface ArtifactAccess {
   /** The content a part at a time, checked against its hash. */
   readonly read: (name: string, place?: ArtifactPlace) => AsyncIterable<Uint8Array>
   readonly list: (query?: ArtifactQuery) => Promise<ReadonlyArray<Artifact>>
+  /** Removes one version, or the newest. */
+  readonly remove: (name: string, place?: ArtifactPlace) => Promise<void>
   /** What it was made from, and what that was made from: each once, nearest first. */
   readonly lineage: (name: string, place?: ArtifactPlace) => Promise<ReadonlyArray<Artifact>>
 }

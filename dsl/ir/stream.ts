@@ -1,5 +1,6 @@
 /** Streams as data: where items come from, the stages they go through, where they end. */
 import type { Input as Duration } from "effect/Duration"
+import type { ArtifactAccess } from "./artifact.ts"
 import type { Ask, StepNode, Transaction, Values } from "./node.ts"
 
 /** Items in order, and the place behind the last of them: plain data, which `open` goes on from. */
@@ -21,8 +22,11 @@ export interface Source<out Item = unknown, out Failure = unknown> {
   readonly source: "seekable" | "live"
   /** For messages and docs. */
   readonly name: string
-  /** What a resumed run does with a live one: fail with `StreamLost`, or open it again and go on with what comes then. */
-  readonly onResume: "fail" | "reopen"
+  /**
+   * What a resumed run does with a live one: fail with `StreamLost`, or open it again and go on with what comes then. `keep`: what was read and has not gone
+   * through yet is recorded, and goes first.
+   */
+  readonly onResume: "fail" | "reopen" | "keep"
   readonly open: (opening: Opening) => AsyncIterable<Chunk<Item>> | Iterable<Chunk<Item>>
   /** The type of what reading fails with; no value has it. */
   readonly "~failure"?: Failure
@@ -36,8 +40,15 @@ export type ItemFailure = "fail" | "skip" | "reject"
 /** Which items make up one window. */
 export type WindowOf =
   | { readonly by: "count"; readonly size: number; readonly every: number }
-  | { readonly by: "time"; readonly span: Duration; readonly every: Duration; readonly at: ((item: never) => number) | undefined; readonly late: Duration }
-  | { readonly by: "session"; readonly gap: Duration; readonly at: ((item: never) => number) | undefined }
+  | {
+    readonly by: "time"
+    readonly span: Duration
+    readonly every: Duration
+    readonly at: ((item: never) => number) | undefined
+    readonly late: Duration
+    readonly most: number
+  }
+  | { readonly by: "session"; readonly gap: Duration; readonly at: ((item: never) => number) | undefined; readonly most: number }
 
 interface Named {
   readonly name: string
@@ -73,6 +84,8 @@ export interface SinkContext {
   readonly path: string
   readonly scope: Values
   readonly signal: AbortSignal
+  /** Of the run's session, as its steps see them. */
+  readonly artifacts: ArtifactAccess
 }
 /** Where items end: it is opened with what it last saved, and must then be as it was when it saved that. */
 export interface Sink<in Item = never, out Result = unknown> {

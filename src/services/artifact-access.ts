@@ -15,6 +15,7 @@ export function artifactAccess(view: ArtifactView): ArtifactAccess {
     text: (name, place) => ask(view.text(name, place)),
     read: (name, place) => Stream.toAsyncIterable(view.read(name, place)),
     list: (query) => ask(view.list(query)),
+    remove: (name, place) => ask(view.remove(name, place)),
     lineage: (name, place) => ask(view.lineage(name, place)),
   }
 }
@@ -37,5 +38,6 @@ export const Artifacts = {
   text: (name: string, place?: ArtifactPlace) => here((view) => view.text(name, place)),
   read: (name: string, place?: ArtifactPlace) => Stream.unwrap(Effect.map(CurrentStep, (step) => viewOf(step).read(name, place))),
   list: (query?: ArtifactQuery) => here((view) => view.list(query)),
+  remove: (name: string, place?: ArtifactPlace) => here((view) => view.remove(name, place)),
   lineage: (name: string, place?: ArtifactPlace) => here((view) => view.lineage(name, place)),
 } as const

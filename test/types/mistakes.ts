@@ -274,3 +274,14 @@ rows.protect("p", (b) => b.stream("s", () => [1], (s) => s.map("w", failing, { f
 sunk.stream("sizes", () => [1], (s) => s)
 // @ts-expect-error Property 'two' is missing in type
 rows.stream("s", () => ["a"], (s) => s.partition((w) => w.length === 1 ? "one" : "two", { one: (p) => p }))
+// @ts-expect-error .collect records what cannot be recorded
+rows.stream("s", () => [1], (s) => s.map((n) => () => n).collect())
+// @ts-expect-error .emit records what cannot be recorded
+rows.stream("s", () => [1], (s) => s.map((n) => ({ made: Promise.resolve(n) })).map((one) => [one]).emit())
+// @ts-expect-error .fold records what cannot be recorded
+rows.stream("s", () => [1], (s) => s.fold(new WeakSet<object>(), (seen) => seen))
+interface Row {
+  readonly at: Date
+  readonly parts: ReadonlyMap<string, bigint>
+}
+rows.stream("s", () => [1], (s) => s.map((n): Row => ({ at: new Date(n), parts: new Map() })).collect())

@@ -42,7 +42,8 @@ export const linesTo = (file: string): Sink<unknown, number> => ({
   },
 })
 
-const lineOf = (item: unknown): string => {
+/** An item as a line of text. */
+export const lineOf = (item: unknown): string => {
   const text: string | undefined = typeof item === "string" ? item : JSON.stringify(item)
   if (text === undefined) throw new TypeError(`an item is ${typeof item}, which is no line: map it to text, or to what JSON has`)
   return text

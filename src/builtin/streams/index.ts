@@ -1,4 +1,5 @@
 /** Sources and sinks of streams. */
+export { toArtifact } from "./artifact.ts"
 export { linesTo } from "./file.ts"
 export { csv, lines, ndjson } from "./lines.ts"
 export type { LinesOptions, Seekable } from "./lines.ts"

@@ -2,7 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Stream from "effect/Stream"
 import type { StepThrew } from "../../../dsl/flow/failure.ts"
-import type { Chunk, Source } from "../../../dsl/ir/stream.ts"
+import type { Chunk, Opening, Source } from "../../../dsl/ir/stream.ts"
 import { inTime } from "../../compile/stream/grace.ts"
 import { SourceFailed } from "../../compile/stream/source-failed.ts"
 import type { EventPattern } from "../../model/event.ts"
@@ -64,14 +64,15 @@ type Pushed<Item, Failure> = Iterable<Item> | AsyncIterable<Item> | ReadableStre
 
 /**
  * A source that cannot go on where it was. A resumed run fails with `StreamLost`, or, with `onResume: "reopen"`, opens it again and goes on with what
- * comes then: items that were read and not yet recorded are lost. A function is given a signal that is aborted when nobody reads any more: hand it to whatever waits.
+ * comes then: items that were read and not yet recorded are lost. `onResume: "keep"` records what is read before it goes through, at the price of a write for
+ * each chunk, and reads nothing ahead: a resumed run begins with what was read, then opens the source again. A function is given a signal that is aborted when nobody reads any more: hand it to whatever waits.
  *
  * @example
  * seq("listen").stream("ticks", () => live(async function*() { yield 1; yield 2 }), (s) => s.collect())
  */
 export const live = <Item, Failure = never>(
   from: Pushed<Item, Failure> | ((signal: AbortSignal) => Pushed<Item, Failure>),
-  { name = "live", onResume = "fail" }: { readonly name?: string; readonly onResume?: "fail" | "reopen" } = {},
+  { name = "live", onResume = "fail" }: { readonly name?: string; readonly onResume?: Source["onResume"] } = {},
 ): Live<Item, Failure | StepThrew> => ({
   source: "live",
   name,
@@ -138,37 +139,52 @@ export const eventsOf = (heddle: Follows, run: string, { kinds }: { readonly kin
   },
 })
 
+type Sources = Readonly<Record<string, Source<any, any>>>
+type OneOf<S extends Sources> = S[keyof S]
+type ItemOf<S extends Sources> = OneOf<S> extends infer One ? One extends Source<infer Item, any> ? Item : never : never
+type FailureOf<S extends Sources> = OneOf<S> extends infer One ? One extends Source<any, infer Failure> ? Failure : never : never
+/** Seekable where all of them are. */
+type Merged<S extends Sources> = OneOf<S> extends Seekable<any, any> ? Seekable<ItemOf<S>, FailureOf<S>> : Live<ItemOf<S>, FailureOf<S>>
+
 /**
- * Items of several sources as they come; its place is that of each.
+ * Items of several sources as they come; its place is that of each. With a live one among them it is live itself: a resumed run goes on with the seekable ones
+ * where they were, and opens the live ones again if all of them say so (`onResume: "reopen"`).
  *
  * @example
- * seq("both").stream("rows", () => merged({ a: poll(() => ({ items: [1], cursor: 1, done: true })), b: poll(() => ({ items: [2], cursor: 1, done: true })) }), (s) => s.collect())
+ * seq("both").stream("rows", () => merged({ a: poll(() => ({ items: [1], cursor: 1, done: true })), b: poll(() => ({ items: ["b"], cursor: 1, done: true })) }), (s) => s.collect())
  */
-export const merged = <Item, Failure>(sources: Readonly<Record<string, Seekable<Item, Failure>>>): Seekable<Item, Failure> => ({
-  source: "seekable",
-  name: Object.keys(sources).join(" + "),
-  onResume: "fail",
-  async *open({ from, size, signal }) {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was named below
-    const at: Record<string, unknown> = { ...(from as Readonly<Record<string, unknown>> | undefined) }
-    const opened = Object.entries(sources).map(([name, source]) => [name, iterator(source.open({ from: at[name], size, signal }))] as const)
-    const next = (name: string, chunks: AsyncIterator<Chunk<Item>>) => chunks.next().then((result) => ({ name, chunks, result }))
-    const coming = new Map(opened.map(([name, chunks]) => [name, next(name, chunks)]))
-    try {
-      while (coming.size > 0) {
-        const { name, chunks, result } = await Promise.race(coming.values())
-        coming.delete(name)
-        if (result.done === true) continue
-        coming.set(name, next(name, chunks))
-        at[name] = result.value.next
-        yield { items: result.value.items, next: { ...at } }
-      }
-    } finally {
-      for (const left of coming.values()) left.catch(() => undefined)
-      await inTime(Promise.all(opened.map(async ([, chunks]) => await chunks.return?.())))
+export const merged = <const S extends Sources>(sources: S): Merged<S> => {
+  const lives = Object.values(sources).filter(({ source }) => source === "live")
+  const merging: Source = {
+    source: lives.length === 0 ? "seekable" : "live",
+    name: Object.keys(sources).join(" + "),
+    onResume: lives.every(({ onResume }) => onResume !== "fail") ? "reopen" : "fail",
+    open: (opening) => together(sources, opening),
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what its sources are, it is
+  return merging as Merged<S>
+}
+
+async function* together(sources: Sources, { from, size, signal }: Opening): AsyncGenerator<Chunk> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was named below
+  const at: Record<string, unknown> = { ...(from as Readonly<Record<string, unknown>> | undefined) }
+  const opened = Object.entries(sources).map(([name, source]) => [name, iterator(source.open({ from: at[name], size, signal }))] as const)
+  const next = (name: string, chunks: AsyncIterator<Chunk>) => chunks.next().then((result) => ({ name, chunks, result }))
+  const coming = new Map(opened.map(([name, chunks]) => [name, next(name, chunks)]))
+  try {
+    while (coming.size > 0) {
+      const { name, chunks, result } = await Promise.race(coming.values())
+      coming.delete(name)
+      if (result.done === true) continue
+      coming.set(name, next(name, chunks))
+      at[name] = result.value.next
+      yield { items: result.value.items, next: { ...at } }
     }
-  },
-})
+  } finally {
+    for (const left of coming.values()) left.catch(() => undefined)
+    await inTime(Promise.all(opened.map(async ([, chunks]) => await chunks.return?.())))
+  }
+}
 const iterator = <Item>(chunks: AsyncIterable<Chunk<Item>> | Iterable<Chunk<Item>>): AsyncIterator<Chunk<Item>> =>
   Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : each(chunks)
 async function* each<Item>(chunks: Iterable<Chunk<Item>>): AsyncGenerator<Chunk<Item>> {

@@ -11,6 +11,7 @@ import type { RunContext } from "../frame.ts"
 import type { Run } from "../program.ts"
 import { encodeError, stored } from "../record.ts"
 import { threw } from "../settle.ts"
+import type { Items } from "./op.ts"
 import type { Pipe } from "./pipe.ts"
 import type { Reader } from "./reader.ts"
 import type { Ending } from "./sink.ts"
@@ -25,6 +26,8 @@ export interface Saved {
   /** How many items each stage's work was given. */
   readonly counts: ReadonlyArray<readonly [string, number]>
   readonly rejected: number
+  /** What was read of a source that cannot give it again, and has not gone through. */
+  readonly pending?: Items
   /** Those since the checkpoint before: the stage, the place, the item, the error. */
   readonly rejects?: ReadonlyArray<unknown>
 }
@@ -43,6 +46,8 @@ export class Progress {
   readonly #every: { readonly items: number; readonly time: number }
   readonly #most: number
   readonly #now: () => number
+  /** What is about to go through, where its source cannot give it again. */
+  pending: Items = []
   #rejected = 0
   #rejects: Array<unknown> = []
   /** When it was last recorded how far it has come, and how far that was. */
@@ -113,6 +118,7 @@ export class Progress {
           sink: sink.save(),
           counts: [...this.counts],
           rejected: this.#rejected,
+          ...(this.pending.length === 0 ? {} : { pending: this.pending }),
           ...(rejects.length === 0 ? {} : { rejects }),
         }
         return `{"count":${this.items},"saved":${encodeValue(saved)}${sent === undefined ? "" : `,"sent":${encodeValue(sent)}`}}`
@@ -123,7 +129,7 @@ export class Progress {
       return Effect.map(this.#write(sink.within, changes, data), (seq) => {
         this.#former = changes.none && rejects.length === 0 && sent === undefined ? seq : undefined
         this.#rejects = []
-        this.#flowed(reader)
+        this.#flowed(reader, pipe)
         sink.saved()
       })
     })
@@ -158,13 +164,13 @@ export class Progress {
     )
   }
 
-  #flowed({ buffered, dropped, lag }: Reader): void {
+  #flowed({ buffered, dropped, lag }: Reader, { late }: Pipe): void {
     const now = this.#now()
     const perSecond = Math.round((this.items - this.#savedItems) / (Math.max(1, now - this.#savedAt) / 1000))
     this.#run.journal.notice(
       "stream.flowed",
       this.#path,
-      () => JSON.stringify({ items: this.items, perSecond, buffered, dropped, lag, rejected: this.#rejected }),
+      () => JSON.stringify({ items: this.items, perSecond, buffered, dropped, late, lag, rejected: this.#rejected }),
     )
     this.#savedAt = now
     this.#savedItems = this.items

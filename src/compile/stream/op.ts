@@ -15,6 +15,8 @@ export interface Op {
   end(): Items | Run<Items>
   /** It wants nothing more. */
   readonly isOver: boolean
+  /** Items that came too late for it. */
+  readonly late: number
   /** What it remembers, as plain data. */
   save(): unknown
   load(saved: unknown): void
@@ -25,6 +27,9 @@ export abstract class Plain implements Op {
   abstract push(items: Items): Items | Run<Items>
   get due(): number {
     return Number.POSITIVE_INFINITY
+  }
+  get late(): number {
+    return 0
   }
   tick(_now: number): Items | Run<Items> {
     return this.end()

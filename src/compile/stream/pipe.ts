@@ -52,6 +52,9 @@ export class Pipe {
   end(): Run<Items> {
     return this.#each((op) => op.end())
   }
+  get late(): number {
+    return this.#ops.reduce((sum, op) => sum + op.late, 0)
+  }
   get isOver(): boolean {
     return this.#ops.some((op) => op.isOver)
   }
@@ -159,6 +162,9 @@ class Grouped extends Plain {
 
   override get due(): number {
     return [...this.#pipes.values()].reduce((due, pipe) => Math.min(due, pipe.due), Number.POSITIVE_INFINITY)
+  }
+  override get late(): number {
+    return [...this.#pipes.values()].reduce((sum, pipe) => sum + pipe.late, 0)
   }
   override tick(now: number): Run<Items> {
     return this.#all([...this.#pipes.values()], (pipe) => pipe.tick(now))

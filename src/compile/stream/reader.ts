@@ -67,7 +67,7 @@ export class Buffered implements Reader {
   readonly #most: number
   readonly #size: number
   readonly #mostBytes: number
-  readonly #overflow: StreamShape["overflow"]
+  readonly #overflow: StreamShape["overflow"] | "ask"
   readonly #now: () => number
   /** Told when the buffer has filled up, and when it has room again. */
   readonly #pressed: (on: boolean) => void
@@ -86,7 +86,11 @@ export class Buffered implements Reader {
 
   constructor(
     chunks: AsyncIterable<Chunk>,
-    { buffer, bytes, overflow, size }: Pick<StreamShape, "buffer" | "bytes" | "overflow"> & { readonly size: number },
+    { buffer, bytes, overflow, size }: Pick<StreamShape, "buffer" | "bytes"> & {
+      readonly size: number
+      /** `ask`: nothing is read that nobody waits for. */
+      readonly overflow: StreamShape["overflow"] | "ask"
+    },
     now: () => number,
     pressed: (on: boolean) => void,
   ) {
@@ -117,6 +121,7 @@ export class Buffered implements Reader {
       if (got !== undefined) return got
       const come = Effect.callback<boolean>((resume) => {
         this.#hungry = (isThere) => resume(Effect.succeed(isThere))
+        if (this.#overflow === "ask") this.#release()
         return Effect.sync(() => (this.#hungry = undefined))
       })
       const waited = until === Number.POSITIVE_INFINITY ?
@@ -164,6 +169,9 @@ export class Buffered implements Reader {
     this.#hungry = undefined
     feed?.(isThere)
   }
+  #room(): Promise<void> {
+    return new Promise((resolve) => (this.#roomless = resolve))
+  }
   #release(): void {
     const release = this.#roomless
     this.#roomless = undefined
@@ -173,6 +181,8 @@ export class Buffered implements Reader {
   async #read(): Promise<void> {
     try {
       while (!this.#closed) {
+        while (this.#overflow === "ask" && this.#hungry === undefined && !this.#closed) await this.#room()
+        if (this.#closed) break
         this.#asks = true
         const { done, value } = await this.#chunks.next()
         this.#asks = false
@@ -181,7 +191,7 @@ export class Buffered implements Reader {
         this.#offer(value)
         this.#feed(true)
         while (this.#overflow === "suspend" && this.#hasNoRoom && !this.#closed) {
-          await new Promise<void>((resolve) => (this.#roomless = resolve))
+          await this.#room()
         }
       }
       this.#end ??= ended

@@ -1,10 +1,12 @@
 /** A stream: chunks of its source go through all stages one after the other; how far it has come is recorded between two of them. */
 import * as Effect from "effect/Effect"
 import type { StepNode, StreamNode } from "../../../dsl/ir/node.ts"
-import { type Chunk, isSource, type Source } from "../../../dsl/ir/stream.ts"
+import type { Spending } from "../../../dsl/ir/limit.ts"
+import { type Chunk, isSource, type SinkContext, type Source } from "../../../dsl/ir/stream.ts"
 import { StateRefused } from "../../model/service-error.ts"
 import { drain } from "../../model/signal.ts"
 import { StreamLost, StreamOverflowed } from "../../model/stream-error.ts"
+import { artifactAccess } from "../../services/artifact-access.ts"
 import type { Known } from "../../services/recorded.ts"
 import type { Changes } from "../../services/state-changes.ts"
 import { ask } from "../ask.ts"
@@ -52,6 +54,10 @@ class Flowing {
   readonly #pipe: Pipe
   #reader: Reader | undefined
   #sink: Ending | undefined
+  /** What is read is recorded before it goes through: its source cannot give it again. */
+  #keeps = false
+  /** What was read before the run was resumed, and has not gone through. */
+  #left: Items = []
   /** The buffer has filled up, or has room again, since hooks were asked. */
   #presses: Array<boolean> = []
   /** Something was sent to the run since it was last looked. */
@@ -91,22 +97,42 @@ class Flowing {
       if (saved !== undefined) this.#pipe.load(saved.stages)
       const source = sourceOf(yield* ask(path, () => this.#node.source(scope)))
       if (source === undefined) return yield* Effect.fail(threw(path, new TypeError("what .stream was given is no source: an array, or one of heddle/streams")))
+      this.#left = saved?.pending ?? []
       if (source.source === "live") {
+        this.#keeps = source.onResume === "keep"
         if (past?.started !== undefined && source.onResume === "fail") return yield* new StreamLost({ path, source: source.name })
         if (past?.started === undefined) yield* run.journal.appendSync("stream.started", this.#frame.path, this.#node.name, "{}")
       }
       run.offers.shared.set(path, () => this.#changed())
-      this.#sink = yield* opened(this.#node.sink, { run: run.id, path, scope, signal: this.#abort.signal }, saved?.sink)
+      this.#sink = yield* opened(this.#node.sink, this.#sinkContext(), saved?.sink)
       const { size } = this
       const chunks = yield* ask(path, () => source.open({ from: this.#progress.at, size, signal: this.#abort.signal }))
       this.#reader = Symbol.iterator in chunks ? new Direct(chunks) : this.#buffered(chunks)
     })
   }
 
+  #sinkContext(): SinkContext {
+    const { run, scope } = this.#frame
+    const [path, { signal }] = [this.#path, this.#abort]
+    const charge = ({ bytes = 0 }: Spending) => {
+      const exceeded = run.charges.spend(path, "bytes", bytes)
+      if (exceeded !== undefined) throw exceeded
+    }
+    return {
+      run: run.id,
+      path,
+      scope,
+      signal,
+      get artifacts() {
+        return artifactAccess(run.offers.artifacts({ path, charge }))
+      },
+    }
+  }
+
   #buffered(chunks: AsyncIterable<Chunk>): Reader {
     const { buffer, bytes, overflow } = this.#node
     const given = overflow === "spill" ? spilled(chunks, buffer, this.#path, this.#abort.signal) : chunks
-    const bounds = { buffer, bytes, overflow: overflow === "spill" ? "suspend" as const : overflow, size: this.size }
+    const bounds = { buffer, bytes, overflow: this.#keeps ? "ask" as const : overflow === "spill" ? "suspend" as const : overflow, size: this.size }
     return new Buffered(given, bounds, this.#now, (on) => this.#pressed(on))
   }
 
@@ -124,6 +150,11 @@ class Flowing {
   /** The next chunk, or what the time brings. */
   turn(): Run<void> {
     const reader = this.#reader!
+    const left = this.#left
+    if (left.length > 0) {
+      this.#left = []
+      return after(this.#through({ items: left, next: this.#progress.at }), () => this.#kept())
+    }
     const next = () =>
       after(
         Effect.mapError(reader.next(Math.min(this.#pipe.due, this.#progress.due)), (cause) => failed(this.#path, cause)),
@@ -143,11 +174,17 @@ class Flowing {
       return Effect.void
     }
     if (got === late) return this.#ticked()
-    const { items, next } = got
+    if (!this.#keeps) return this.#through(got)
+    this.#progress.pending = got.items
+    return after(this.#progress.record(this.#pipe, this.#sink!, this.#reader!), () => this.#through(got))
+  }
+
+  #through({ items, next }: Chunk): Run<void> {
     return after(this.#asked(items), (asked) =>
       after(asRun(this.#pipe.push(asked)), (out) =>
         after(this.#write(out), () => {
           this.#progress.at = next
+          this.#progress.pending = []
           this.#progress.items += items.length
           if (this.#pipe.isOver) this.goesOn = false
           return this.#ticked()

@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { WindowOf } from "../../../dsl/ir/stream.ts"
+import { StreamOverflowed } from "../../model/stream-error.ts"
 import type { Run } from "../program.ts"
 import { threw } from "../settle.ts"
 import { Holding, type Items, none, Plain } from "./op.ts"
@@ -15,9 +16,9 @@ export const windowed = (of: WindowOf, path: string, now: () => number): Plain =
     case "count":
       return new CountWindow(of.size, of.every)
     case "session":
-      return new SessionWindow(Duration.toMillis(of.gap), times)
+      return new SessionWindow(Duration.toMillis(of.gap), times, of.most)
     case "time":
-      return new TimeWindow(Duration.toMillis(of.span), Duration.toMillis(of.every), Duration.toMillis(of.late), times)
+      return new TimeWindow(Duration.toMillis(of.span), Duration.toMillis(of.every), Duration.toMillis(of.late), times, of.most)
   }
   // oxlint-enable typescript/no-unsafe-type-assertion
 }
@@ -75,10 +76,11 @@ function timed(items: Items, { path, at, now }: Times, put: (item: unknown, at: 
   try {
     for (const item of items) put(item, at === undefined ? now() : at(item), out)
   } catch (cause) {
-    return Effect.fail(threw(path, cause))
+    return Effect.fail(cause instanceof StreamOverflowed ? cause : threw(path, cause))
   }
   return out
 }
+const overflowed = ({ path }: Times, most: number) => new StreamOverflowed({ path, what: "items in windows", most })
 
 /** Windows by time: when items come, or when they say that they happened. */
 class TimeWindow extends Plain {
@@ -90,9 +92,15 @@ class TimeWindow extends Plain {
   readonly #every: number
   readonly #late: number
   readonly #times: Times
+  readonly #most: number
+  /** Items in the open windows, those of several as often. */
+  #held = 0
+  /** Items that came when all their windows were closed. */
+  #dropped = 0
 
-  constructor(span: number, every: number, late: number, times: Times) {
+  constructor(span: number, every: number, late: number, times: Times, most: number) {
     super()
+    this.#most = most
     this.#span = span
     this.#every = every
     this.#late = late
@@ -103,14 +111,22 @@ class TimeWindow extends Plain {
     return timed(items, this.#times, (item, at, out) => {
       this.#latest = Math.max(this.#latest, at)
       out.push(...this.#closed(this.#latest))
+      let isLate = true
       for (let begin = Math.floor(at / this.#every) * this.#every; begin > at - this.#span; begin -= this.#every) {
         // one that is closed does not open again
         if (begin + this.#span + this.#late <= this.#latest) continue
+        isLate = false
+        if (++this.#held > this.#most) throw overflowed(this.#times, this.#most)
         const window = this.#open.get(begin)
         if (window === undefined) this.#open.set(begin, [item])
         else window.push(item)
       }
+      if (isLate) this.#dropped++
     })
+  }
+
+  override get late(): number {
+    return this.#dropped
   }
 
   #closed(now: number): ReadonlyArray<Items> {
@@ -119,6 +135,7 @@ class TimeWindow extends Plain {
     return over.map((begin) => {
       const window = this.#open.get(begin)!
       this.#open.delete(begin)
+      this.#held -= window.length
       return window
     })
   }
@@ -133,12 +150,18 @@ class TimeWindow extends Plain {
     return this.#closed(Number.POSITIVE_INFINITY)
   }
   override save(): unknown {
-    return { open: [...this.#open], latest: this.#latest }
+    return { open: [...this.#open], latest: this.#latest, dropped: this.#dropped }
   }
   override load(saved: unknown): void {
-    const { open, latest } = saved as { readonly open: ReadonlyArray<readonly [number, Items]>; readonly latest: number }
+    const { open, latest, dropped } = saved as {
+      readonly open: ReadonlyArray<readonly [number, Items]>
+      readonly latest: number
+      readonly dropped: number
+    }
     this.#open = new Map(open.map(([begin, items]) => [begin, [...items]]))
     this.#latest = latest
+    this.#dropped = dropped
+    this.#held = open.reduce((sum, [, items]) => sum + items.length, 0)
   }
 }
 
@@ -147,9 +170,11 @@ class SessionWindow extends Holding {
   #last = 0
   readonly #gap: number
   readonly #times: Times
+  readonly #most: number
 
-  constructor(gap: number, times: Times) {
+  constructor(gap: number, times: Times, most: number) {
     super()
+    this.#most = most
     this.#gap = gap
     this.#times = times
   }
@@ -157,7 +182,7 @@ class SessionWindow extends Holding {
   push(items: Items): Items | Run<Items> {
     return timed(items, this.#times, (item, at, out) => {
       if (this.held.length > 0 && at - this.#last > this.#gap) out.push(this.taken())
-      this.held.push(item)
+      if (this.held.push(item) > this.#most) throw overflowed(this.#times, this.#most)
       this.#last = Math.max(at, this.held.length === 1 ? at : this.#last)
     })
   }
