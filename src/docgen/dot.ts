@@ -1,12 +1,13 @@
 /** A flow for Graphviz: blocks are clusters. */
 import type { EncodedBlock, EncodedFlow, EncodedNode } from "../../dsl/ir/encode.ts"
-import { detail, guard, hasOther, verb } from "./label.ts"
+import { body, caught, detail, guard, hasOther, verb } from "./label.ts"
 
 const quote = (text: string): string => `"${text.replaceAll("\\", "\\\\").replaceAll("\"", "\\\"").replaceAll("\n", "\\n")}"`
 
 interface Exit {
   readonly from: string
   readonly label?: string
+  readonly dotted?: boolean
 }
 
 /** The text of the diagram of a flow in the DOT language. */
@@ -28,7 +29,10 @@ class Drawing {
     return id
   }
   connect(exits: ReadonlyArray<Exit>, to: string, depth: number): void {
-    for (const { from, label } of exits) this.#add(depth, `${from} -> ${to}${label === undefined ? "" : ` [label=${quote(label)}]`}`)
+    for (const { from, label, dotted = false } of exits) {
+      const attributes = [...(label === undefined ? [] : [`label=${quote(label)}`]), ...(dotted ? ["style=dashed"] : [])]
+      this.#add(depth, `${from} -> ${to}${attributes.length === 0 ? "" : ` [${attributes.join(", ")}]`}`)
+    }
   }
   block(nodes: EncodedBlock, entry: ReadonlyArray<Exit>, depth: number): ReadonlyArray<Exit> {
     return nodes.reduce((exits, node) => this.#guarded(node, exits, depth), entry)
@@ -47,6 +51,8 @@ class Drawing {
     if (node.blocks.length === 0 || node.kind === "when") {
       const id = this.node(text, node.kind === "when" ? "shape=diamond" : node.kind === "wait" ? "shape=hexagon" : "", depth)
       this.connect(entry, id, depth)
+      const undo = node.text["compensate"]
+      if (undo !== undefined) this.connect([{ from: id, label: "undo", dotted: true }], this.node(`undo: ${body(undo)}`, "style=dashed", depth), depth)
       if (node.kind === "jump") return [{ from: id, label: "no" }]
       const arms = node.blocks.flatMap(({ label, block }) => this.block(block, [{ from: id, label }], depth))
       return node.blocks.length === 0 ? [{ from: id }] : hasOther(node) ? arms : [...arms, { from: id, label: "no" }]
@@ -57,7 +63,7 @@ class Drawing {
     if (node.kind === "loop") this.connect(ends.map(({ from }) => ({ from, label: "again" })), first, depth + 1)
     this.#add(depth, "}")
     this.connect(entry, first, depth)
-    return ends
+    return [...ends, ...caught(node).map((tag) => ({ from: first, label: `catch ${tag}`, dotted: true }))]
   }
 
   #add(depth: number, line: string): void {

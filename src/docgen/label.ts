@@ -88,3 +88,9 @@ export const verb = (node: EncodedNode): string =>
     node.kind
 /** Whatever is asked, one of the arms is taken. */
 export const hasOther = (node: EncodedNode): boolean => node.shape["form"] === "match" || node.blocks.length > 1
+/** What a protect handles: errors by their tags, and whatever else there is. */
+export const caught = ({ shape: { catches = [], fallback } }: EncodedNode): ReadonlyArray<string> => [
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `encode` writes these
+  ...catches as ReadonlyArray<string>,
+  ...(fallback === true ? ["any other error"] : []),
+]

@@ -2,7 +2,7 @@
 import { type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../dsl/ir/encode.ts"
 import type { Changes } from "./diagram/layout.ts"
 import type { Change } from "./diagram/shapes.ts"
-import { body, detail, guard, verb } from "./label.ts"
+import { body, caught, detail, guard, verb } from "./label.ts"
 
 /** Mermaid reads quotes, brackets and `#` in labels; entities keep them text. */
 const escape = (text: string): string => text.replaceAll(/[&<>"'#[\](){}|`\\]/g, (character) => `#${character.codePointAt(0)};`)
@@ -125,7 +125,3 @@ function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, 
   drawing.connect(depth, entry, first)
   return [...ends, ...loop.breaks, ...caught(node).map((tag) => ({ from: id, label: `catch ${tag}`, dotted: true }))]
 }
-const caught = ({ shape: { catches = [], fallback } }: EncodedNode): ReadonlyArray<string> => [
-  ...catches as ReadonlyArray<string>,
-  ...(fallback === true ? ["any other error"] : []),
-]

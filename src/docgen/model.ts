@@ -1,10 +1,13 @@
 /** What is documented of a flow, as plain data: what it is made of, and what the source and the compiler know of it. */
-import { relative } from "node:path"
+import { toMillis } from "effect/Duration"
+import { basename, relative } from "node:path"
 import type { StandardSchemaV1 } from "@standard-schema/spec"
 import { encode, type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../dsl/ir/encode.ts"
 import type { Limit } from "../../dsl/ir/limit.ts"
-import type { FlowIR, Node } from "../../dsl/ir/node.ts"
-import { compensationOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
+import type { FlowIR, Node, NodeOf } from "../../dsl/ir/node.ts"
+import type { StreamShape } from "../../dsl/ir/stream.ts"
+import type { ToolInfo } from "../../dsl/ir/tool.ts"
+import { compensationOf, signalWaits, toolsIn, walk } from "../../dsl/ir/walk.ts"
 import { jsonSchemaOf } from "../builtin/agents/json-schema.ts"
 import { messageOf } from "../model/error.ts"
 import { type EventKind, eventKinds } from "../model/event.ts"
@@ -61,8 +64,9 @@ export interface FlowPage {
   readonly needs: ReadonlyArray<string>
   /** Those of an agent are its library's business. */
   readonly nodes: ReadonlyArray<NodePage>
-  /** Of an agent: the names of its tools. */
-  readonly tools: ReadonlyArray<string>
+  /** Those that it, or an agent in it, may call. */
+  readonly tools: ReadonlyArray<ToolPage>
+  readonly streams: ReadonlyArray<StreamPage>
   readonly signals: ReadonlyArray<SignalPage>
   readonly schemas: Readonly<Record<string, unknown>>
   readonly budget: Readonly<Record<string, unknown>> | undefined
@@ -73,6 +77,22 @@ export interface FlowPage {
   readonly example: Example | undefined
   /** Its structure, with its functions as they are written. */
   readonly structure: EncodedFlow
+}
+/** What a model, or whoever grants capabilities, has to know of a tool. */
+export interface ToolPage extends Pick<ToolInfo, "name" | "description" | "level" | "needs"> {
+  /** `sometimes`: its input decides. */
+  readonly approval: "always" | "sometimes" | "never"
+  /** JSON Schema of its input. */
+  readonly parameters: unknown
+}
+/** How items flow. */
+export interface StreamPage extends Pick<StreamShape, "buffer" | "overflow" | "rejects"> {
+  readonly path: string
+  readonly stages: ReadonlyArray<string>
+  /** What they end in. */
+  readonly sink: string
+  /** After how many items, or milliseconds, it is recorded how far it has come. */
+  readonly checkpoint: { readonly items: number; readonly time: number }
 }
 /** A run that was recorded. */
 export interface Example {
@@ -116,7 +136,8 @@ export function pageOf({ ir, exported, facts, slug, example }: Given, root: stri
       const found = encoded.get(path)
       return found === undefined ? [] : [nodePage(path, node, found, facts.nodes.get(path), root)]
     }),
-    tools: ir.agent?.tools ?? [],
+    tools: [...new Map(toolsIn(ir).map(({ tool }) => [tool.name, toolPage(tool)])).values()],
+    streams: [...walk(ir)].flatMap(({ path, node }) => (node.kind === "stream" ? [streamPage(path, node)] : [])),
     signals,
     schemas: Object.fromEntries(Object.entries(schemas).filter(([, schema]) => schema !== undefined)),
     budget: ir.budget as Readonly<Record<string, unknown>> | undefined,
@@ -155,6 +176,25 @@ function nodePage(path: string, node: Node, encoded: EncodedNode, facts: NodeFac
     effects: node.kind === "step" ? node.effects : undefined,
   }
 }
+
+const toolPage = ({ name, description, level, needs, approval, parameters, input }: ToolInfo): ToolPage => ({
+  name,
+  description,
+  level,
+  needs,
+  approval: typeof approval === "function" ? "sometimes" : approval ? "always" : "never",
+  parameters: parameters ?? schemaOf(input),
+})
+const streamPage = (path: string, { stages, sink, buffer, overflow, rejects, checkpoint: { items, time } }: NodeOf<"stream">): StreamPage => ({
+  path,
+  stages: stages.map(({ op, name }) => (op === "work" ? name : op)),
+  // where its file lies may be different each time
+  sink: sink.to === "sink" ? basename(sink.sink.name) : sink.to,
+  buffer,
+  overflow,
+  rejects,
+  checkpoint: { items, time: toMillis(time) },
+})
 
 /** Some schemas have no JSON Schema: that is said in its place. */
 const schemaOf = (schema: StandardSchemaV1 | undefined): unknown => {

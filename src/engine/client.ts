@@ -8,9 +8,20 @@ import * as Stream from "effect/Stream"
 import { errAsync, okAsync, type ResultAsync } from "neverthrow"
 import type { AnyFlow, FailureOf, Flow, InputOf, NeedsIn, OutputOf } from "../../dsl/flow/flow.ts"
 import type { PayloadOf, SessionGuard, SignalGuard } from "../../dsl/flow/mark.ts"
-import { type CommandRefused, type FlowInvalid, type RunConflict, type RunError, type RunNotFound, type SignalRefused, StoreFailed } from "../model/error.ts"
+import {
+  type BundleInvalid,
+  type CommandRefused,
+  type FlowInvalid,
+  type RunConflict,
+  type RunError,
+  type RunNotFound,
+  type RunTakenOver,
+  type SignalRefused,
+  StoreFailed,
+} from "../model/error.ts"
 import type { RunEvent } from "../model/event.ts"
 import type { RunRecord, RunStatus } from "../model/run.ts"
+import type { SignalRecord } from "../model/signal.ts"
 import type { Hook } from "../../dsl/ir/hook.ts"
 import type { Spending } from "../../dsl/ir/limit.ts"
 import type { Listener } from "../services/listeners.ts"
@@ -165,6 +176,22 @@ export class Client<Services> {
   }
   list(filter?: RunFilter): ResultAsync<ReadonlyArray<RunRecord>, StoreFailed> {
     return this.#do(this.#heddle.list(filter))
+  }
+  /** The signals sent to a run, oldest first. */
+  signals(id: string): ResultAsync<ReadonlyArray<SignalRecord>, StoreFailed | RunNotFound> {
+    return this.#do(this.#heddle.signals(id))
+  }
+  /** Deletes the past of a run that nothing needs any more; gives the number of events. */
+  compact(id: string): ResultAsync<number, StoreFailed | RunNotFound | RunTakenOver | CommandRefused> {
+    return this.#do(this.#heddle.compact(id))
+  }
+  /** A run as one JSON document. */
+  export(id: string): ResultAsync<string, StoreFailed | RunNotFound> {
+    return this.#do(this.#heddle.export(id))
+  }
+  /** Brings in what `export` gave, under its own id or another. */
+  import(bundle: string, as?: string): ResultAsync<RunRecord, StoreFailed | RunNotFound | RunConflict | BundleInvalid> {
+    return this.#do(this.#heddle.import(bundle, as))
   }
   /** What a completed run gave back, without its flow: values of steps with a codec are what the codec has made of them. */
   output(id: string): ResultAsync<unknown, StoreFailed | RunNotFound | CommandRefused> {

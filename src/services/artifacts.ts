@@ -3,12 +3,13 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Artifact, ArtifactContent, ArtifactOptions, ArtifactPlace, ArtifactQuery } from "../../dsl/ir/artifact.ts"
 import { artifactId, type ArtifactRecord, type BlobRecord, type Grant, type PastArtifact } from "../model/artifact.ts"
-import { messageOf, type StoreFailed } from "../model/error.ts"
+import type { StoreFailed } from "../model/error.ts"
 import { redact } from "../model/secret.ts"
 import { ArtifactNotFound, ArtifactRefused } from "../model/service-error.ts"
 import { decodeValue, encodeValue, Unstorable } from "../model/value.ts"
 import { readContent, writeContent } from "../store/content.ts"
 import type { Quota, Store } from "../store/store.ts"
+import { countdown, parts } from "./artifact-content.ts"
 import { sharesBetween, type Warning } from "./budgets.ts"
 
 export type ArtifactError = ArtifactNotFound | ArtifactRefused | StoreFailed
@@ -272,29 +273,4 @@ const toArtifact = (record: ArtifactRecord): Artifact => {
 const placeOf = (id: string): { readonly session: string; readonly name: string; readonly version: number } => {
   const [slash, at] = [id.indexOf("/"), id.lastIndexOf("@")]
   return { session: id.slice(0, slash), name: id.slice(slash + 1, at), version: Number(id.slice(at + 1)) }
-}
-
-/** Content as it comes. */
-function parts<E>(name: string, content: ArtifactContent | Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, E | ArtifactError> {
-  const bytesOf = (part: Uint8Array | string): Uint8Array => (typeof part === "string" ? new TextEncoder().encode(part) : part)
-  if (typeof content === "string" || content instanceof Uint8Array) return content.length === 0 ? Stream.empty : Stream.make(bytesOf(content))
-  if (Stream.isStream(content)) return content
-  const failed = (cause: unknown) => new ArtifactRefused({ artifact: name, reason: `its content could not be read: ${messageOf(cause)}` })
-  return Stream.map(Stream.fromAsyncIterable(content, failed), bytesOf)
-}
-
-/** Lets parts through as long as there is room. */
-const countdown = (name: string, bytes: number) => {
-  let left = bytes
-  return (part: Uint8Array): Effect.Effect<Uint8Array, ArtifactRefused> => {
-    left -= part.length
-    return left >= 0 ?
-      Effect.succeed(part) :
-      Effect.fail(
-        new ArtifactRefused({
-          artifact: name,
-          reason: `it is larger than the ${bytes} bytes its session has left. Remove some, or raise the session's policy`,
-        }),
-      )
-  }
 }

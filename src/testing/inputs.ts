@@ -35,7 +35,9 @@ interface Described {
  *
  * @throws Error for a flow without a schema, or one that cannot be described as JSON Schema
  * @example
- * await fc.assert(fc.asyncProperty(inputs(order, fc), async (input) => expect((await testFlow(order, input)).result.ok).toBe(true)))
+ * import type { Arbitrary } from "fast-check"
+ * const orders = inputs<typeof order, Arbitrary<{ n: number }>>(order, fc)
+ * await fc.assert(fc.asyncProperty(orders, async (input) => expect((await testFlow(order, input)).result.ok).toBe(true)))
  */
 export function inputs<F extends AnyFlow, A = unknown>(flow: F, fc: FastCheck): A & { readonly "~input"?: InputOf<F> } {
   const { name, input } = flow.ir

@@ -4,9 +4,8 @@ import type { AnyFlow } from "../../dsl/flow/flow.ts"
 import type { Call, StepNode, Values } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { rewrite } from "../../dsl/ir/rewrite.ts"
-import type { Heddle } from "../engine/heddle.ts"
 import { decodeValue, encodeValue, revive } from "../model/value.ts"
-import { type Fixture, lasting, recordFixture } from "./fixture.ts"
+import { type Fixture, lasting, looked, recordFixture, type Runs } from "./fixture.ts"
 import { differences, type SentSignal, type Tested, testFlow } from "./harness.ts"
 import { withIR } from "./mock.ts"
 
@@ -57,7 +56,7 @@ class Unrecorded extends Error {
  * @example
  * const { differences } = await replayRun(heddle, triage, "order-1", { replace: { classify: { kind: "bug" } } })
  */
-export async function replayRun(heddle: Heddle["Service"], flow: AnyFlow, id: string, options: ReplayOptions = {}): Promise<Replayed> {
+export async function replayRun(heddle: Runs, flow: AnyFlow, id: string, options: ReplayOptions = {}): Promise<Replayed> {
   return { run: id, ...await replayed(flow, await recordFixture(heddle, id), options) }
 }
 
@@ -70,12 +69,12 @@ export const replayFixture = async (flow: AnyFlow, fixture: Fixture): Promise<Re
 
 /** Every run of a session that nobody else has started, oldest first; flows are found by name. */
 export async function replaySession(
-  heddle: Heddle["Service"],
+  heddle: Runs,
   session: string,
   flows: ReadonlyArray<AnyFlow>,
   options: ReplayOptions = {},
 ): Promise<ReadonlyArray<Replayed>> {
-  const runs = await Effect.runPromise(heddle.list({ session, roots: true, limit: Number.MAX_SAFE_INTEGER }))
+  const runs = await looked(heddle.list({ session, roots: true, limit: Number.MAX_SAFE_INTEGER }))
   const all: Array<Replayed> = []
   for (const run of runs.toReversed()) {
     const flow = flows.find(({ ir }) => ir.name === run.flow)

@@ -114,7 +114,11 @@ describe("what is known", () => {
       events: expect.arrayContaining(["run.started", "guard.decided", "compensation.completed", "fork.completed", "stream.checkpointed"]),
     })
     expect(page("order").events).not.toContain("unknown")
-    expect(page("writer")).toMatchObject({ nodes: [], tools: ["track"], structure: { body: [] } })
+    expect(page("writer")).toMatchObject({
+      nodes: [],
+      tools: [{ name: "track", level: "restricted", needs: ["net.fetch"], approval: "never" }],
+      structure: { body: [] },
+    })
     // calls in a loop are not the nodes that they have made
     expect(page("made").nodes).toMatchObject([{ path: "one", line: undefined, gives: undefined }, { path: "two" }])
     expect(page("made")).toMatchObject({ input: "unknown", output: "unknown", fails: [], needs: [] })
@@ -184,7 +188,7 @@ describe("pages", () => {
     expect(index).toContain("# Shop\n\n## Flows\n\n| name | what it does | nodes | fails with | source |")
     expect(index).toContain("| [order](order.md) | Prices, pays and ships. |")
     expect(index).toContain("## Agents\n\n| name | what it does |")
-    expect(index).toContain("| `track` | writer, order |")
+    expect(index).toContain("| `track` | Where a parcel is. | writer, order |")
     expect(index).toMatch(/n\d\["order"\] --> n\d/)
     expect(index).toContain("[\"tool track\"]")
     expect(made().get("events")).toContain("| `run.started` |  | `output`, `session`, `trace` | every flow |")
@@ -370,6 +374,29 @@ describe("TypeDoc", () => {
     const all = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".md"))
     const texts = all.map((name) => readFileSync(join(folder, name), "utf8"))
     expect(texts.some((text) => text.includes("Helps out.") && text.includes("| `twice` | step | `input: { n: number; }` | `number` |"))).toBe(true)
+  })
+
+  it("draws what doc comments ask for, leads from a flow to its page, and watches the flows' files", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "heddle-test-"))
+    const { app, project } = await converted({ heddleFlows: [fixture("helper")] })
+    expect(app.logger.hasWarnings()).toBe(true)
+    await app.generateDocs(project, folder)
+    const page = (name: string) => readFileSync(join(folder, name), "utf8")
+    expect(page("functions/helper.double.html")).toMatch(/<img alt="Diagram of helper" src="data:image\/svg\+xml;base64,[\w+/=]+"/)
+    expect(page("functions/helper.double.html")).toContain("twice")
+    expect(page("variables/helper.helper.html")).toMatch(/See[\s\S]*<a href="\.\.\/documents\/[^"]*helper\.html"[^>]*>the page of helper<\/a>/)
+    // what is watched is what begins anew
+    const watching = await converted({ heddleFlows: [fixture("helper")] })
+    const watched: Array<string> = []
+    watching.app.watchFile = (file, restarts) => void watched.push(`${file} ${String(restarts)}`)
+    await watching.app.convert()
+    expect(watched).toContainEqual(expect.stringMatching(/helper\.ts true$/))
+    // where it does not want to watch, the pages are there all the same
+    const refused = await converted({ heddleFlows: [fixture("helper")] })
+    const before = refused.app.options.getValue("projectDocuments").length
+    refused.app.options.setValue("entryPointStrategy", "packages")
+    expect(await refused.app.convertAndWatch(async () => undefined)).toBe(false)
+    expect(refused.app.options.getValue("projectDocuments").length).toBe(before + 1)
   })
 
   it("says why there are none", async () => {

@@ -1,6 +1,7 @@
 import { Context, Effect, Layer } from "effect"
 import { err } from "neverthrow"
 import { openHeddle, seq } from "heddle"
+import { recordFixture, replayRun, replaySession } from "heddle/testing"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { file } from "../support.ts"
@@ -51,4 +52,19 @@ it("a store that cannot be opened is an error, and nothing is thrown", async () 
   for (const closed of errors) {
     expect(closed._unsafeUnwrapErr()).toMatchObject({ _tag: "StoreFailed", message: "memory: use failed: the client is closed: open another with openHeddle" })
   }
+})
+
+it("tells signals, compacts, exports and imports runs, and is what runs are replayed from", async () => {
+  await using heddle = (await openHeddle())._unsafeUnwrap()
+  await using other = (await openHeddle())._unsafeUnwrap()
+  const flow = seq<{ n: number }>("f").step("a", ({ input }) => input.n + 1).wait("go", { schema: z.object({ by: z.string() }) }).step("b", ({ go }) => go.by)
+  await heddle.run(flow, { n: 1 }, { id: "r", session: "s", onSuspend: "return" })
+  await heddle.signal(flow, "r", "go", { by: "Ada" })
+  await heddle.resume(flow, "r")
+  expect((await heddle.signals("r"))._unsafeUnwrap()).toMatchObject([{ name: "go" }])
+  expect((await other.import((await heddle.export("r"))._unsafeUnwrap(), "copy"))._unsafeUnwrap()).toMatchObject({ id: "copy", status: "completed" })
+  expect(await replayRun(heddle, flow, "r")).toMatchObject({ differences: [], result: { ok: true, value: { a: 2, b: "Ada" } } })
+  expect(await replaySession(heddle, "s", [flow])).toHaveLength(1)
+  await expect(recordFixture(heddle, "nobody")).rejects.toMatchObject({ _tag: "RunNotFound" })
+  expect((await heddle.compact("nobody"))._unsafeUnwrapErr()).toMatchObject({ _tag: "RunNotFound" })
 })

@@ -99,7 +99,7 @@ export class Catalog<D extends AnyDefinition, T extends Templates> {
  * Agents, tools and flows to be found by name, kind, words, tags and capabilities, and made from templates.
  *
  * @example
- * const desk = catalog([engineer, clerk], { templates: { translator: ({ to }: { to: string }) => agent(`to-${to}`, { … }) } })
+ * const desk = catalog([engineer, clerk], { templates: { translator: ({ to }: { to: string }) => agent(`to-${to}`, { input }) } })
  * desk.find({ text: "invoice" })
  * delegate("desk", chooser, desk.members)
  */

@@ -25,7 +25,7 @@ const blocks = (step: string, members: Members) =>
  * Asks all at once and takes what most of them say, if enough do; one that fails has no vote.
  *
  * @example
- * const verdict = consensus("verdict", { a: strict, b: lenient, c: other }, { agree: 2, key: ({ label }) => label })
+ * const verdict = consensus("verdict", { a: strict, b: lenient, c: other }, { agree: 2, otherwise: () => "bug" as const })
  */
 export function consensus<const Name extends string, M extends Members, Output = OutputOf<M[keyof M]>>(
   name: Name,

@@ -63,7 +63,7 @@ export interface ModelShape {
  * The model of agents that name none.
  *
  * @example
- * run(flow, input, { layer: Model.layer(openai({ baseUrl: "http://localhost:11434/v1", model: "llama3.2" })) })
+ * run(agent("greet", { input: z.object({ text: z.string() }) }), { text: "hello" }, { layer: Model.layer(openai({ baseUrl: "http://localhost:11434/v1", model: "llama3.2" })) })
  */
 export class Model extends Service<Model, ModelShape>()("heddle/Model") {
   static readonly layer = (model: ModelShape): Layer.Layer<Model> => Layer.succeed(Model, model)

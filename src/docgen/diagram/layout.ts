@@ -1,6 +1,6 @@
 /** A flow as a picture: blocks are stacked, branches stand side by side, what holds a block is a frame around it. Nothing is searched for, so a small change stays small. */
 import { type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../../dsl/ir/encode.ts"
-import { body, detail, guard, hasOther, verb } from "../label.ts"
+import { body, caught, detail, guard, hasOther, verb } from "../label.ts"
 import { type About, type Arm, beside, boxed, branched, framed, passing, type Piece, stacked } from "./piece.ts"
 import { type Change, type Look, type Picture, type Shape, type Words, wrapped } from "./shapes.ts"
 
@@ -78,14 +78,13 @@ function pieceOf(node: EncodedNode, path: string, changes: Changes): Piece {
 
 /** What a protect catches stands at its side. */
 function shielded(node: EncodedNode, frame: Piece): Piece {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `encode` writes these
-  const catches = [...node.shape["catches"] as ReadonlyArray<string>, ...(node.shape["fallback"] === true ? ["fallback"] : [])]
+  const catches = caught(node)
   if (catches.length === 0) return frame
   const chips = catches.map((tag) => ({
     label: "",
     piece: boxed(
       { path: "", look: "error", change: undefined, title: `catches ${tag}` },
-      [{ text: tag === "fallback" ? tag : `catch ${tag}`, strong: false }],
+      [{ text: `catch ${tag}`, strong: false }],
       60,
     ),
   }))

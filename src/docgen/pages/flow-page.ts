@@ -52,7 +52,8 @@ export function flowPage(page: FlowPage, links: Links, usedBy: ReadonlyArray<str
       "Versions",
       page.migrations.length === 0 ? undefined : `Runs of ${page.migrations.map((from) => `version ${from}`).join(", ")} are migrated to the next.`,
     ),
-    section("Tools", page.tools.length === 0 ? undefined : page.tools.map((name) => `- ${code(name)}`).join("\n")),
+    section("Streams", streams(page.streams)),
+    section("Tools", tools(page.tools)),
     section("Uses", uses(nodes, links)),
     section("Used by", usedBy.length === 0 ? undefined : usedBy.map((one) => `- ${linked(links, { kind: "flow", name: one })}`).join("\n")),
     section("Events", `Its runs tell ${page.events.map(code).join(", ")}: [what they say](events.md).`),
@@ -101,6 +102,36 @@ const compensations = (nodes: ReadonlyArray<NodePage>): string | undefined => {
   )
   return rows.length === 0 ? undefined : table(["node", "changes", "undone by"], rows)
 }
+const streams = (all: FlowPage["streams"]): string | undefined =>
+  all.length === 0 ? undefined : table(
+    ["stream", "stages", "ends in", "buffer", "when it is full", "recorded"],
+    all.map(({ path, stages, sink, buffer, overflow, checkpoint: { items, time } }) => [
+      code(path),
+      stages.map(code).join(" → "),
+      code(sink),
+      `${buffer} items`,
+      fullness[overflow],
+      `every ${items} items or ${time} ms`,
+    ]),
+  )
+const fullness: Readonly<Record<FlowPage["streams"][number]["overflow"], string>> = {
+  suspend: "the source waits",
+  dropOldest: "the oldest are dropped",
+  dropNewest: "the newest are dropped",
+  spill: "items wait in a file",
+}
+const tools = (all: FlowPage["tools"]): string | undefined =>
+  all.length === 0 ? undefined : table(
+    ["tool", "what it does", "level", "needs", "approval", "takes"],
+    all.map(({ name, description, level, needs, approval, parameters }) => [
+      code(name),
+      plain(description),
+      level,
+      needs.map(code).join(", "),
+      approval,
+      code(short(JSON.stringify(parameters), 200)),
+    ]),
+  )
 const uses = (nodes: ReadonlyArray<NodePage>, links: Links): string | undefined => {
   const all = new Map(nodes.flatMap(({ uses: used }) => (used === undefined ? [] : [[`${used.kind} ${used.name}`, used]])))
   return all.size === 0 ? undefined : Array.from(all.values(), (one) => `- ${linked(links, one)}`).join("\n")

@@ -11,11 +11,11 @@ export const sentence = ({ description, prose }: Pick<FlowPage, "description" | 
 
 /** Who uses whom: an edge from each flow to the flows, agents and tools in it, and from each agent to its tools. */
 export function edges(pages: ReadonlyArray<FlowPage>): ReadonlyArray<readonly [from: string, to: string, kind: Uses["kind"]]> {
-  const all = pages.flatMap(({ name, nodes, tools }) => [
+  const all = pages.flatMap(({ name, kind, nodes, tools }) => [
     ...nodes.flatMap(({ uses }) =>
       uses === undefined ? [] : [[name, uses.name, uses.kind] as const, ...uses.tools.map((tool) => [uses.name, tool, "tool"] as const)]
     ),
-    ...tools.map((tool) => [name, tool, "tool"] as const),
+    ...(kind === "agent" ? tools.map((tool) => [name, tool.name, "tool"] as const) : []),
   ])
   return [...new Map(all.map((edge) => [edge.join(" "), edge])).values()]
 }
@@ -34,13 +34,19 @@ export function indexPage(title: string, pages: ReadonlyArray<FlowPage>): string
     kind: FlowPage["kind"],
   ) => (rows(kind).length === 0 ? undefined : table(["name", "what it does", "nodes", "fails with", "source"], rows(kind)))
   const tools = [...new Set(links.flatMap(([, to, kind]) => (kind === "tool" ? [to] : [])))].sort()
+  const described = new Map(pages.flatMap((page) => page.tools.map(({ name, description }) => [name, description] as const)))
   const usersOf = (name: string) => links.flatMap(([from, to]) => (to === name ? [plain(from)] : [])).join(", ")
   return [
     mark,
     `# ${plain(title)}`,
     section("Flows", listed("flow")),
     section("Agents", listed("agent")),
-    section("Tools", tools.length === 0 ? undefined : table(["tool", "used by"], tools.map((name) => [code(name), usersOf(name)]))),
+    section(
+      "Tools",
+      tools.length === 0 ?
+        undefined :
+        table(["tool", "what it does", "used by"], tools.map((name) => [code(name), plain(described.get(name) ?? ""), usersOf(name)])),
+    ),
     section("Who uses whom", links.length === 0 ? undefined : fence("mermaid", map(links))),
     section("Events", "[What each event of a run says](events.md)."),
   ].filter((part) => part !== undefined).join("\n\n") + "\n"
