@@ -104,7 +104,7 @@ async function addPages(app: Application): Promise<ReadonlyArray<FlowPage>> {
     return []
   }
   const folder = mkdtempSync(join(tmpdir(), "heddle-typedoc-"))
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+  process.on("exit", rmSync.bind(undefined, folder, { recursive: true, force: true }))
   const title = String(option("heddleTitle"))
   const sourceUrl = String(option("heddleSourceUrl"))
   const pages = await pagesOf(files, {})

@@ -24,7 +24,8 @@ export function runChild(
 ): Effect.Effect<any, any, any> {
   const id = childId(here.run.id, flow.name, place)
   const how: Settling = { durability, onSuspend: "return", retries, unpauses }
-  here.budgets?.adopt(id, place.replace(/#\d+$/, ""))
+  // a flow in which a run of its own is a step is counted
+  here.budgets!.adopt(id, place.replace(/#\d+$/, ""))
   const seen = Effect.gen(function*() {
     // a child that exists has its input already: what would be computed now may be another one
     const known = yield* Effect.exit(conductor.keeping.store.runs.get(id))
@@ -59,11 +60,11 @@ export function runChild(
 
 /** Counts what the child has spent where nobody here could count it. */
 const settled = ({ keeping: { store } }: Conductor, { budgets }: Live, id: string): Effect.Effect<LimitExceeded | undefined, StoreFailed | RunNotFound> =>
-  budgets === undefined ? Effect.succeed(undefined) : Effect.gen(function*() {
+  Effect.gen(function*() {
     const run = yield* store.runs.get(id)
     const spending = new Spending()
     yield* spending.recall(store, run, yield* store.events.head(run))
-    return budgets.settle(id, spending.spent)
+    return budgets!.settle(id, spending.spent)
   })
 
 /** The same child for the same step, whoever asks. */

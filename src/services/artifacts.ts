@@ -26,7 +26,7 @@ export interface Asker {
   /** Told of what was kept; too much may fail. */
   readonly kept: (artifact: Artifact) => void
   /** Told how a session gets near to what it may keep. */
-  readonly warned?: ((session: string, warning: Warning) => Effect.Effect<void, any>) | undefined
+  readonly warned: (session: string, warning: Warning) => Effect.Effect<void, any>
   /** Asked about what is to be kept, and about what is. */
   readonly guard?: ArtifactGuard | undefined
 }
@@ -99,7 +99,6 @@ export class ArtifactView {
   /** What `session` has used of its quota since it had used `before`. */
   #warn(session: string, before: Quota, quota: Quota): Effect.Effect<void, StoreFailed> {
     const { warned } = this.#asker
-    if (warned === undefined) return Effect.void
     return Effect.flatMap(this.#store.artifacts.usage(session), (now) => {
       const near = ([["artifacts", "count"], ["artifactBytes", "bytes"]] as const).flatMap(([limit, of]) =>
         sharesBetween(before[of], now[of], quota[of]).map((percent) => ({ limit, of: `session '${session}'`, used: now[of], allowed: quota[of], percent }))

@@ -96,4 +96,15 @@ it("retire: sessions that have ended are put away, or deleted", async () => {
   file.close()
   expect((await heddle("retire", "--older-than", "0 millis", ...store)).out).toMatch(/^harmed {2}.*remove some first/m)
   expect(JSON.parse((await heddle("retire", "--older-than", "0 millis", "--remove", "--json", ...store)).out)).toMatchObject({ ok: true, failed: [] })
+  expect((await heddle("retire", "--older-than", "0 millis", "--remove", ...store)).out).toBe("0 sessions deleted\n")
+})
+
+it("show: what a run has charged", async () => {
+  {
+    await using client = (await openHeddle({ store: store[1]! }))._unsafeUnwrap()
+    await client.run(seq("dear").step("ask", (_, { charge }) => charge({ tokens: 1200, cost: 0.1 + 0.2 })), undefined, { id: "dear" })
+  }
+  expect((await heddle("show", "dear", ...store)).out).toContain("used   1200 tokens, 0.3 cost")
+  expect(JSON.parse((await heddle("show", "dear", "--json", ...store)).out).usage).toMatchObject({ tokens: 1200 })
+  expect((await heddle("show", "r2", ...store)).out).not.toContain("used ")
 })

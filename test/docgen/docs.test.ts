@@ -410,6 +410,18 @@ describe("TypeDoc", () => {
   })
 })
 
+it("tools and streams are told with their settings", async () => {
+  const pages = await pagesOf([fixture("tools")], {})
+  const [all] = written(pages, { out: "docs" }).filter(({ slug }) => slug === "shopping")
+  expect(all!.markdown).toMatch(/\| `mail` \| Sends mail. \| restricted \| always \|/)
+  expect(all!.markdown).toContain("| `saved` | `twice` → `filter` | `rows.txt` | 256 items | the source waits | every 1000 items or 1000 ms |")
+  expect(all!.markdown).toContain("| `all` |  | `collect` | 7 items | the oldest are dropped |")
+  // of tools that only a run of its own may call, their names are known
+  expect(written(pages, { out: "docs" })[0]!.markdown).toMatch(/\| `pay` \| +\| buyer \|/)
+  const agents = await pagesOf([fixture("flows")], {})
+  expect(agents.find(({ name }) => name === "writer")!.tools[0]!.approval).toBe("never")
+})
+
 it("the same project gives the same pages", async () => {
   const folder = mkdtempSync(join(tmpdir(), "heddle-test-"))
   mkdirSync(join(folder, "a"))

@@ -59,6 +59,7 @@ it("a step keeps text, bytes and what comes in parts, and finds it again", async
       size: streamed.size,
       parts: parts.length,
       text: yield* Artifacts.text("streamed"),
+      gone: yield* Effect.match(Artifacts.remove("streamed", { version: 99 }), { onSuccess: () => "removed", onFailure: ({ _tag }) => _tag as string }),
       bytes: (yield* Artifacts.bytes("streamed")).length,
       same: got.id === all[0]!.id,
       from: (yield* Artifacts.lineage("parts")).map(({ id }) => id),
@@ -195,7 +196,13 @@ it("a session keeps what is its own, up to its quota, and grants what it wants",
   await go(heddle.run(owned, undefined))
   await go(artifacts.grant("report", { to: "*", may: "read" }, place))
   const { ArtifactView } = await import("../../src/services/artifacts.ts")
-  const view = new ArtifactView(memoryStore(), { session: "x", by: undefined, quota: () => Effect.succeed({ count: 9, bytes: 9 }), kept: () => undefined })
+  const view = new ArtifactView(memoryStore(), {
+    session: "x",
+    by: undefined,
+    quota: () => Effect.succeed({ count: 9, bytes: 9 }),
+    kept: () => undefined,
+    warned: () => Effect.void,
+  })
   expect(await failure(view.tag("nothing", []))).toMatchObject({ _tag: "ArtifactNotFound" })
   await go(artifacts.tag("report", ["final"], place))
   expect((await go(artifacts.list({ tag: "final" }))).map(({ id }) => id)).toEqual(["s/report@2"])
@@ -207,7 +214,13 @@ it("only whoever owns it can change it", async () => {
   await go(heddle.artifacts.put("a", "x", { session: "s" }))
   await go(heddle.artifacts.grant("a", { to: "*", may: "read" }, { session: "s" }))
   const { ArtifactView } = await import("../../src/services/artifacts.ts")
-  const stranger = new ArtifactView(store, { session: "other", by: undefined, quota: () => Effect.succeed({ count: 9, bytes: 9 }), kept: () => undefined })
+  const stranger = new ArtifactView(store, {
+    session: "other",
+    by: undefined,
+    quota: () => Effect.succeed({ count: 9, bytes: 9 }),
+    kept: () => undefined,
+    warned: () => Effect.void,
+  })
   expect(await failure(stranger.remove("a", { session: "s" }))).toMatchObject({
     _tag: "ArtifactRefused",
     reason: expect.stringContaining("belongs to another session"),

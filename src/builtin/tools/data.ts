@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { tool } from "../../../dsl/flow/tool.ts"
 import { messageOf } from "../../model/error.ts"
-import { refuse, ToolRefused } from "./error.ts"
+import { refuse, refusing, ToolRefused } from "./error.ts"
 import { anything, object, oneOf, optional, text } from "./input.ts"
 import { plain } from "./plain.ts"
 
@@ -51,26 +51,25 @@ const parsers: Readonly<Record<"json" | "ndjson" | "csv" | "yaml" | "toml" | "xm
     ),
 }
 
-const written: Readonly<Record<"json" | "ndjson" | "csv", (value: unknown) => Effect.Effect<string>>> = {
-  json: (value) => Effect.sync(() => JSON.stringify(value, undefined, 2)),
-  ndjson: (value) => Effect.sync(() => listIn(value, "ndjson").map((one) => `${JSON.stringify(one)}\n`).join("")),
-  csv: (value) => {
-    const records = listIn(value, "csv").map((one) => {
-      const fits = typeof one === "object" && one !== null && !Array.isArray(one)
-      return Object.entries(fits ? one : refuse(formatting, "value", "CSV is written from a list of objects, one a line"))
-    })
-    const columns = [...new Set(records.flatMap((cells) => cells.map(([key]) => key)))]
-    const rows = records.map((cells) => {
-      const known = new Map(cells)
-      return columns.map((key) => cell(known.get(key)))
-    })
-    return Effect.map(Stream.runCollect(Stream.fromIterable([columns, ...rows]).pipe(Stream.pipeThroughChannel(Csv.encodeString()))), (parts) => parts.join(""))
-  },
-}
 const formatting = "format_data"
 const listIn = (value: unknown, format: string): ReadonlyArray<unknown> =>
   Array.isArray(value) ? value : refuse(formatting, "value", `${format} is written from a list`)
 const cell = (value: unknown): string => (value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value))
+
+/** @throws ToolRefused where the format has no such values */
+const written: Readonly<Record<"json" | "ndjson" | "csv", (value: unknown) => Effect.Effect<string>>> = {
+  json: (value) => Effect.succeed(JSON.stringify(value, undefined, 2)),
+  ndjson: (value) => Effect.succeed(listIn(value, "ndjson").map((one) => `${JSON.stringify(one)}\n`).join("")),
+  csv: (value) => {
+    const records = listIn(value, "csv").map((one) => {
+      const fits = typeof one === "object" && one !== null && !Array.isArray(one)
+      return new Map(Object.entries(fits ? one : refuse(formatting, "value", "CSV is written from a list of objects, one a line")))
+    })
+    const columns = [...new Set(records.flatMap((cells) => [...cells.keys()]))]
+    const lines = Stream.fromIterable([columns, ...records.map((cells) => columns.map((key) => cell(cells.get(key))))])
+    return Effect.map(Stream.runCollect(Stream.pipeThroughChannel(lines, Csv.encodeString())), (parts) => parts.join(""))
+  },
+}
 
 /** Writes data as text. */
 export const formatData = tool(formatting, {
@@ -78,13 +77,11 @@ export const formatData = tool(formatting, {
   input: object({ value: anything, format: oneOf("json", "ndjson", "csv") }),
   level: "safe",
 }, ({ value, format }) =>
-  Effect.catchDefect(
-    Effect.map(
-      Effect.suspend(() => written[format](plain(formatting, value))),
-      (made) => (made.length > longest ? refuse(formatting, "too-much", `it is longer than ${longest} characters`) : made),
-    ),
-    (defect) => (defect instanceof ToolRefused ? Effect.fail(defect) : Effect.die(defect)),
-  ))
+  Effect.gen(function*() {
+    const text = yield* yield* refusing(() => written[format](plain(formatting, value)))(undefined)
+    if (text.length <= longest) return text
+    return yield* new ToolRefused({ tool: formatting, code: "too-much", reason: `it is longer than ${longest} characters` })
+  }))
 
 /** Reads data out of text. */
 export const parseData = tool(name, {

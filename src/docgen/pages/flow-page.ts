@@ -80,11 +80,13 @@ const placed = (links: Links, file: string, line: number, text: string): string 
 }
 
 /** Types that a table has shortened. */
-function fullTypes({ input, output, nodes }: FlowPage): ReadonlyArray<readonly [string, string]> {
-  const own = [["input", input, 200], ["output", output, 200]] as const
-  const found = nodes.flatMap(({ path, reads, gives }) => [
-    ...reads.map(({ name, type }) => [`${code(path)} reads ${code(name)}`, type, 70] as const),
-    ...(gives === undefined ? [] : [[`${code(path)} gives`, gives, 70] as const]),
+function fullTypes({ input, output, fails, needs, nodes }: FlowPage): ReadonlyArray<readonly [string, string]> {
+  const each = (title: string, types: ReadonlyArray<string>, most: number) => types.map((type) => [title, type, most] as const)
+  const own = [["input", input, 200], ["output", output, 200], ...each("fails with", fails, 100), ...each("needs", needs, 100)] as const
+  const found = nodes.flatMap(({ path, reads, gives = "", fails: failing }) => [
+    ...reads.flatMap(({ name, type }) => each(`${code(path)} reads ${code(name)}`, [type], 70)),
+    ...each(`${code(path)} gives`, [gives], 70),
+    ...each(`${code(path)} fails with`, failing, 70),
   ])
   const seen = new Set<string>()
   return [...own, ...found].filter(([, type, most]) => type.length > most && !seen.has(type) && seen.add(type)).map(([title, type]) => [title, broken(type)])
