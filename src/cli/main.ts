@@ -23,7 +23,7 @@ const flowOption = (): Option => new Option("--flow <file>", "file#flow, if it h
 const codes = `
 Exit codes:
   0 ok · 1 the run failed or was cancelled · 2 wrong command, input or flow file
-  3 check or diff found problems · 4 the store cannot be used or has no such run
+  3 check or diff found problems · 4 the store cannot be used or has no such thing
   5 the run waits or is paused · 130 interrupted, resume it`
 
 const examples = `
@@ -87,8 +87,8 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
     .action(act(async (flags, files) => (await import("./commands/mcp.ts")).mcpCommand(files, flags)))
   program.command("worker <files...>").description("drive what is due of the files' flows; Ctrl-C lets it end, a second one forces")
     .option("--concurrency <n>", "runs at once", wholeNumber, 10)
-    .option("--per-flow <n>", "at most so many of one flow", wholeNumber)
-    .option("--per-session <n>", "at most so many of one session", wholeNumber)
+    .option("--per-flow <n>", "at most so many of one flow at once", wholeNumber)
+    .option("--per-session <n>", "at most so many of one session at once", wholeNumber)
     .option("--grace <seconds>", "how long stopping waits for what goes on", wholeNumber, 10)
     .option("--until-idle", "stop when there is nothing to do")
     .action(act(async (flags, files) => (await import("./commands/work.ts")).workerCommand(files, flags)))
@@ -129,7 +129,7 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
     .addOption(new Option("--status <status>", "only with this status").choices([...runStatuses]))
     .option("--limit <n>", "at most this many", wholeNumber, 50)
     .action(act(async (flags) => (await import("./commands/look.ts")).runsCommand(flags)))
-  program.command("show <run>").description("a run as a tree: status, duration, attempts, outputs")
+  program.command("show <run>").description("a run as a tree: status, duration, attempts, outputs, what it has used")
     .action(act(async (flags, run) => (await import("./commands/look.ts")).showCommand(run, flags)))
   program.command("events <run>").description("what has happened in a run, one line an event; with --json one JSON object a line")
     .option("--after <number>", "only events with higher numbers", wholeNumber)
@@ -183,7 +183,9 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
     .action(act(async (flags) => (await import("./commands/kept.ts")).sessionsCommand(flags)))
   program.command("session <id>").description("a session: its context, policy, usage, runs and what went wrong in them")
     .action(act(async (flags, id) => (await import("./commands/kept.ts")).sessionCommand(id, flags)))
-  program.command("state <scope>").description("what is kept in a scope: global, user:ada, session:s1, flow:triage, run:r1, agent:, tool:, custom:")
+  program.command("state <scope>").description(
+    "what is kept in a scope: global, user:ada, session:s1, flow:triage, run:r1, agent:clerk, tool:search, custom:name",
+  )
     .option("--prefix <name>", "only names that begin so")
     .action(act(async (flags, scope) => (await import("./commands/kept.ts")).stateCommand(scope, flags)))
   program.command("artifacts").description("list artifacts, newest first")
@@ -193,7 +195,7 @@ export async function main(argv: ReadonlyArray<string>, version = "0.1.0"): Prom
     .option("--versions", "also older versions")
     .option("--limit <n>", "at most this many", wholeNumber, 50)
     .action(act(async (flags) => (await import("./commands/kept.ts")).artifactsCommand(flags)))
-  program.command("artifact <name>").description("the content of an artifact, to stdout or a file; with --json what is known of it")
+  program.command("artifact <name>").description("the content of an artifact, by its id or its name, to stdout or a file; with --json what is known of it")
     .option("--session <id>", "whose it is; default: of runs without a session")
     .option("--nr <version>", "an older version", wholeNumber)
     .option("--output <file>", "write it there")

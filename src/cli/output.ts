@@ -27,8 +27,16 @@ export const short = (text: string, width: number): string => {
 
 export const print = (text: string): void => void process.stdout.write(`${redact(text)}\n`)
 /** One JSON value on a line of its own. */
-export const printJson = (value: unknown): void => print(JSON.stringify(value, asJson))
+export const printJson = (value: unknown): void => print(escaped(JSON.stringify(value, asJson)))
+/** JSON that says the same without what a terminal would obey. */
+const escaped = (json: string): string =>
+  json.replaceAll(/[\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`)
 export const say = (text: string): void => void process.stderr.write(`${redact(text)}\n`)
+
+/** What was used, for people: `1234567 tokens, 0.3 cost`. */
+export const amounts = (used: object): string =>
+  Object.entries(used as Readonly<Record<string, number>>)
+    .flatMap(([item, amount]) => (amount === 0 ? [] : [`${Number(amount.toFixed(6))} ${item}`])).join(", ")
 
 export const duration = (milliseconds: number | undefined): string =>
   milliseconds === undefined ?

@@ -39,15 +39,20 @@ export function byName<A>(about: About<A>, work: (input: unknown) => Run<A>): Ru
   const { kind, name } = named
   const tell = (verb: "started" | "completed" | "failed", said: object = {}) =>
     run.journal.notice(`${kind}.${verb}`, path, () => JSON.stringify({ name, ...said }))
-  // what it has cost is said where it is known
-  const usage = (done: A) => (kind === "turn" ? { usage: (about.output(done) as { readonly usage?: unknown }).usage } : {})
+  // what a turn has used is said of one that was made, not of what a hook has put in its place
+  let used: object = {}
+  const done = (input: unknown): Run<A> =>
+    kind !== "turn" ? work(input) : Effect.tap(work(input), (value) =>
+      Effect.sync(() => {
+        used = { usage: (about.output(value) as { readonly usage?: unknown }).usage }
+      }))
   return Effect.flatMap(begun === undefined ? Effect.succeed(false) : begun(), (isResumed) => {
     if (!isResumed) tell("started")
     const spanned = run.traced ? Effect.annotateCurrentSpan(`gen_ai.${kind === "turn" ? "agent" : kind}.name`, name) : Effect.void
-    const done = run.hooks?.surround(kind, path) === true ? hooked(about, named, !isResumed, work) : work(about.input)
+    const ended = run.hooks?.surround(kind, path) === true ? hooked(about, named, !isResumed, done) : done(about.input)
     return Effect.andThen(
       spanned,
-      Effect.tapError(Effect.tap(done, (value) => Effect.sync(() => tell("completed", usage(value)))), () => Effect.sync(() => tell("failed"))),
+      Effect.tapError(Effect.tap(ended, () => Effect.sync(() => tell("completed", used))), () => Effect.sync(() => tell("failed"))),
     )
   })
 }

@@ -19,6 +19,9 @@ export function dot(flow: EncodedFlow): string {
   return [`digraph ${quote(flow.name)} {`, "  node [shape=box, style=rounded, fontname=\"sans-serif\"]", ...drawing.lines, "}"].join("\n")
 }
 
+/** The way back, with what was said of it before. */
+const again = ({ label, ...exit }: Exit): Exit => ({ ...exit, label: [label, "again"].filter(Boolean).join(", ") })
+
 class Drawing {
   readonly lines: Array<string> = []
   #next = 0
@@ -60,7 +63,7 @@ class Drawing {
     this.#add(depth, `subgraph cluster_${this.#next} { label=${quote(`${verb(node)} ${text}`)}`)
     const first = this.node("", "shape=point", depth + 1)
     const ends = node.blocks.flatMap(({ label, block }) => this.block(block, [node.kind === "parallel" ? { from: first, label } : { from: first }], depth + 1))
-    if (node.kind === "loop") this.connect(ends.map(({ from }) => ({ from, label: "again" })), first, depth + 1)
+    if (node.kind === "loop") this.connect(ends.map(again), first, depth + 1)
     this.#add(depth, "}")
     this.connect(entry, first, depth)
     return [...ends, ...caught(node).map((tag) => ({ from: first, label: `catch ${tag}`, dotted: true }))]

@@ -119,7 +119,7 @@ function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, 
   )
   if (node.kind === "loop") {
     drawing.loops.pop()
-    drawing.connect(depth + 1, ends.map(({ from }) => ({ from, label: "again" })), first)
+    drawing.connect(depth + 1, ends.map((exit) => ({ ...exit, label: [exit.label, "again"].filter(Boolean).join(", ") })), first)
   }
   drawing.add(depth, "end")
   drawing.connect(depth, entry, first)

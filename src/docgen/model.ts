@@ -5,7 +5,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec"
 import { encode, type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../dsl/ir/encode.ts"
 import type { Limit } from "../../dsl/ir/limit.ts"
 import type { FlowIR, Node, NodeOf } from "../../dsl/ir/node.ts"
-import type { StreamShape } from "../../dsl/ir/stream.ts"
+import type { Stage, StreamShape } from "../../dsl/ir/stream.ts"
 import type { ToolInfo } from "../../dsl/ir/tool.ts"
 import { compensationOf, signalWaits, toolsIn, walk } from "../../dsl/ir/walk.ts"
 import { jsonSchemaOf } from "../builtin/agents/json-schema.ts"
@@ -86,7 +86,7 @@ export interface ToolPage extends Pick<ToolInfo, "name" | "description" | "level
   readonly parameters: unknown
 }
 /** How items flow. */
-export interface StreamPage extends Pick<StreamShape, "buffer" | "overflow" | "rejects"> {
+export interface StreamPage extends Pick<StreamShape, "buffer" | "bytes" | "overflow" | "rejects"> {
   readonly path: string
   readonly stages: ReadonlyArray<string>
   /** What they end in. */
@@ -185,12 +185,19 @@ const toolPage = ({ name, description, level, needs, approval, parameters, input
   approval: typeof approval === "function" ? "sometimes" : approval ? "always" : "never",
   parameters: parameters ?? schemaOf(input),
 })
-const streamPage = (path: string, { stages, sink, buffer, overflow, rejects, checkpoint: { items, time } }: NodeOf<"stream">): StreamPage => ({
+/** `groupBy(batch → save)` */
+const stageText = (stage: Stage): string => {
+  if (stage.op === "group") return `groupBy(${stage.stages.map(stageText).join(" → ")})`
+  if (stage.op !== "partition") return stage.op === "work" ? stage.name : stage.op
+  return `partition(${Object.entries(stage.parts).map(([label, part]) => `${label}: ${part.map(stageText).join(" → ")}`).join(", ")})`
+}
+const streamPage = (path: string, { stages, sink, buffer, bytes, overflow, rejects, checkpoint: { items, time } }: NodeOf<"stream">): StreamPage => ({
   path,
-  stages: stages.map(({ op, name }) => (op === "work" ? name : op)),
+  stages: stages.map(stageText),
   // where its file lies may be different each time
   sink: sink.to === "sink" ? basename(sink.sink.name) : sink.to,
   buffer,
+  bytes,
   overflow,
   rejects,
   checkpoint: { items, time: toMillis(time) },

@@ -70,14 +70,16 @@ export function load(app: Application): void {
 const drawn = (app: Application, parts: ReadonlyArray<CommentDisplayPart>, pages: ReadonlyArray<FlowPage>): Array<CommentDisplayPart> =>
   parts.map((part) => {
     if (part.kind !== "inline-tag" || part.tag !== "@heddle") return part
-    const [, form, name = ""] = /^(\w+) (.*)$/.exec(part.text.trim()) ?? []
+    const [form, ...words] = part.text.trim().split(/\s+/)
+    const name = words.join(" ")
     const page = pages.find((one) => one.name === name || one.exported === name)
     const picture = form === "graph" && page !== undefined ? Buffer.from(svg(pictureOf(page.structure))).toString("base64") : undefined
     if (picture !== undefined) {
       return { kind: "text", text: `<img alt="Diagram of ${name.replaceAll(/[<>&"]/g, "")}" src="data:image/svg+xml;base64,${picture}">` }
     }
     try {
-      return { kind: "text", text: embedded(`{@heddle ${part.text.trim()}}`, pages) }
+      if (name === "") throw new TypeError(`{@heddle ${part.text.trim()}} names no flow: {@heddle graph order}`)
+      return { kind: "text", text: embedded(`{@heddle ${form} ${name}}`, pages) }
     } catch (cause) {
       app.logger.warn(`heddle/typedoc: ${messageOf(cause)}` as Parameters<typeof app.logger.warn>[0])
       return part
@@ -96,6 +98,9 @@ function link(project: ProjectReflection, pages: ReadonlyArray<FlowPage>): void 
   }
 }
 
+/** Where pages wait to be read. */
+const folders: Array<string> = []
+
 async function addPages(app: Application): Promise<ReadonlyArray<FlowPage>> {
   const option = (name: string): unknown => app.options.getValue(name)
   const files = option("heddleFlows") as ReadonlyArray<string>
@@ -104,7 +109,10 @@ async function addPages(app: Application): Promise<ReadonlyArray<FlowPage>> {
     return []
   }
   const folder = mkdtempSync(join(tmpdir(), "heddle-typedoc-"))
-  process.on("exit", rmSync.bind(undefined, folder, { recursive: true, force: true }))
+  // one after the other while TypeDoc watches, each for as long as it may be read
+  for (const former of folders.splice(0)) rmSync(former, { recursive: true, force: true })
+  folders.push(folder)
+  process.once("exit", rmSync.bind(undefined, folder, { recursive: true, force: true }))
   const title = String(option("heddleTitle"))
   const sourceUrl = String(option("heddleSourceUrl"))
   const pages = await pagesOf(files, {})

@@ -132,7 +132,14 @@ const inTime = (context: Context, budgets: Budgets, duration: number, whole: Run
   const near = Effect.forEach(budgets.shares, ({ at, tell }) =>
     Effect.flatMap(
       currentTimeMillis,
-      (now) => Effect.andThen(Effect.sleep(at - now), Effect.suspend(() => hooksAt(context, "limit.warned", "", () => ({ scope, ...tell() })))),
+      (now) =>
+        Effect.andThen(
+          Effect.sleep(at - now),
+          Effect.suspend(() => {
+            const warning = tell()
+            return hooksAt(context, "limit.warned", "", () => ({ scope, ...warning }))
+          }),
+        ),
     ), { discard: true })
   const bounded = Effect.timeoutOrElse(whole, { duration, orElse: () => tooMuch(context, "", scope, budgets.outOfTime()) })
   return Effect.raceFirst(bounded, Effect.andThen(near, Effect.never))

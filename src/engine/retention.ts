@@ -42,6 +42,9 @@ export function prune(
     if (!dryRun) {
       yield* carry(store, [...gone.values()])
       yield* store.runs.remove([...gone.keys()])
+      // what their streams have left of artifacts that never were whole
+      const parts = yield* store.artifacts.list({ type: "part", newest: false, limit: Number.MAX_SAFE_INTEGER })
+      yield* store.artifacts.remove(parts.filter(({ by = "" }) => gone.has(by.slice(0, by.indexOf("/")))).map(({ nr }) => nr))
       yield* store.states.expire(Date.now())
       yield* store.blobs.sweep(Date.now() - unsettled)
     }

@@ -138,7 +138,7 @@ export class Sessions {
     return this.#store.runs.list({ session: id, limit: Number.MAX_SAFE_INTEGER })
   }
 
-  /** What it has used; what runs spend is known where its policy bounds it. */
+  /** What it has used: what its runs have charged, bounded or not, and what they have kept. Steps and passes are counted where something bounds them. */
   usage(id: string): Effect.Effect<SessionUsage, StoreFailed> {
     return usageOf(this.#store, id)
   }

@@ -66,13 +66,15 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
     if (free <= 0) return poll
     const now = yield* currentTimeMillis
     for (const [id, until] of later) if (until <= now) later.delete(id)
-    // those that are not let in now must not hide others
-    for (let most = free + fibers.size + later.size + conductor.live.size;; most *= 4) {
-      const due = yield* store.runs.due(names, now, most)
+    for (let refused = true; refused && fibers.size < concurrency;) {
+      refused = false
+      const due = yield* store.runs.due(names, now, free + fibers.size + later.size + conductor.live.size, turns.full)
       for (const run of due) {
-        if (fibers.size < concurrency && isFree(run, now) && turns.take(run)) fibers.set(run.id, yield* Effect.forkDetach(driveOne(run)))
+        if (fibers.size >= concurrency || !isFree(run, now)) continue
+        // it must not hide others: they are asked for again, without its kind
+        if (turns.take(run)) fibers.set(run.id, yield* Effect.forkDetach(driveOne(run)))
+        else refused = true
       }
-      if (fibers.size >= concurrency || due.length < most || !turns.bounded) break
     }
     const next = yield* store.runs.nextDue(names)
     // runs of this process come by the bell or in time, those of others by looking

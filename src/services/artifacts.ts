@@ -68,8 +68,7 @@ export class ArtifactView {
       const newest = yield* this.#store.artifacts.get(session, name)
       // what is there already takes no more room; exactly how much there is, is seen when it is kept
       const left = quota.bytes - used.bytes + (newest?.size ?? 0)
-      const clean = typeof content === "string" ? redact(content) : content
-      const bounded = Stream.mapEffect(parts(name, clean), countdown(name, left))
+      const bounded = Stream.mapEffect(parts(name, content), countdown(name, left))
       const { hash, size } = yield* writeContent(this.#store, bounded)
       const record = yield* this.#store.artifacts.put(
         {

@@ -98,7 +98,8 @@ export class StateView {
     const prefix = `${key.name}/`
     const behind = after === undefined ? "" : prefix + after
     return this.#in(key, "readers", (scope, changes, now) =>
-      Effect.map(this.#store.states.list(scope, prefix, limit, now, behind), (entries) => {
+      // as many more as this step may have deleted
+      Effect.map(this.#store.states.list(scope, prefix, limit + changes.within(scope, prefix).length, now, behind), (entries) => {
         const values = new Map(
           entries.map((entry) => [entry.name, readState(key.at(entry.name.slice(prefix.length)), entry, now)]),
         )

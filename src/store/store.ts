@@ -31,6 +31,12 @@ export interface Change {
   readonly replaces?: number | undefined
 }
 
+/** Runs that are not asked for now, unless they are steps of others. */
+export interface Without {
+  readonly flows: ReadonlyArray<string>
+  readonly sessions: ReadonlyArray<string>
+  readonly correlations: ReadonlyArray<string>
+}
 /** Which runs to list, newest first. */
 export interface RunFilter {
   readonly flow?: string | undefined
@@ -88,7 +94,7 @@ export interface Runs {
   /** A suspended run is due at this time, or earlier. */
   readonly nudge: (id: string, at: number) => Effect<void, StoreFailed>
   /** Runs of these flows that somebody has to look after, the longest waiting first. */
-  readonly due: (flows: ReadonlyArray<string>, now: number, limit: number) => Effect<ReadonlyArray<RunRecord>, StoreFailed>
+  readonly due: (flows: ReadonlyArray<string>, now: number, limit: number, without?: Without) => Effect<ReadonlyArray<RunRecord>, StoreFailed>
   /** The earliest time at which a run of these flows is due. */
   readonly nextDue: (flows: ReadonlyArray<string>) => Effect<number | undefined, StoreFailed>
   /** Those of the runs that still exist; may be left empty where no other process has written since it gave `version`. */

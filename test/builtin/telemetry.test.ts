@@ -1,6 +1,6 @@
 import { Context, Effect, Logger, Metric, References } from "effect"
 import { PrometheusMetrics } from "effect/observability"
-import { type Notice, openHeddle, seq } from "heddle"
+import { decide, hook, type Notice, openHeddle, seq } from "heddle"
 import { agent, scripted } from "heddle/agents"
 import { jsonLines, logs, meter } from "heddle/telemetry"
 import { expect, it, vi } from "vitest"
@@ -62,9 +62,15 @@ it("counts what models take and cost, by flow and agent", async () => {
   const clerk = agent("clerk", { input, model: dear })
   await go(heddle.run(seq("desk", { input }).step(clerk), { text: "x" }))
   await go(heddle.run(clerk, { text: "y" }))
+  // what a hook answers in the model's place has cost nothing
+  const instead = hook("turn.before", () => decide.replace({ text: "c", calls: [], reason: "stop", usage: { input: 999, output: 9 } } as const))
+  const hooked = makeHeddle(memoryStore(), { hooks: [instead] })
+  hooked.listen(meter(registry))
+  await go(hooked.run(clerk, { text: "z" }))
   const text = await go(Effect.provideContext(PrometheusMetrics.format(), registry))
   expect(text).toMatch(/heddle_tokens_total\{[^}]*flow="desk"[^}]*direction="input"[^}]*\} 10/)
   expect(text).toMatch(/heddle_tokens_total\{[^}]*flow="desk"[^}]*direction="output"[^}]*\} 2/)
+  expect(text).not.toContain("} 999")
   expect(text).toMatch(/heddle_cost_total\{[^}]*agent="clerk"[^}]*\} 0.5/)
 })
 

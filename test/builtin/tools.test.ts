@@ -1,7 +1,7 @@
 /** Ready-made tools: what they do, and what they refuse. Attacks on them are in test/security. */
 import { execFileSync } from "node:child_process"
 import { once } from "node:events"
-import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { createServer, type ServerResponse } from "node:http"
 import { createServer as createSecureServer } from "node:https"
 import { type AddressInfo, createServer as createNetServer } from "node:net"
@@ -35,6 +35,9 @@ it("files are appended to, moved and deleted, and nothing else is", async () => 
   expect(readFileSync(join(at, "old/b.txt"), "utf8")).toBe("onetwo")
   expect(await use(tools.move, { path: "logs/a.txt", to: "c.txt" })).toBe("missing")
   await use(tools.write, { path: "c.txt", content: "c" })
+  chmodSync(join(at, "c.txt"), 0o755)
+  await use(tools.append, { path: "c.txt", content: "d" })
+  expect(statSync(join(at, "c.txt")).mode & 0o777).toBe(0o755)
   expect(await use(tools.move, { path: "c.txt", to: "old/b.txt" })).toBe("exists")
   symlinkSync("/etc/hosts", join(at, "link"))
   linkSync(join(at, "c.txt"), join(at, "hard"))

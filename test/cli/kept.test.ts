@@ -17,7 +17,7 @@ const total = state<number>("total", { scope: "global", ttl: "1 day" })
 beforeAll(async () => {
   await using client = (await openHeddle({ store: store[1]! }))._unsafeUnwrap()
   await client.sessions.create({ id: "s1", user: "ada", tags: ["vip"], context: { tier: "gold" }, policy: { runs: 9 } })
-  await client.sessions.create({ id: "s2" })
+  await client.sessions.create({ id: "s2", name: "\u009b31m\u202eevil" })
   const flow = seq("f").step("keep", async (_, { artifacts, state: kept }) => {
     await artifacts.put("report", "first", { type: "text", tags: ["draft"] })
     await artifacts.put("report", "\u001b[31msecond")
@@ -35,6 +35,7 @@ it("sessions: a list, and one with what it has used and what went wrong", async 
   expect(listed.out).toMatch(/s2 {2}completed .*\ns1 {2}active {5}ada/)
   expect((await heddle("sessions", "--user", "bo", ...store)).out).toBe("no sessions\n")
   expect(JSON.parse((await heddle("sessions", "--tag", "vip", "--json", ...store)).out)).toMatchObject([{ id: "s1", user: "ada" }])
+  expect((await heddle("sessions", "--json", ...store)).out).toMatch(/\\u009b31m\\u202e/)
   const one = await heddle("session", "s1", ...store)
   for (const said of ["ada", "vip", "gold", "\"runs\":9", "r1  completed  f", "✗ r2  no  "]) expect(one.out).toContain(said)
   expect((await heddle("session", "s2", ...store)).out).toContain("no runs")
@@ -48,7 +49,7 @@ it("state: what is kept in a scope", async () => {
   expect(JSON.parse((await heddle("state", "agent:clerk", "--json", ...store)).out)).toEqual([{ name: "seen", value: 3, version: 1, until: null }])
   expect((await heddle("state", "global", ...store)).out).toMatch(/total {2}v1 {2}\d{4}-\d\d-\d\dT[\d:]+ {2}4/)
   expect((await heddle("state", "global", "--prefix", "x", ...store)).out).toBe("nothing is kept there\n")
-  for (const bad of ["session", "global:x", "nowhere:x"]) {
+  for (const bad of ["session", "global:x", "nowhere:x", "user:"]) {
     expect(await heddle("state", bad, ...store)).toMatchObject({ code: 2, errors: expect.stringContaining("is no scope") })
   }
 })
@@ -63,6 +64,8 @@ it("artifacts: a list, and the content of one", async () => {
   expect((await heddle("artifact", "report", "--session", "s1", ...store)).out).toBe("\uFFFD[31msecond")
   process.stdout.isTTY = terminal
   expect(JSON.parse((await heddle("artifact", "report", "--session", "s1", "--json", ...store)).out)).toMatchObject({ version: 2, size: 11 })
+  expect((await heddle("artifact", "s1/report@1", ...store)).out).toBe("102,105,114,115,116")
+  expect(await heddle("artifact", "s1/report@9", ...store)).toMatchObject({ code: 4 })
   const file = join(folder, "out.txt")
   expect((await heddle("artifact", "report", "--session", "s1", "--output", file, ...store)).out).toBe(`s1/report@2 is in ${file}\n`)
   expect(readFileSync(file, "utf8")).toContain("second")
@@ -94,7 +97,10 @@ it("retire: sessions that have ended are put away, or deleted", async () => {
   const file = new DatabaseSync(store[1]!)
   file.exec("UPDATE artifacts SET size = 1e12 WHERE session = 'harmed'")
   file.close()
-  expect((await heddle("retire", "--older-than", "0 millis", ...store)).out).toMatch(/^harmed {2}.*remove some first/m)
+  const some = await heddle("retire", "--older-than", "0 millis", ...store)
+  expect([some.code, some.errors.includes("✗ harmed  "), some.errors.includes("remove some first")]).toEqual([1, true, true])
+  expect(some.out).toContain("1 sessions put away, 1 could not be\n")
+  expect((await heddle("retire", "--older-than", "-5 days", ...store)).errors).toContain("--older-than -5 days is no duration")
   expect(JSON.parse((await heddle("retire", "--older-than", "0 millis", "--remove", "--json", ...store)).out)).toMatchObject({ ok: true, failed: [] })
   expect((await heddle("retire", "--older-than", "0 millis", "--remove", ...store)).out).toBe("0 sessions deleted\n")
 })

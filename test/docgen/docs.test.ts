@@ -414,8 +414,12 @@ it("tools and streams are told with their settings", async () => {
   const pages = await pagesOf([fixture("tools")], {})
   const [all] = written(pages, { out: "docs" }).filter(({ slug }) => slug === "shopping")
   expect(all!.markdown).toMatch(/\| `mail` \| Sends mail. \| restricted \| always \|/)
-  expect(all!.markdown).toContain("| `saved` | `twice` → `filter` | `rows.txt` | 256 items | the source waits | every 1000 items or 1000 ms |")
-  expect(all!.markdown).toContain("| `all` |  | `collect` | 7 items | the oldest are dropped |")
+  expect(all!.markdown).toContain(
+    "| `saved` | `twice` → `filter` | `rows.txt` | 256 items | the source waits | every 1000 items or every 1000 ms | at most 1000 |",
+  )
+  expect(all!.markdown).toContain(
+    "| `all` | `groupBy(batch → b)` → `partition(x: map, y: take)` | `collect` | 7 items, 99 bytes | the oldest are dropped | every 5 items |",
+  )
   // of tools that only a run of its own may call, their names are known
   expect(written(pages, { out: "docs" })[0]!.markdown).toMatch(/\| `pay` \| +\| buyer \|/)
   const agents = await pagesOf([fixture("flows")], {})

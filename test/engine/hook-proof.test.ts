@@ -1,8 +1,8 @@
 /** The proof that every decision is honoured at every point that allows it, and refused at every other: made from the table that the types are made from. */
 import { setTimeout as sleep } from "node:timers/promises"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import { type AnyFlow, decide, hook, type HookPoint, nest, seq as typed, state, tool } from "heddle"
-import { agent, scripted } from "heddle/agents"
+import { agent, type ModelPart, type ModelShape, scripted } from "heddle/agents"
 import { live } from "heddle/streams"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
@@ -26,6 +26,13 @@ const fruit = (b: any) => b.step("s", () => 1)
 const fails = (b: any) => b.step("s", no)
 const adds = (answer: () => unknown) => tool("add", { description: "Adds.", input: z.object({ n: z.number() }) }, (given) => (ran++, answer() ?? given.n))
 const clerk = (...turns: ReadonlyArray<any>) => agent("clerk", { input: Ask, model: scripted(turns) })
+/** An agent that answers with what it was asked. */
+const echo: ModelShape = {
+  name: "echo",
+  turn: ({ messages }) =>
+    Stream.make<ReadonlyArray<ModelPart>>({ type: "text", text: messages.at(-1)!.text }, { type: "finish", reason: "stop", usage: { input: 1, output: 1 } }),
+}
+const parrot = () => agent("parrot", { input: Ask, model: echo })
 const broken = () => {
   throw new Error("broken")
 }
@@ -46,10 +53,10 @@ const met = {
   "tool.before": () => seq("f").step("a", nest(adds(() => undefined), () => ({ n: 1 }))),
   "tool.after": () => seq("f").step("a", nest(adds(() => undefined), () => ({ n: 1 }))),
   "tool.error": () => seq("f").step("a", nest(adds(broken), () => ({ n: 1 }))),
-  "agent.before": () => clerk("x"),
+  "agent.before": () => parrot(),
   "agent.after": () => clerk("x"),
   "agent.error": () => clerk(),
-  "turn.before": () => clerk("x"),
+  "turn.before": () => parrot(),
   "turn.after": () => clerk("x"),
   "turn.error": () => clerk(),
   "state.before": () =>
@@ -83,7 +90,7 @@ const met = {
   "stream.checkpoint": () => seq("f").stream("n", () => [1, 2, 3], (s: any) => s.collect(), { checkpoint: { items: 1 } }),
   "stream.pressed": () => seq("f").stream("n", () => live(items()), (s: any) => s.each("w", () => sleep(5)), { buffer: 1 }),
   "stream.rejected": () =>
-    seq("f").stream("n", () => [1, 2, 3], (s: any) => s.map((item: number) => (item === 2 ? no() : { passed: item }), { failure: "reject" }).collect()),
+    seq("f").stream("n", () => [1, 2, 3], (s: any) => s.map("w", (item: number) => (item === 2 ? no() : { passed: item }), { timeout: 5000 }).collect()),
   "stream.after": () => seq("f").stream("n", () => [1, 2, 3], (s: any) => s.collect()),
   "stream.error": () => seq("f").stream("n", () => [1, 2, 3], (s: any) => s.map(no).collect()),
   "wait.before": () => seq("f").wait("n", { for: 1 }),
@@ -155,16 +162,9 @@ const proofs: Readonly<
   },
   fork: { make: () => decide.fork(spare, undefined), honoured: ({ spares, ended }, before) => spares > 0 && ended === before.ended },
   replace: { make: (point) => decide.replace(standIn(point)), honoured: ({ ended }, before) => ended.includes("42") && !before.ended.includes("42") },
-  // what an agent is given shows in the question to its model
   modify: {
     make: (point) => decide.modify(modified[point]),
-    honoured: (
-      { ended, told },
-      before,
-      point,
-    ) => (point.startsWith("agent") || point.startsWith("turn") ?
-      told.some((one) => one.includes("modify")) :
-      ended.includes("42") && !before.ended.includes("42")),
+    honoured: ({ ended }, before) => ended.includes("42") && !before.ended.includes("42"),
   },
   redirect: {
     make: (point) => decide.redirect(point === "guard.decided" ? "yes" : "other"),
@@ -174,7 +174,7 @@ const proofs: Readonly<
   cache: { make: () => decide.cache("key"), honoured: ({ ended, ran: times }, before) => times === 1 && ended === `[${before.ended},${before.ended}]` },
   skip: {
     make: () => decide.skip("not this"),
-    honoured: (seen, before) => seen.ended !== before.ended || seen.ran < before.ran || seen.told.some((one) => one.includes("skip")),
+    honoured: (seen, before) => seen.ended !== before.ended || seen.ran < before.ran,
   },
 }
 

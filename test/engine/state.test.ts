@@ -523,4 +523,9 @@ it("members come in pages, with what a step has just changed", async () => {
     return names(await kept.list(orders, { after: "o3", limit: 2 }))
   })
   expect(await go(heddle.run(flow, undefined))).toEqual({ s: ["o35", "o4"] })
+  const deletes = seq("g").step("s", async (_, { state: kept }) => {
+    await kept.delete(orders.at("o1"))
+    return names(await kept.list(orders, { limit: 2 }))
+  })
+  expect(await go(heddle.run(deletes, undefined))).toEqual({ s: ["o2", "o3"] })
 })

@@ -1,7 +1,7 @@
 /** What streams keep: of live sources, in windows, in artifacts. */
 import { Effect, Fiber, Stream } from "effect"
 import fc from "fast-check"
-import { seq, type Sink } from "heddle"
+import { secret, seq, type Sink } from "heddle"
 import { live, merged, poll, toArtifact } from "heddle/streams"
 import { crashEverywhere } from "heddle/testing"
 import { describe, expect, it } from "vitest"
@@ -63,6 +63,30 @@ describe("a live source that is kept", () => {
     expect(await go(makeHeddle(store).resume(flow, "r"))).toMatchObject({ s: expect.arrayContaining([0, 1, 4]) })
   })
 
+  it("keeps a chunk that is larger than what goes through at once, and nothing waits in a file", async () => {
+    for (const options of [{ checkpoint: { items: 2 } }, { buffer: 2, overflow: "spill" as const }]) {
+      const store = memoryStore()
+      const source = pusher(10)
+      let stuck = true
+      const flow = (seq("f") as any).stream(
+        "s",
+        () => live(() => Stream.rechunk(Stream.fromAsyncIterable(source.read(), () => "no" as const), 10), { onResume: "keep" }),
+        (s: any) => s.each("w", () => (stuck ? Effect.never : undefined)).collect(),
+        options,
+      )
+      const fiber = Effect.runFork(makeHeddle(store).run(flow, undefined as never, { id: "r" }) as Effect.Effect<unknown>)
+      while (source.given() < 10) await go(Effect.sleep(1))
+      await go(Effect.sleep(20))
+      await go(Fiber.interrupt(fiber))
+      stuck = false
+      expect(await go(makeHeddle(store).resume(flow, "r"))).toEqual({ s: numbers(10) })
+    }
+  })
+
+  it("is not merged with others, which are read ahead", () => {
+    expect(() => merged({ a: live([1], { onResume: "keep", name: "ticks" }) })).toThrow("'ticks' is to be kept")
+  })
+
   it("is drained, cancelled and left while nothing comes", async () => {
     const heddle = makeHeddle(memoryStore())
     const silent = seq("f").stream("s", () =>
@@ -118,6 +142,14 @@ describe("windows", () => {
     const closed = seq("f").stream("s", () => numbers(20), (s) => s.window({ time: 2, at, most: 4 }).collect())
     expect((await go(heddle.run(closed, undefined))).s).toHaveLength(10)
   })
+  it("say nothing is late that belongs to none", async () => {
+    const heddle = makeHeddle(memoryStore())
+    const told: Array<number> = []
+    heddle.listen(({ kind, data }) => void (kind === "stream.flowed" && told.push((JSON.parse(data!) as { late: number }).late)))
+    const hops = seq("f").stream("s", () => [0, 15, 20, 35, 40], (s) => s.window({ time: 10, every: 20, at }).collect(), { checkpoint: { items: 1 } })
+    expect(await go(heddle.run(hops, undefined))).toEqual({ s: [[0], [20], [40]] })
+    expect(told.at(-1)).toBe(0)
+  })
   it("say how many items came too late, in groups too", async () => {
     const heddle = makeHeddle(memoryStore())
     const told: Array<number> = []
@@ -155,6 +187,39 @@ describe("an artifact as a sink", () => {
     const { wrong, points } = await crashEverywhere(flow, undefined)
     expect([wrong, points > 20]).toEqual([[], true])
   }, 60_000)
+  it("has no secrets, what this try has written, and leaves nothing behind when its run is pruned", async () => {
+    const heddle = makeHeddle(memoryStore())
+    const key = String(secret("supersecret-4711"))
+    expect(key).not.toContain("4711")
+    const told = seq("f").stream("s", () => ["the key is supersecret-4711"], (s) => s.to(toArtifact("a.txt")))
+    await go(heddle.run(told, undefined))
+    expect(await go(heddle.artifacts.text("a.txt"))).toBe("the key is [redacted]\n")
+    const fails = seq("f").stream("s", () => numbers(5), (s) =>
+      s.map((n) => {
+        if (n === 4) throw new Error("no")
+        return "x".repeat(300_000)
+      }).to(toArtifact("b.txt")), { checkpoint: { items: 1 } })
+    await failure(heddle.run(fails, undefined, { id: "r" }))
+    expect((await go(heddle.artifacts.list({ type: "part" }))).length).toBeGreaterThan(2)
+    await go(heddle.prune({ status: ["failed"] }))
+    expect(await go(heddle.artifacts.list({ type: "part" }))).toEqual([])
+  })
+  it("is missed where its parts have gone and it was removed", async () => {
+    const heddle = makeHeddle(memoryStore())
+    const asked = (name: "put" | "get" | "list" | "remove" | "bytes" | "read") => (...args: ReadonlyArray<any>) =>
+      name === "read" ? Stream.toAsyncIterable((heddle.artifacts as any).read(...args)) : go((heddle.artifacts as any)[name](...args))
+    const artifacts = Object.fromEntries((["put", "get", "list", "remove", "bytes", "read"] as const).map((name) => [name, asked(name)])) as any
+    const context = { run: "r", path: "s", scope: {}, signal: new AbortController().signal, artifacts }
+    const sink = toArtifact("rows")
+    const line = "y".repeat(300_000)
+    const first = await sink.open(undefined, context)
+    await first.write([line])
+    const saved = first.save()
+    await first.close()
+    expect(await go(heddle.artifacts.list({ type: "part" }))).toEqual([])
+    await go(heddle.artifacts.remove("rows"))
+    await expect(Promise.resolve((await sink.open(saved, context)).close())).rejects.toThrow("was removed before it was recorded")
+  })
   it("counts against what the run and its session may have", async () => {
     const heddle = makeHeddle(memoryStore())
     const flow = seq("f", { budget: { bytes: 5 } }).stream("s", () => ["long enough"], (s) => s.to(toArtifact("a.txt")))

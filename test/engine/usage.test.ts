@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { decide, hook, nest, openHeddle, permits, seq } from "heddle"
 import { describe, expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
+import { Turns } from "../../src/engine/turns.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { failure, go, no } from "../support.ts"
 
@@ -65,6 +66,12 @@ describe("warnings", () => {
     expect(await failure(heddle.run(slow, undefined, { id: "r" }))).toMatchObject({ _tag: "LimitExceeded", limit: "time", allowed: 100 })
     expect(told).toEqual([50, 75, 90].map((percent) => `${percent}% of time of run 'r' at ''`))
     expect(notices.map((data) => JSON.parse(data) as unknown)).toContainEqual({ limit: "time", of: "run 'r'", used: 75, allowed: 100, percent: 75 })
+    // whoever only listens is told, too
+    notices.length = 0
+    const plain = makeHeddle(memoryStore())
+    plain.listen(({ kind, data }) => void (kind === "limit.warned" && notices.push(String(data))))
+    await failure(plain.run(slow, undefined))
+    expect(notices).toHaveLength(3)
     const careful = makeHeddle(memoryStore(), { hooks: [hook("limit.warned", ({ percent }) => (percent === 75 ? decide.cancel("late") : undefined))] })
     expect(await failure(careful.run(slow, undefined))).toMatchObject({ _tag: "RunCancelled", reason: "late" })
     // what is in time is told nothing
@@ -165,4 +172,5 @@ it("a worker drives so many runs of one flow, session and correlation at once, a
   })))
   expect(Object.fromEntries(most)).toEqual({ a: 2, b: 1, p: 1 })
   expect(order.slice(0, 4)).toEqual(expect.arrayContaining(["b0", "p"]))
+  expect(() => new Turns({ perFlow: 0 })).toThrow("perFlow is 0: use a whole number from 1")
 })

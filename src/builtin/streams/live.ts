@@ -65,7 +65,7 @@ type Pushed<Item, Failure> = Iterable<Item> | AsyncIterable<Item> | ReadableStre
 /**
  * A source that cannot go on where it was. A resumed run fails with `StreamLost`, or, with `onResume: "reopen"`, opens it again and goes on with what
  * comes then: items that were read and not yet recorded are lost. `onResume: "keep"` records what is read before it goes through, at the price of a write for
- * each chunk, and reads nothing ahead: a resumed run begins with what was read, then opens the source again. A function is given a signal that is aborted when nobody reads any more: hand it to whatever waits.
+ * each chunk, and reads nothing ahead, whatever `buffer` and `overflow` say: a resumed run begins with what was read, then opens the source again. A function is given a signal that is aborted when nobody reads any more: hand it to whatever waits.
  *
  * @example
  * seq("listen").stream("ticks", () => live(async function*() { yield 1; yield 2 }), (s) => s.collect())
@@ -81,8 +81,10 @@ export const live = <Item, Failure = never>(
     const given = typeof from === "function" ? from(signal) : from
     if (Stream.isStream(given)) {
       const typed = Stream.mapError(given, (error) => new SourceFailed(error))
+      // what has been read of a chunk is to be recorded as a whole
+      const most = onResume === "keep" ? Number.POSITIVE_INFINITY : size
       for await (const items of untilAborted(Stream.toAsyncIterable(Stream.chunks(typed)), signal)) {
-        for (let at = 0; at < items.length; at += size) yield { items: items.slice(at, at + size), next: null }
+        for (let at = 0; at < items.length; at += most) yield { items: items.slice(at, at + most), next: null }
       }
     } else if (Symbol.asyncIterator in given) {
       for await (const item of untilAborted(given, signal)) yield { items: [item], next: null }
@@ -150,11 +152,15 @@ type Merged<S extends Sources> = OneOf<S> extends Seekable<any, any> ? Seekable<
  * Items of several sources as they come; its place is that of each. With a live one among them it is live itself: a resumed run goes on with the seekable ones
  * where they were, and opens the live ones again if all of them say so (`onResume: "reopen"`).
  *
+ * @throws TypeError for one with `onResume: "keep"`: several are read ahead
+ *
  * @example
  * seq("both").stream("rows", () => merged({ a: poll(() => ({ items: [1], cursor: 1, done: true })), b: poll(() => ({ items: ["b"], cursor: 1, done: true })) }), (s) => s.collect())
  */
 export const merged = <const S extends Sources>(sources: S): Merged<S> => {
   const lives = Object.values(sources).filter(({ source }) => source === "live")
+  const kept = lives.find(({ onResume }) => onResume === "keep")
+  if (kept !== undefined) throw new TypeError(`merged reads ahead, and '${kept.name}' is to be kept: give it a stream of its own, or onResume: "reopen"`)
   const merging: Source = {
     source: lives.length === 0 ? "seekable" : "live",
     name: Object.keys(sources).join(" + "),

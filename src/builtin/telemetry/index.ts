@@ -44,7 +44,9 @@ export function meter(context: Context.Context<never> = Context.empty()): Listen
   const counted = (name: string, amount: number, attributes: Readonly<Record<string, string>>): void =>
     known(JSON.stringify([name, attributes]), () => Metric.counter(name, { incremental: true, attributes })).updateUnsafe(amount, context)
   const turned = (flow: string, data: string): void => {
-    const { name: agent, usage: { input, output, cost } } = JSON.parse(data) as { readonly name: string; readonly usage: ModelUsage }
+    const { name: agent, usage } = JSON.parse(data) as { readonly name: string; readonly usage?: ModelUsage }
+    if (usage === undefined) return
+    const { input, output, cost } = usage
     counted("heddle_tokens_total", input, { flow, agent, direction: "input" })
     counted("heddle_tokens_total", output, { flow, agent, direction: "output" })
     if (cost !== undefined) counted("heddle_cost_total", cost, { flow, agent })
@@ -63,8 +65,8 @@ export function meter(context: Context.Context<never> = Context.empty()): Listen
 const ends: ReadonlySet<string> = new Set(["completed", "failed", "cancelled", "compensated"])
 
 /**
- * Logs every event through Effect's logger, whichever the context brings (its OTLP exporter, for instance): failures as errors, warnings of limits and of
- * hooks as warnings, what becomes of runs as information, the rest for debugging. Outputs are never written.
+ * Logs every event through Effect's logger, whichever the context brings (its OTLP exporter, for instance): failures as errors, what is nearly or
+ * fully used up, refused signals and quarantined runs as warnings, what becomes of runs as information, the rest for debugging. Outputs are never written.
  *
  * @example
  * heddle.listen(logs(await Effect.runPromise(Effect.context<never>())))

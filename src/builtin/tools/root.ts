@@ -95,7 +95,9 @@ export class Root {
         } finally {
           fs.closeSync(fd)
         }
-        if (fs.lstatSync(target, { throwIfNoEntry: false })?.isFile() === false) denied("link", "there is something else than a file")
+        const before = fs.lstatSync(target, { throwIfNoEntry: false })
+        if (before?.isFile() === false) denied("link", "there is something else than a file")
+        if (before !== undefined) fs.chmodSync(fresh, before.mode & 0o777)
         fs.renameSync(fresh, target)
       } catch (error) {
         fs.rmSync(fresh, { force: true })

@@ -6,7 +6,7 @@ import { messageOf } from "../../model/error.ts"
 import type { RunStatus } from "../../model/run.ts"
 import { withEngine, withExisting } from "../engine.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
-import { print, printJson, short, type Shown } from "../output.ts"
+import { print, printJson, say, short, type Shown, style } from "../output.ts"
 
 interface Flags extends Shown {
   readonly store: string
@@ -16,20 +16,22 @@ interface Flags extends Shown {
 const ageIn = (given: string): number => {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- checked right here
   const age = Duration.fromInput(given as Duration.Input)
-  if (Option.isNone(age)) throw new CliError(exitCode.usage, `--older-than ${given} is no duration`, "write it as '30 days' or '12 hours'")
+  if (Option.isNone(age) || given.trim().startsWith("-")) {
+    throw new CliError(exitCode.usage, `--older-than ${given} is no duration`, "write it as '30 days' or '12 hours'")
+  }
   return Duration.toMillis(age.value)
 }
 
 export async function retireCommand({ store, json, olderThan, remove }: Flags & { readonly olderThan?: string; readonly remove?: boolean }): Promise<ExitCode> {
   const { ended, retired, failed } = await withExisting(store, (heddle) => heddle.sessions.retire({ olderThan: ageIn(olderThan!), remove }))
-  if (json) printJson({ ok: true, ended, retired, failed })
+  if (json) printJson({ ok: failed.length === 0, ended, retired, failed })
   else {
     for (const id of ended) print(`${id}  ran out of time`)
     for (const id of retired) print(`${id}  ${remove === true ? "deleted" : "put away"}`)
-    for (const { session, reason } of failed) print(`${session}  ${short(reason, 200)}`)
-    print(`${retired.length} sessions ${remove === true ? "deleted" : "put away"}`)
+    for (const { session, reason } of failed) say(`${style.err("red", "✗")} ${session}  ${short(reason, 200)}`)
+    print(`${retired.length} sessions ${remove === true ? "deleted" : "put away"}${failed.length === 0 ? "" : `, ${failed.length} could not be`}`)
   }
-  return exitCode.ok
+  return failed.length === 0 ? exitCode.ok : exitCode.failed
 }
 
 export async function pruneCommand(

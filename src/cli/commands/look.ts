@@ -13,7 +13,7 @@ import { encodeValue, revive } from "../../model/value.ts"
 import { withExisting } from "../engine.ts"
 import { type ExitCode, exitCode } from "../exit-codes.ts"
 import { loadFlow, loadFlows } from "../../docgen/source/load.ts"
-import { clean, duration, print, printJson, short, type Shown, style } from "../output.ts"
+import { amounts, clean, duration, print, printJson, short, type Shown, style } from "../output.ts"
 
 interface ListFlags extends Shown {
   readonly store: string
@@ -78,7 +78,7 @@ export async function showCommand(id: string, { store, json }: Shown & { readonl
     return exitCode.ok
   }
   print(
-    `${style.out("bold", run.id)}  ${style.out(colours[run.status], run.status)}  ${run.flow} version ${run.version}  ${
+    `${style.out("bold", run.id)}  ${style.out(colours[run.status], run.status)}  ${short(run.flow, 60)} version ${run.version}  ${
       duration(events.reduce((latest, { at }) => Math.max(latest, at), run.updatedAt) - run.createdAt)
     }  ${events.at(-1)?.seq ?? 0} events`,
   )
@@ -86,8 +86,7 @@ export async function showCommand(id: string, { store, json }: Shown & { readonl
   const until = run.status === "suspended" && run.due !== undefined ? new Date(run.due).toISOString() : ""
   if (run.status === "suspended") print(style.out("blue", `waits for ${[...run.waits, until].filter(Boolean).map(clean).join(" or ") || "a child run"}`))
   for (const line of tree(nodes, "")) print(line)
-  const used = Object.entries(usage).flatMap(([item, amount]) => (amount === 0 ? [] : [`${Number(amount.toPrecision(6))} ${item}`]))
-  if (used.length > 0) print(style.out("dim", `used   ${used.join(", ")}`))
+  if (amounts(usage) !== "") print(style.out("dim", `used   ${amounts(usage)}`))
   if (run.status === "completed") print(`${style.out("green", "output")}  ${short(encodeValue(output), 200)}`)
   if (run.status === "paused" && paused) print(`${style.out("yellow", "paused")}  ${short(paused, 200)}`)
   if (run.status === "failed" || run.status === "compensated") print(`${style.out("red", run.status)}  ${short(describe(error), 200)}`)

@@ -131,7 +131,7 @@ class Flowing {
 
   #buffered(chunks: AsyncIterable<Chunk>): Reader {
     const { buffer, bytes, overflow } = this.#node
-    const given = overflow === "spill" ? spilled(chunks, buffer, this.#path, this.#abort.signal) : chunks
+    const given = overflow === "spill" && !this.#keeps ? spilled(chunks, buffer, this.#path, this.#abort.signal) : chunks
     const bounds = { buffer, bytes, overflow: this.#keeps ? "ask" as const : overflow === "spill" ? "suspend" as const : overflow, size: this.size }
     return new Buffered(given, bounds, this.#now, (on) => this.#pressed(on))
   }

@@ -111,17 +111,20 @@ class TimeWindow extends Plain {
     return timed(items, this.#times, (item, at, out) => {
       this.#latest = Math.max(this.#latest, at)
       out.push(...this.#closed(this.#latest))
-      let isLate = true
+      let [isLate, isTaken] = [false, false]
       for (let begin = Math.floor(at / this.#every) * this.#every; begin > at - this.#span; begin -= this.#every) {
         // one that is closed does not open again
-        if (begin + this.#span + this.#late <= this.#latest) continue
-        isLate = false
+        if (begin + this.#span + this.#late <= this.#latest) {
+          isLate = true
+          continue
+        }
+        isTaken = true
         if (++this.#held > this.#most) throw overflowed(this.#times, this.#most)
         const window = this.#open.get(begin)
         if (window === undefined) this.#open.set(begin, [item])
         else window.push(item)
       }
-      if (isLate) this.#dropped++
+      if (isLate && !isTaken) this.#dropped++
     })
   }
 

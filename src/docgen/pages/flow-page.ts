@@ -106,14 +106,15 @@ const compensations = (nodes: ReadonlyArray<NodePage>): string | undefined => {
 }
 const streams = (all: FlowPage["streams"]): string | undefined =>
   all.length === 0 ? undefined : table(
-    ["stream", "stages", "ends in", "buffer", "when it is full", "recorded"],
-    all.map(({ path, stages, sink, buffer, overflow, checkpoint: { items, time } }) => [
+    ["stream", "stages", "ends in", "buffer", "when it is full", "recorded", "rejected"],
+    all.map(({ path, stages, sink, buffer, bytes, overflow, rejects, checkpoint: { items, time } }) => [
       code(path),
       stages.map(code).join(" → "),
       code(sink),
-      `${buffer} items`,
+      `${buffer} items${Number.isFinite(bytes) ? `, ${bytes} bytes` : ""}`,
       fullness[overflow],
-      `every ${items} items or ${time} ms`,
+      [Number.isFinite(items) ? `every ${items} items` : "", Number.isFinite(time) ? `every ${time} ms` : ""].filter(Boolean).join(" or "),
+      `at most ${rejects}`,
     ]),
   )
 const fullness: Readonly<Record<FlowPage["streams"][number]["overflow"], string>> = {

@@ -7,7 +7,7 @@ import { hasEnded, hasStopped, isDriven, newRecord, type NewRun, type RunRecord 
 import { pendingSignals, type SignalRecord } from "../../model/signal.ts"
 import { attempting } from "../attempt.ts"
 import { blobIn } from "../spilled.ts"
-import { type Change, Store } from "../store.ts"
+import { type Change, Store, type Without } from "../store.ts"
 import { memoryArtifacts } from "./artifacts.ts"
 import { memorySessions } from "./sessions.ts"
 import { memoryStates, stateFailure } from "./states.ts"
@@ -112,9 +112,9 @@ export const memoryStore = (): Store["Service"] => {
           }
         }),
       nudge: (id, at) => Effect.sync(() => wake(id, at)),
-      due: (names, now, limit) =>
+      due: (names, now, limit, without) =>
         Effect.sync(() =>
-          all().filter(({ flow, due }) => due !== undefined && due <= now && names.includes(flow))
+          all().filter((run) => run.due !== undefined && run.due <= now && names.includes(run.flow) && !isLeft(run, without))
             .sort((a, b) => a.due! - b.due!).slice(0, limit)
         ),
       nextDue: (names) =>
@@ -200,3 +200,7 @@ export const memoryStore = (): Store["Service"] => {
 
 /** A `Store` that lives as long as the layer. */
 export const layerMemory: Layer.Layer<Store> = Layer.sync(Store, memoryStore)
+
+const isLeft = ({ parent, flow, session = "", correlation }: RunRecord, without: Without | undefined): boolean =>
+  without !== undefined && parent === undefined &&
+  (without.flows.includes(flow) || without.sessions.includes(session) || without.correlations.includes(correlation))

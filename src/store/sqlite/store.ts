@@ -44,6 +44,12 @@ const statements = (sql: (text: string) => Statement) => ({
     "UPDATE runs SET due = ?1 WHERE owner = ?2 AND status IN ('running', 'compensating') AND id IN (SELECT value FROM json_each(?3))",
   ),
   due: sql("SELECT * FROM runs WHERE due <= ?1 AND flow IN (SELECT value FROM json_each(?2)) ORDER BY due LIMIT ?3"),
+  dueWithout: sql(
+    `SELECT * FROM runs WHERE due <= ?1 AND flow IN (SELECT value FROM json_each(?2)) AND (parent IS NOT NULL OR
+       flow NOT IN (SELECT value FROM json_each(?4)) AND coalesce(session, '') NOT IN (SELECT value FROM json_each(?5)) AND
+       coalesce(correlation, id) NOT IN (SELECT value FROM json_each(?6)))
+     ORDER BY due LIMIT ?3`,
+  ),
   nextDue: sql("SELECT due FROM runs WHERE due IS NOT NULL AND flow IN (SELECT value FROM json_each(?1)) ORDER BY due LIMIT 1"),
   look: sql("SELECT * FROM runs WHERE id IN (SELECT value FROM json_each(?1))"),
   nudge: sql("UPDATE runs SET due = min(coalesce(due, ?1), ?1) WHERE id = ?2 AND status = 'suspended'"),
@@ -167,7 +173,12 @@ export function sqliteStore(db: DatabaseSync, file: string): Store["Service"] & 
           }),
         renew: (ids, owner, lease) => attempt("renew", () => void sql.renew.run(lease, owner, JSON.stringify(ids))),
         nudge: (id, at) => attempt("nudge", () => void sql.nudge.run(at, id)),
-        due: (flows, now, limit) => attempt("due", () => sql.due.all(now, JSON.stringify(flows), limit).map(recordOf)),
+        due: (flows, now, limit, without) =>
+          attempt("due", () => {
+            const wanted = [now, JSON.stringify(flows), limit] as const
+            const left = without === undefined ? undefined : [without.flows, without.sessions, without.correlations].map((names) => JSON.stringify(names))
+            return (left === undefined ? sql.due.all(...wanted) : sql.dueWithout.all(...wanted, ...left)).map(recordOf)
+          }),
         nextDue: (flows) => attempt("due", () => (sql.nextDue.get(JSON.stringify(flows))?.["due"] as number | undefined) ?? undefined),
         look: (ids, before) =>
           attempt("look", () => {

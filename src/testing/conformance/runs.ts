@@ -112,6 +112,24 @@ export const runConformance: Readonly<Record<string, StoreCheck>> = {
     yield* runs.renew(["due-a"], "somebody else", 70)
     yield* same([(yield* runs.get("due-a")).due, (yield* runs.get("due-b")).due, (yield* runs.get("due-c")).due], [50, 50, undefined])
   }),
+  "what is due is found without some flows, sessions and correlations, but for steps of other runs": Effect.gen(function*() {
+    const { runs } = yield* Store
+    const all = [["a", {}], ["b", { flow: "due-y" }], ["c", { session: "s" }], ["d", { correlation: "k" }], ["e", { session: "s", parent: "a" }]] as const
+    for (const [id, more] of all) yield* runs.create(newRun(`due-${id}`, { flow: "due-x", due: 10, ...more }))
+    const none = { flows: [], sessions: [], correlations: [] }
+    const ids = (without: object) =>
+      Effect.map(runs.due(["due-x", "due-y"], 10, 9, { ...none, ...without }), (found) => found.map(({ id }) => id.slice(-1)).sort().join(""))
+    yield* same(
+      [
+        yield* ids({}),
+        yield* ids({ flows: ["due-y"] }),
+        yield* ids({ flows: ["due-x"] }),
+        yield* ids({ sessions: ["s"] }),
+        yield* ids({ correlations: ["k"] }),
+      ],
+      ["abcde", "acde", "be", "abde", "abce"],
+    )
+  }),
   "a suspended run is nudged, others are not": Effect.gen(function*() {
     const { runs, events } = yield* Store
     const { run } = yield* runs.create(newRun("nudge"))

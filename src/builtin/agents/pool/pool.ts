@@ -161,7 +161,7 @@ export class Pool<A, E = never> {
         try {
           listener({ pool: this.name, nr, from, to })
         } catch (error) {
-          console.error("a pool's onChange threw", error)
+          console.error("a listener of a pool threw", error)
         }
       }
     })
