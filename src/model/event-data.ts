@@ -1,5 +1,6 @@
 /** What each kind of event says: for whoever reads events, and for what comes in from outside. */
-import type { EventData, EventKind } from "./event.ts"
+import type { EventData, EventKind, LiveKind } from "./event.ts"
+import { type LiveData, liveParts, liveSchema } from "./live-data.ts"
 
 type Part = Exclude<keyof EventData, "spent">
 interface Parts {
@@ -61,10 +62,14 @@ export const eventParts = {
   "compensation.failed": says(["of", "error"]),
 } as const satisfies Readonly<Record<EventKind, Parts>>
 
-/** The data of one kind of event, parsed. */
-export type EventDataOf<Kind extends EventKind> =
+/** The data of one kind of event, parsed: of one that is kept, and of one that is only told. */
+export type EventDataOf<Kind extends EventKind | LiveKind> = Kind extends EventKind ? KeptDataOf<Kind> : Kind extends LiveKind ? LiveDataOf<Kind> : never
+type KeptDataOf<Kind extends EventKind> =
   & Required<Pick<EventData, (typeof eventParts)[Kind]["says"][number]>>
   & Pick<EventData, (typeof eventParts)[Kind]["may"][number] | "spent">
+type LiveDataOf<Kind extends LiveKind> =
+  & Pick<LiveData, (typeof liveParts)[Kind]["says"][number]>
+  & Partial<Pick<LiveData, (typeof liveParts)[Kind]["may"][number]>>
 
 /** The first part of `data` that an event of this kind does not have, or lacks. */
 export function misfit(kind: EventKind, data: object): string | undefined {
@@ -121,14 +126,20 @@ const partSchemas: Readonly<Record<Part | "spent", Schema>> = {
 }
 
 /** The JSON Schema (2020-12) of what one kind of event says. */
-export function eventSchema(kind: EventKind): Schema {
-  const { says: required, may }: Parts = eventParts[kind]
-  return {
-    $schema: "https://json-schema.org/draft/2020-12/schema",
-    title: kind,
-    type: "object",
-    required,
-    properties: Object.fromEntries([...required, ...may, "spent" as const].map((part) => [part, partSchemas[part]])),
-    additionalProperties: false,
+export function eventSchema(kind: EventKind | LiveKind): Schema {
+  if (isLive(kind)) {
+    const { says: required, may } = liveParts[kind]
+    return schemaOf(kind, required, [...required, ...may].map((part) => [part, liveSchema(part)]))
   }
+  const { says: required, may }: Parts = eventParts[kind]
+  return schemaOf(kind, required, [...required, ...may, "spent" as const].map((part) => [part, partSchemas[part]]))
 }
+const isLive = (kind: EventKind | LiveKind): kind is LiveKind => Object.hasOwn(liveParts, kind)
+const schemaOf = (title: string, required: ReadonlyArray<string>, properties: ReadonlyArray<readonly [string, object]>): Schema => ({
+  $schema: "https://json-schema.org/draft/2020-12/schema",
+  title,
+  type: "object",
+  required,
+  properties: Object.fromEntries(properties),
+  additionalProperties: false,
+})

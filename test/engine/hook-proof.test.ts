@@ -1,13 +1,14 @@
 /** The proof that every decision is honoured at every point that allows it, and refused at every other: made from the table that the types are made from. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Stream } from "effect"
-import { type AnyFlow, decide, hook, type HookPoint, nest, seq as typed, state, tool } from "heddle"
+import { type AnyFlow, decide, type EventDataOf, eventSchema, hook, type HookPoint, nest, seq as typed, state, tool } from "heddle"
 import { agent, type ModelPart, type ModelShape, scripted } from "heddle/agents"
 import { live } from "heddle/streams"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { hookDecisions } from "../../dsl/ir/hook.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
+import { type LiveKind, liveKinds } from "../../src/model/event.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { go, no } from "../support.ts"
 
@@ -107,6 +108,10 @@ const met = {
   "limit.exceeded": () => seq("f", { budget: { steps: 1 } }).step("a", () => 1).step("b", () => 1),
 } satisfies Record<HookPoint, () => AnyFlow>
 
+const isLive = (kind: string): kind is LiveKind => (liveKinds as ReadonlyArray<string>).includes(kind)
+/** Everything that was told and not kept. */
+const lives: Array<readonly [LiveKind, string]> = []
+
 /** What comes of a run in which `decision` is decided at `point`, as text; with what was told of hooks, and which runs there are then. */
 const outcome = async (point: HookPoint, decision: unknown) => {
   ran = 0
@@ -114,6 +119,7 @@ const outcome = async (point: HookPoint, decision: unknown) => {
   const answer = hook(point as "step.before", (() => decision) as never, { where: ({ path }) => point !== "step.before" || path === "a" })
   const heddle = makeHeddle(memoryStore(), { hooks: decision === undefined ? [] : [answer] })
   heddle.listen(({ kind, data }) => void (kind.startsWith("hook.") && told.push(`${kind} ${data}`)))
+  heddle.listen(({ kind, data = "{}" }) => void (isLive(kind) && lives.push([kind, data])))
   const flow = met[point]() as any
   const input = point.startsWith("agent") || point.startsWith("turn") ? { text: "x" } : 1
   const work = Effect.gen(function*() {
@@ -198,4 +204,29 @@ describe.each(points)("%s", (point) => {
       expect(seen.told.length > 0).toBe(point !== "session.before")
     }
   })
+})
+
+it("what is told and not kept says what its kind says", () => {
+  type Schema = { readonly type?: string; readonly required?: ReadonlyArray<string>; readonly properties?: Readonly<Record<string, Schema>> }
+  const fits = (value: unknown, { type, required = [], properties }: Schema): boolean =>
+    type === undefined || type === "array" ? true : typeof value === type && (type !== "object" ||
+      (required.every((part) => part in Object(value)) &&
+        Object.entries(Object(value)).every(([part, inner]) => properties?.[part] !== undefined && fits(inner, properties[part]!))))
+  expect(lives.filter(([kind, data]) => !fits(JSON.parse(data), eventSchema(kind) as Schema))).toEqual([])
+  const kinds = [
+    "artifact.kept",
+    "hook.decided",
+    "limit.exceeded",
+    "session.active",
+    "state.changed",
+    "stream.flowed",
+    "stream.pressed",
+    "tool.failed",
+    "turn.completed",
+  ]
+  expect([...new Set(lives.map(([kind]) => kind))]).toEqual(expect.arrayContaining(kinds))
+  const warned: EventDataOf<"limit.warned"> = { limit: "time", of: "run 'r'", used: 5, allowed: 10, percent: 50 }
+  // @ts-expect-error a warning says how much is used
+  const lacking: EventDataOf<"limit.warned"> = { limit: "time", of: "run 'r'", allowed: 10, percent: 50 }
+  expect([fits(warned, eventSchema("limit.warned") as Schema), fits(lacking, eventSchema("limit.warned") as Schema)]).toEqual([true, false])
 })
