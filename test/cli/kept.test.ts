@@ -1,5 +1,5 @@
 /** What is kept beside runs, from the command line. */
-import { mkdtempSync, readFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -71,6 +71,12 @@ it("artifacts: a list, and the content of one", async () => {
   expect(readFileSync(file, "utf8")).toContain("second")
   expect(JSON.parse((await heddle("artifact", "report", "--session", "s1", "--output", file, "--json", ...store)).out)).toMatchObject({ file })
   expect(await heddle("artifact", "report", "--session", "s1", "--output", folder, ...store)).toMatchObject({ code: 2 })
+  expect(await heddle("artifact", "report", "--nr", "1", ...store)).toMatchObject({ code: 4 })
+  const db = new DatabaseSync(store[1]!)
+  db.exec("UPDATE artifacts SET hash = 'gone' WHERE name = 'report' AND version = 1")
+  db.close()
+  expect(await heddle("artifact", "s1/report@1", "--output", `${file}.2`, ...store)).toMatchObject({ errors: expect.stringContaining("missing") })
+  expect(readdirSync(folder).filter((name) => name.startsWith("out.txt"))).toEqual(["out.txt"])
   expect(await heddle("artifact", "report", ...store)).toMatchObject({ errors: expect.stringContaining("report") })
 })
 

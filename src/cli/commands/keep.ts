@@ -27,9 +27,10 @@ export async function retireCommand({ store, json, olderThan, remove }: Flags & 
   if (json) printJson({ ok: failed.length === 0, ended, retired, failed })
   else {
     for (const id of ended) print(`${id}  ran out of time`)
-    for (const id of retired) print(`${id}  ${remove === true ? "deleted" : "put away"}`)
+    const done = remove === true ? "deleted" : "put away"
+    for (const id of retired) print(`${id}  ${done}`)
     for (const { session, reason } of failed) say(`${style.err("red", "✗")} ${session}  ${short(reason, 200)}`)
-    print(`${retired.length} sessions ${remove === true ? "deleted" : "put away"}${failed.length === 0 ? "" : `, ${failed.length} could not be`}`)
+    print(`${retired.length} sessions ${done}${failed.length === 0 ? "" : `, ${failed.length} could not be`}`)
   }
   return failed.length === 0 ? exitCode.ok : exitCode.failed
 }
