@@ -1,10 +1,10 @@
-// A step may return a value, a Promise, a neverthrow Result, an Effect, or be a generator of Effects.
 import { Effect } from "effect"
 import { ok } from "neverthrow"
 import { run, seq, step } from "heddle"
 
 const double = step("double", ({ plain }: { plain: number }) => plain * 2)
 
+/** A step may return a value, a Promise, a neverthrow Result, an Effect, or be a generator of Effects. */
 export const flow = seq("steps")
   .step("plain", () => 1)
   .step(double)

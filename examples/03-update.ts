@@ -1,6 +1,6 @@
-// A name is bound once; `.update` is the one way to give it a new value, and the value must fit its type.
 import { run, seq } from "heddle"
 
+/** A name is bound once; `.update` is the one way to give it a new value, and the value must fit its type. */
 export const flow = seq("update")
   .step("draft", () => ({ text: "a first try", edits: 0 }))
   .update("draft", ({ draft }) => ({ text: draft.text.replace("first", "better"), edits: draft.edits + 1 }))

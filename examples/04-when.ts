@@ -1,7 +1,7 @@
-// `.when(condition)` guards exactly the next node; with two blocks it chooses one.
 import { run, seq } from "heddle"
 import { z } from "zod"
 
+/** `.when(condition)` guards exactly the next node; with two blocks it chooses one. */
 export const flow = seq("when", { input: z.object({ priority: z.number() }) })
   .when(({ input }) => input.priority > 7).step("page", () => "on call paged")
   .when(

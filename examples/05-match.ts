@@ -1,8 +1,8 @@
-// `.match` is exhaustive: leave a case out and it does not compile. Inside a case, `matched` is the narrowed value.
 import { run, seq } from "heddle"
 
 type Shape = { readonly kind: "circle"; readonly radius: number } | { readonly kind: "square"; readonly side: number }
 
+/** `.match` is exhaustive: leave a case out and it does not compile. Inside a case, `matched` is the narrowed value. */
 export const flow = seq("match")
   .step("shape", (): Shape => ({ kind: "square", side: 3 }))
   .match("area", ({ shape }) => shape, {

@@ -1,6 +1,6 @@
-// `.loop` repeats a block until a condition holds, while one does, a number of times, or over items; with break and continue.
 import { run, seq } from "heddle"
 
+/** `.loop` repeats a block until a condition holds, while one does, a number of times, or over items; with break and continue. */
 export const flow = seq("loop")
   .step("draft", () => ({ score: 0.2 }))
   .loop("refine", { until: ({ draft }) => draft.score >= 0.9, max: 5 }, (b) => b.update("draft", ({ draft }) => ({ score: draft.score + 0.25 })))

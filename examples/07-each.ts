@@ -1,8 +1,8 @@
-// `.each` runs a block for every item, several at once, and keeps the order of the items.
 import { setTimeout as sleep } from "node:timers/promises"
 import { run, seq } from "heddle"
 import { z } from "zod"
 
+/** `.each` runs a block for every item, several at once, and keeps the order of the items. */
 export const flow = seq("each", { input: z.object({ words: z.array(z.string()) }) })
   .each("lengths", ({ input }) => input.words, (b) =>
     b.step("count", async ({ item, index }) => {

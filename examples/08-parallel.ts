@@ -1,7 +1,7 @@
-// `.parallel` runs named forks at once. Where two of them update one name, the compiler asks for a merge policy.
 import { err, ok } from "neverthrow"
 import { merge, run, seq } from "heddle"
 
+/** `.parallel` runs named forks at once. Where two of them update one name, the compiler asks for a merge policy. */
 export const flow = seq("parallel")
   .step("cost", () => 0)
   .parallel("found", {

@@ -1,4 +1,3 @@
-// A flow is a step of another: by its own name when the scope has what it needs, or with an input made for it.
 import { nest, run, seq } from "heddle"
 import { z } from "zod"
 
@@ -6,6 +5,7 @@ const price = seq("price", { input: z.object({ amount: z.number(), rate: z.numbe
   .step("tax", ({ input }) => input.amount * input.rate)
   .returns(({ input, tax }) => input.amount + tax)
 
+/** A flow is a step of another: by its own name when the scope has what it needs, or with an input made for it. */
 export const flow = seq("order", { input: z.object({ amount: z.number() }) })
   .step("rate", () => 0.25)
   .step(price)

@@ -1,9 +1,9 @@
-// The other door: a flow is an Effect, its errors and services are in the type, and layers provide what it needs.
 import { Context, Effect, Layer } from "effect"
 import { CurrentStep, Heddle, seq } from "heddle"
 
 class Mailer extends Context.Service<Mailer, { readonly send: (to: string) => Effect.Effect<string> }>()("examples/Mailer") {}
 
+/** The other door: a flow is an Effect, its errors and services are in the type, and layers provide what it needs. */
 export const flow = seq("mail")
   .step("sent", () =>
     Effect.gen(function*() {

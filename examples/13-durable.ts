@@ -1,10 +1,10 @@
-// With a file as its store a run survives the process; the same id and input give the same run, its steps are not repeated.
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { run, seq } from "heddle"
 
 let worked = 0
+/** With a file as its store a run survives the process; the same id and input give the same run, its steps are not repeated. */
 export const flow = seq("durable")
   .step("work", () => ++worked)
   .step("more", ({ work }) => work + 1)

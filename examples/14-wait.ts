@@ -1,7 +1,7 @@
-/** A run that waits for a signal, and is undone when nobody approves. */
 import { openHeddle, seq } from "heddle"
 import { z } from "zod"
 
+/** A run that waits for a signal, and is undone when nobody approves. */
 export const flow = seq("leave", { input: z.object({ days: z.number() }) })
   .step("hold", ({ input }) => input.days, { effects: "holds days", compensate: (days) => console.log("gave back", days) })
   .wait("approval", { schema: z.object({ by: z.string() }), timeout: "2 days" })

@@ -1,4 +1,3 @@
-/** Hooks: one redirects a branch while the shop is closed, one recovers a step; those of the run only count. */
 import { decide, hook, run, seq } from "heddle"
 import { metrics } from "heddle/hooks"
 import { err } from "neverthrow"
@@ -7,6 +6,7 @@ import { z } from "zod"
 const closed = hook("when.decided", ({ path, chosen }) => path === "ship" && chosen === "express" ? decide.redirect("standard") : undefined)
 const knownRate = hook("step.error", ({ path }) => path === "rate" ? decide.replace(4.9) : undefined, { name: "knownRate" })
 
+/** Hooks: one redirects a branch while the shop is closed, one recovers a step; those of the run only count. */
 export const flow = seq("order", { input: z.object({ kind: z.enum(["express", "standard"]) }), hooks: [closed, knownRate] })
   .step("rate", () => err({ _tag: "RatesDown" } as const))
   .match("ship", ({ input }) => input.kind, {

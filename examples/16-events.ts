@@ -1,7 +1,7 @@
-/** Events: a run followed from another place while it goes on, from any number on; and what happens live, with a buffer that never stops a run. */
 import { openHeddle, seq } from "heddle"
 import { jsonLines } from "heddle/telemetry"
 
+/** Events: a run followed from another place while it goes on, from any number on; and what happens live, with a buffer that never stops a run. */
 export const flow = seq("parcel").step("pack", () => "box 7").wait("pickedUp").step("deliver", ({ pack }) => `${pack} delivered`)
 export const signals = [{ name: "pickedUp", id: "scan-1" }]
 

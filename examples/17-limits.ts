@@ -1,9 +1,9 @@
-/** Limits: two lookups at once for each customer, and a budget that ends a search when the money is gone. */
 import { permits, run, seq } from "heddle"
 import { z } from "zod"
 
 const lookups = permits("lookups", 2, { key: ({ input }: { input: { customer: string } }) => input.customer })
 
+/** Limits: two lookups at once for each customer, and a budget that ends a search when the money is gone. */
 export const flow = seq("search", { input: z.object({ customer: z.string() }) })
   .protect("hits", (b) =>
     b.loop("pages", { times: 100, collect: "all" }, (c) =>

@@ -1,9 +1,9 @@
-/** A session of three runs: what they know of it, what they count, what they make, and where it ends. */
 import { openHeddle, seq, state } from "heddle"
 import { z } from "zod"
 
 const answered = state("answered", { scope: "session", initial: 0 })
 
+/** A session of three runs: what they know of it, what they count, what they make, and where it ends. */
 export const flow = seq("answer", { session: z.object({ name: z.string() }), input: z.object({ question: z.string() }) })
   .step("reply", ({ input, session }, { charge }) => {
     charge({ tokens: input.question.length })

@@ -1,4 +1,3 @@
-/** A pool under load: four members that are dear to make serve a hundred items, one breaks, and none is had twice at once. */
 import { Effect } from "effect"
 import { run, seq } from "heddle"
 import { Pool } from "heddle/agents"
@@ -14,6 +13,7 @@ const workers = new Pool<Worker>("workers", {
 })
 
 let [overlaps, broke] = [0, false]
+/** A pool under load: four members that are dear to make serve a hundred items, one breaks, and none is had twice at once. */
 export const flow = seq("load")
   .each("all", () => Array.from({ length: 100 }, (_, i) => i), (b) =>
     b.step("work", ({ item }) =>

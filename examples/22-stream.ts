@@ -1,4 +1,3 @@
-// A stream: lines of a file through bounded stages into a file, exactly once, whatever happens meanwhile.
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -10,6 +9,7 @@ const folder = mkdtempSync(join(tmpdir(), "heddle-example-"))
 const [log, report] = [join(folder, "app.log"), join(folder, "report.ndjson")]
 writeFileSync(log, "10:00 ok\n10:01 slow 900\nnonsense\n10:01 ok\n10:02 slow 1200\n")
 
+/** A stream: lines of a file through bounded stages into a file, exactly once, whatever happens meanwhile. */
 export const flow = seq("report", { input: z.object({ log: z.string(), slower: z.number() }) })
   .stream("written", ({ input }) => lines(input.log), (s) =>
     s.map("parse", (line) => {

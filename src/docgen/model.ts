@@ -86,9 +86,11 @@ export interface ToolPage extends Pick<ToolInfo, "name" | "description" | "level
   readonly parameters: unknown
 }
 /** How items flow. */
-export interface StreamPage extends Pick<StreamShape, "buffer" | "bytes" | "overflow" | "rejects"> {
+export interface StreamPage extends Pick<StreamShape, "buffer" | "bytes" | "overflow"> {
   readonly path: string
   readonly stages: ReadonlyArray<string>
+  /** Most items that it may leave out and record, where a stage does that. */
+  readonly rejects: number | undefined
   /** What they end in. */
   readonly sink: string
   /** After how many items, or milliseconds, it is recorded how far it has come. */
@@ -185,6 +187,12 @@ const toolPage = ({ name, description, level, needs, approval, parameters, input
   approval: typeof approval === "function" ? "sometimes" : approval ? "always" : "never",
   parameters: parameters ?? schemaOf(input),
 })
+const isRejecting = (stage: Stage): boolean =>
+  stage.op === "group" ?
+    stage.stages.some(isRejecting) :
+    stage.op === "partition" ?
+    Object.values(stage.parts).some((part) => part.some(isRejecting)) :
+    stage.op === "work" && stage.failure === "reject"
 /** `groupBy(batch → save)` */
 const stageText = (stage: Stage): string => {
   if (stage.op === "group") return `groupBy(${stage.stages.map(stageText).join(" → ")})`
@@ -199,7 +207,7 @@ const streamPage = (path: string, { stages, sink, buffer, bytes, overflow, rejec
   buffer,
   bytes,
   overflow,
-  rejects,
+  rejects: stages.some(isRejecting) ? rejects : undefined,
   checkpoint: { items, time: toMillis(time) },
 })
 

@@ -416,10 +416,10 @@ it("tools and streams are told with their settings", async () => {
   expect(all!.markdown).toMatch(/\| `book` \| Books a seat. \| restricted \| sometimes \|/)
   expect(all!.markdown).toMatch(/\| `mail` \| Sends mail. \| restricted \| always \|/)
   expect(all!.markdown).toContain(
-    "| `saved` | `twice` → `filter` | `rows.txt` | 256 items | the source waits | every 1000 ms | at most 1000 |",
+    "| `saved` | `twice` → `filter` | `rows.txt` | 256 items | the source waits | every 1000 ms |  |",
   )
   expect(all!.markdown).toContain(
-    "| `all` | `groupBy(batch → b)` → `partition(x: map, y: take)` | `collect` | 7 items, 99 bytes | the oldest are dropped | every 5 items |",
+    "| `all` | `groupBy(batch → b)` → `partition(x: c, y: take)` | `collect` | 7 items, 99 bytes | the oldest are dropped | every 5 items |",
   )
   // of tools that only a run of its own may call, their names are known
   expect(written(pages, { out: "docs" })[0]!.markdown).toMatch(/\| `pay` \| +\| buyer \|/)

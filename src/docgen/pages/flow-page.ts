@@ -114,7 +114,7 @@ const streams = (all: FlowPage["streams"]): string | undefined =>
       `${buffer} items${Number.isFinite(bytes) ? `, ${bytes} bytes` : ""}`,
       fullness[overflow],
       [Number.isFinite(items) ? `every ${items} items` : "", Number.isFinite(time) ? `every ${time} ms` : ""].filter(Boolean).join(" or "),
-      `at most ${rejects}`,
+      rejects === undefined ? "" : `at most ${rejects}`,
     ]),
   )
 const fullness: Readonly<Record<FlowPage["streams"][number]["overflow"], string>> = {
