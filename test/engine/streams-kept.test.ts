@@ -98,6 +98,8 @@ describe("a live source that is kept", () => {
     await go(Effect.sleep(20))
     await go(heddle.drain("r"))
     expect(await go(Fiber.join(fiber))).toEqual({ s: [1] })
+    // all that has gone through is recorded
+    expect(JSON.parse((await go(heddle.events("r"))).findLast(({ kind }) => kind === "stream.checkpointed")!.data)).toMatchObject({ count: 1 })
     const other = Effect.runFork(Effect.flip(heddle.run(silent, undefined, { id: "c" }) as Effect.Effect<unknown, unknown>))
     await go(Effect.sleep(20))
     await go(heddle.cancel("c"))

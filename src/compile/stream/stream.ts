@@ -245,8 +245,8 @@ class Flowing {
     return Effect.gen({ self: this }, function*() {
       const sink = this.#sink!
       yield* this.#write(yield* this.#pipe.end())
-      // what has to be in one transaction with a record, and what nobody else records
-      if (sink.within !== undefined || sink.sent !== undefined || this.#progress.isOwed) yield* this.#checkpoint()
+      // what has to be in one transaction with a record, what nobody else records, and that what was kept has gone through
+      if (sink.within !== undefined || sink.sent !== undefined || this.#progress.isOwed || this.#keeps) yield* this.#checkpoint()
       const value = yield* sink.close()
       this.#sink = undefined
       return { value }
