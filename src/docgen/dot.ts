@@ -1,6 +1,6 @@
 /** A flow for Graphviz: blocks are clusters. */
 import type { EncodedBlock, EncodedFlow, EncodedNode } from "../../dsl/ir/encode.ts"
-import { body, caught, detail, guard, hasOther, verb } from "./label.ts"
+import { again, body, caught, detail, guard, hasOther, verb } from "./label.ts"
 
 const quote = (text: string): string => `"${text.replaceAll("\\", "\\\\").replaceAll("\"", "\\\"").replaceAll("\n", "\\n")}"`
 
@@ -18,9 +18,6 @@ export function dot(flow: EncodedFlow): string {
   drawing.connect(exits, drawing.node(flow.returns ? "returns" : "end", "shape=oval, style=filled", 1), 1)
   return [`digraph ${quote(flow.name)} {`, "  node [shape=box, style=rounded, fontname=\"sans-serif\"]", ...drawing.lines, "}"].join("\n")
 }
-
-/** The way back, with what was said of it before. */
-const again = ({ label, ...exit }: Exit): Exit => ({ ...exit, label: [label, "again"].filter(Boolean).join(", ") })
 
 class Drawing {
   readonly lines: Array<string> = []

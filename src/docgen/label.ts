@@ -94,3 +94,8 @@ export const caught = ({ shape: { catches = [], fallback } }: EncodedNode): Read
   ...catches as ReadonlyArray<string>,
   ...(fallback === true ? ["any other error"] : []),
 ]
+/** The way back to a loop's beginning, with what was said of it before. */
+export const again = <Exit extends { readonly label?: string | undefined }>(exit: Exit): Exit & { readonly label: string } => ({
+  ...exit,
+  label: [exit.label, "again"].filter(Boolean).join(", "),
+})

@@ -2,7 +2,7 @@
 import { type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../dsl/ir/encode.ts"
 import type { Changes } from "./diagram/layout.ts"
 import type { Change } from "./diagram/shapes.ts"
-import { body, caught, detail, guard, verb } from "./label.ts"
+import { again, body, caught, detail, guard, verb } from "./label.ts"
 
 /** Mermaid reads quotes, brackets and `#` in labels; entities keep them text. */
 const escape = (text: string): string => text.replaceAll(/[&<>"'#[\](){}|`\\]/g, (character) => `#${character.codePointAt(0)};`)
@@ -119,7 +119,7 @@ function shape(drawing: Drawing, node: EncodedNode, entry: ReadonlyArray<Exit>, 
   )
   if (node.kind === "loop") {
     drawing.loops.pop()
-    drawing.connect(depth + 1, ends.map((exit) => ({ ...exit, label: [exit.label, "again"].filter(Boolean).join(", ") })), first)
+    drawing.connect(depth + 1, ends.map(again), first)
   }
   drawing.add(depth, "end")
   drawing.connect(depth, entry, first)

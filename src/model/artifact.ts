@@ -29,6 +29,12 @@ export type PastArtifact = Pick<ArtifactRecord, "version" | "by" | "grants" | "f
 /** How an artifact is called wherever it is referred to. */
 export const artifactId = ({ session, name, version }: Pick<ArtifactRecord, "session" | "name" | "version">): string => `${session}/${name}@${version}`
 
+/** `session/name@version`, taken apart, if it is one; sessions have no `/` in their names. */
+export const placeOfId = (id: string): { readonly session: string; readonly name: string; readonly version: number } | undefined => {
+  const [, session, name, version] = /^([^/]*)\/(.+)@(\d+)$/.exec(id) ?? []
+  return name === undefined ? undefined : { session: session!, name, version: Number(version) }
+}
+
 /** Bytes that are kept once, whoever keeps them. */
 export interface BlobRecord {
   /** SHA-256 of the content, in hex. */

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Artifact, ArtifactContent, ArtifactOptions, ArtifactPlace, ArtifactQuery } from "../../dsl/ir/artifact.ts"
-import { artifactId, type ArtifactRecord, type BlobRecord, type Grant, type PastArtifact } from "../model/artifact.ts"
+import { artifactId, type ArtifactRecord, type BlobRecord, type Grant, type PastArtifact, placeOfId } from "../model/artifact.ts"
 import type { StoreFailed } from "../model/error.ts"
 import { redact } from "../model/secret.ts"
 import { ArtifactNotFound, ArtifactRefused } from "../model/service-error.ts"
@@ -139,7 +139,7 @@ export class ArtifactView {
       while (next.length > 0) {
         const further: Array<string> = []
         for (const id of next.filter((one) => !found.has(one))) {
-          const { session, name: of, version } = placeOf(id)
+          const { session, name: of, version } = placeOfId(id)!
           const artifact = yield* this.#store.artifacts.get(session, of, version)
           if (artifact === undefined || !this.#isOpen(artifact, "read")) continue
           found.set(id, toArtifact(artifact))
@@ -265,10 +265,4 @@ const toArtifact = (record: ArtifactRecord): Artifact => {
     from,
     at: createdAt,
   }
-}
-
-/** `session/name@version`, taken apart; sessions have no `/` in their names. */
-const placeOf = (id: string): { readonly session: string; readonly name: string; readonly version: number } => {
-  const [slash, at] = [id.indexOf("/"), id.lastIndexOf("@")]
-  return { session: id.slice(0, slash), name: id.slice(slash + 1, at), version: Number(id.slice(at + 1)) }
 }

@@ -28,8 +28,8 @@ export function scopeOf(store: Store["Service"], place: Place, key: Pick<StateKe
   }
   const { scope, of } = key
   if (scope === "global") return Effect.succeed(scope)
-  if (of !== undefined && !named.has(scope)) return refused(`scope '${scope}' is found where the key is used: of is for agent, tool and custom`)
-  if (named.has(scope)) {
+  if (of !== undefined && !namedScopes.has(scope)) return refused(`scope '${scope}' is found where the key is used: of is for agent, tool and custom`)
+  if (namedScopes.has(scope)) {
     return of === undefined ? refused(`scope '${scope}' needs a name: state(name, { scope: "${scope}", of })`) : Effect.succeed(`${scope}:${of}`)
   }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the others have been answered
@@ -43,7 +43,7 @@ export function scopeOf(store: Store["Service"], place: Place, key: Pick<StateKe
   )
 }
 /** Scopes whose place the key itself names. */
-const named: ReadonlySet<StateScope> = new Set(["agent", "tool", "custom"])
+export const namedScopes: ReadonlySet<StateScope> = new Set(["agent", "tool", "custom"])
 const remedies = {
   user: "start the run in a session of a user, or name the user",
   session: "start the run with { session }, or name the session",

@@ -97,13 +97,14 @@ export class StateView {
   list<Value>(key: StateKey<Value, any>, { limit = 1000, after }: StateListOptions = {}): Asked<ReadonlyArray<StateMember<Value>>> {
     const prefix = `${key.name}/`
     const behind = after === undefined ? "" : prefix + after
-    return this.#in(key, "readers", (scope, changes, now) =>
+    return this.#in(key, "readers", (scope, changes, now) => {
+      const own = changes.within(scope, prefix)
       // as many more as this step may have deleted
-      Effect.map(this.#store.states.list(scope, prefix, limit + changes.within(scope, prefix).length, now, behind), (entries) => {
+      return Effect.map(this.#store.states.list(scope, prefix, limit + own.length, now, behind), (entries) => {
         const values = new Map(
           entries.map((entry) => [entry.name, readState(key.at(entry.name.slice(prefix.length)), entry, now)]),
         )
-        for (const pending of changes.within(scope, prefix)) {
+        for (const pending of own) {
           const value = nextOf(pending, pending.read?.entry, now)
           if (value === gone) values.delete(pending.key.name)
           else values.set(pending.key.name, value)
@@ -111,7 +112,8 @@ export class StateView {
         const names = [...values.keys()].filter((name) => name > behind).sort().slice(0, limit)
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the key's schema, or whoever wrote it, has checked it
         return names.map((name) => ({ member: name.slice(prefix.length), value: values.get(name) as Value }))
-      }))
+      })
+    })
   }
 
   /** Several changes, all of them or none; if others change what it has read meanwhile, it is done again with what is there then, at most 10 times. */

@@ -62,9 +62,8 @@ type NeedsOfAll<Tool extends AnyDefinition, Own> =
   | ([Tool] extends [never] ? never : SignalMark<"approval", Approval>)
 
 /** What the span of a turn says, in the names of OpenTelemetry's conventions for generative AI. */
-const spanOf = (agent: string, model: string, { usage, reason }: ModelTurn): Readonly<Record<string, unknown>> => ({
+const spanOf = (model: string, { usage, reason }: ModelTurn): Readonly<Record<string, unknown>> => ({
   "gen_ai.operation.name": "chat",
-  "gen_ai.agent.name": agent,
   "gen_ai.request.model": model,
   "gen_ai.response.finish_reasons": [reason],
   "gen_ai.usage.input_tokens": usage.input,
@@ -130,7 +129,7 @@ export function agent<
       const parts = used.turn({ messages, tools: seen, output: wanted, settings, key: step.key })
       const said = yield* Effect.tapError(collect(parts, step.progress), ({ retryAfter = 0 }) => Effect.sleep(Math.min(retryAfter, longestRest)))
       const { usage } = said
-      yield* Effect.annotateCurrentSpan(spanOf(name, used.name, said))
+      yield* Effect.annotateCurrentSpan(spanOf(used.name, said))
       step.charge({ tokens: usage.input + usage.output, ...(usage.cost === undefined ? {} : { cost: usage.cost }) })
       return said
     })

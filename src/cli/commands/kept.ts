@@ -5,9 +5,11 @@ import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import type { StateScope } from "../../../dsl/ir/state.ts"
 import { messageOf } from "../../model/error.ts"
+import { placeOfId } from "../../model/artifact.ts"
 import type { SessionStatus } from "../../model/session.ts"
 import { decodeValue } from "../../model/value.ts"
 import type { ArtifactError } from "../../services/artifacts.ts"
+import { namedScopes } from "../../services/state-scope.ts"
 import { withExisting } from "../engine.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
 import { amounts, clean, print, printJson, short, type Shown, style } from "../output.ts"
@@ -58,8 +60,6 @@ export async function sessionCommand(id: string, { store, json }: Flags): Promis
 }
 
 const scopes: ReadonlySet<string> = new Set(["global", "user", "session", "flow", "run", "agent", "tool", "custom"] satisfies ReadonlyArray<StateScope>)
-/** Those whose place the key itself names. */
-const named: ReadonlySet<StateScope> = new Set(["agent", "tool", "custom"])
 /** `session:s1`, taken apart. */
 const scopeIn = (given: string): { readonly scope: StateScope; readonly of: string | undefined } => {
   const [scope = "", ...of] = given.split(":")
@@ -73,7 +73,7 @@ export async function stateCommand(given: string, { store, json, prefix = "" }: 
   const { scope, of } = scopeIn(given)
   const { entries } = await withExisting(
     store,
-    (heddle) => named.has(scope) ? heddle.state().snapshot(scope, of) : heddle.state({ [scope]: of }).snapshot(scope),
+    (heddle) => namedScopes.has(scope) ? heddle.state().snapshot(scope, of) : heddle.state({ [scope]: of }).snapshot(scope),
   )
   const found = entries.filter(({ name }) => name.startsWith(prefix))
   if (json) printJson(found.map(({ name, value, version, until }) => ({ name, value: decodeValue(value), version, until: until ?? null })))
@@ -109,7 +109,8 @@ interface ContentFlags extends Flags {
 export async function artifactCommand(given: string, { store, json, session, nr, output }: ContentFlags): Promise<ExitCode> {
   const found = await withExisting(store, ({ artifacts }) =>
     Effect.gen(function*() {
-      const { name, ...place } = session === undefined && nr === undefined ? idIn(given) : { name: given, session: session ?? "", version: nr }
+      const { name, ...place } = (session === undefined && nr === undefined ? placeOfId(given) : undefined) ??
+        { name: given, session: session ?? "", version: nr }
       const artifact = yield* artifacts.get(name, defined(place))
       const parts = artifacts.read(name, { session: artifact.session, version: artifact.version })
       if (output !== undefined) yield* into(output, parts)
@@ -122,12 +123,6 @@ export async function artifactCommand(given: string, { store, json, session, nr,
   if (json) printJson(defined({ ...found, file: output }))
   else if (output !== undefined) print(`${found.id} is in ${output}`)
   return exitCode.ok
-}
-
-/** `session/name@version`, as `heddle artifacts` prints it, or a name of what belongs to no session. */
-const idIn = (given: string): { readonly name: string; readonly session: string; readonly version: number | undefined } => {
-  const [, session, name, version] = /^([^/]*)\/(.+)@(\d+)$/.exec(given) ?? []
-  return name === undefined ? { name: given, session: "", version: undefined } : { name, session: session!, version: Number(version) }
 }
 
 /** The file is there whole, or as it was before. */

@@ -1,15 +1,14 @@
 /** A stream: chunks of its source go through all stages one after the other; how far it has come is recorded between two of them. */
 import * as Effect from "effect/Effect"
 import type { StepNode, StreamNode } from "../../../dsl/ir/node.ts"
-import type { Spending } from "../../../dsl/ir/limit.ts"
 import { type Chunk, isSource, type SinkContext, type Source } from "../../../dsl/ir/stream.ts"
 import { StateRefused } from "../../model/service-error.ts"
 import { drain } from "../../model/signal.ts"
 import { StreamLost, StreamOverflowed } from "../../model/stream-error.ts"
-import { artifactAccess } from "../../services/artifact-access.ts"
 import type { Known } from "../../services/recorded.ts"
 import type { Changes } from "../../services/state-changes.ts"
 import { ask } from "../ask.ts"
+import { Context } from "../attempt.ts"
 import type { Frame } from "../frame.ts"
 import { hooked } from "../hooked.ts"
 import { hooksAt } from "../hooks-at.ts"
@@ -111,20 +110,17 @@ class Flowing {
     })
   }
 
+  /** What a sink is given: artifacts as a step at this path has them. */
   #sinkContext(): SinkContext {
     const { run, scope } = this.#frame
-    const [path, { signal }] = [this.#path, this.#abort]
-    const charge = ({ bytes = 0 }: Spending) => {
-      const exceeded = run.charges.spend(path, "bytes", bytes)
-      if (exceeded !== undefined) throw exceeded
-    }
+    const step = new Context(run, this.#path, 1)
     return {
       run: run.id,
-      path,
+      path: this.#path,
       scope,
-      signal,
+      signal: this.#abort.signal,
       get artifacts() {
-        return artifactAccess(run.offers.artifacts({ path, charge }))
+        return step.artifacts
       },
     }
   }
