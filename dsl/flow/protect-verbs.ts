@@ -34,7 +34,7 @@ interface Boundary<S extends AnyScope, Failure> {
   /** One sentence for diagrams and docs. */
   readonly description?: string
   /** Asked at this node only. */
-  readonly hooks?: ReadonlyArray<NodeHook<"protect">>
+  readonly hooks?: ReadonlyArray<NodeHook<"protect" | "rollback">>
 }
 /** `catch` handles the errors it names; `catchAll` must name every error the block can fail with. */
 export type ProtectOptions<S extends AnyScope, Failure> =

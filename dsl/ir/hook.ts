@@ -67,6 +67,17 @@ interface Spent {
   readonly used: number
   readonly allowed: number
 }
+/** A value of State: its key's name, and the kind of its scope. */
+interface Kept {
+  readonly key: string
+  readonly of: string
+}
+interface Becoming {
+  readonly session: string
+  readonly from: string | undefined
+  readonly to: string
+  readonly reason: string | undefined
+}
 interface Point<More, Decides extends Decision> {
   readonly told: Told & More
   readonly decides: Decides
@@ -110,16 +121,23 @@ export interface HookPoints {
   readonly "turn.after": Called
   readonly "turn.error": CallFailed
   /** A step is about to change State: to `value`, which is `undefined` where it deletes. */
-  readonly "state.before": Point<{ readonly key: string; readonly of: string; readonly value: unknown }, Replace | Skip | Cancel>
+  readonly "state.before": Point<Kept & { readonly value: unknown }, Replace | Skip | Cancel>
+  /** A step has read State: `value`, or `undefined` where there is none; asked for each member of a list. */
+  readonly "state.read": Point<Kept & { readonly value: unknown }, Replace | Cancel>
+  /** Others have changed what a step had read: nothing of it is written, and it begins again, unless it may not. */
+  readonly "state.conflict": Point<Kept, Cancel>
   /** A step is about to keep an artifact; `input` is `{ name, mime, type, tags, about }`. */
   readonly "artifact.before": Point<{ readonly input: unknown }, Modify | Cancel>
   /** It is kept. */
   readonly "artifact.after": Point<{ readonly artifact: Artifact }, Cancel | Fork>
+  /** A step is about to read the content of an artifact. */
+  readonly "artifact.read": Point<{ readonly artifact: Artifact }, Cancel>
+  /** A step is about to remove one. */
+  readonly "artifact.remove": Point<{ readonly artifact: Artifact }, Skip | Cancel>
   /** A session is about to be created (`from` is `undefined`) or to change its status. `cancel` refuses that; it belongs to no run. */
-  readonly "session.before": Point<
-    { readonly session: string; readonly from: string | undefined; readonly to: string; readonly reason: string | undefined },
-    Cancel
-  >
+  readonly "session.before": Point<Becoming, Cancel>
+  /** It has. */
+  readonly "session.after": Point<Becoming, never>
   readonly "when.before": Before
   /** A case is chosen and not yet recorded. */
   readonly "when.decided": Point<{ readonly chosen: string; readonly cases: ReadonlyArray<string> }, Redirect | Cancel>
@@ -161,6 +179,10 @@ export interface HookPoints {
   readonly "protect.caught": Point<{ readonly error: unknown }, Cancel | Fork>
   readonly "protect.after": After
   readonly "protect.error": Errored
+  /** So many finished steps are about to be undone, the newest first: of a boundary that has failed, or of the run. */
+  readonly "rollback.before": Point<{ readonly steps: number }, Skip>
+  /** They are; those that could not be are among `failures`. */
+  readonly "rollback.after": Point<{ readonly steps: number; readonly failures: ReadonlyArray<{ readonly path: string; readonly error: unknown }> }, Fork>
   /** A step is about to be undone. */
   readonly "compensation.before": Point<{ readonly output: unknown }, Skip>
   readonly "compensation.after": Point<{ readonly output: unknown }, Fork>
@@ -194,9 +216,14 @@ export const hookDecisions: { readonly [P in HookPoint]: ReadonlyArray<HookPoint
   "turn.after": over,
   "turn.error": over,
   "state.before": [...before, "skip"],
+  "state.read": before,
+  "state.conflict": ["cancel"],
   "artifact.before": ["modify", "cancel"],
   "artifact.after": ["cancel", "fork"],
+  "artifact.read": ["cancel"],
+  "artifact.remove": ["skip", "cancel"],
   "session.before": ["cancel"],
+  "session.after": [],
   "when.before": before,
   "when.decided": ["redirect", "cancel"],
   "guard.decided": ["redirect", "cancel"],
@@ -229,6 +256,8 @@ export const hookDecisions: { readonly [P in HookPoint]: ReadonlyArray<HookPoint
   "protect.caught": ["cancel", "fork"],
   "protect.after": over,
   "protect.error": over,
+  "rollback.before": ["skip"],
+  "rollback.after": ["fork"],
   "compensation.before": ["skip"],
   "compensation.after": ["fork"],
   "compensation.error": ["fork"],

@@ -6,6 +6,7 @@ import { isStoreError } from "../model/error.ts"
 import { StateConflict } from "../model/service-error.ts"
 import type { Changes } from "../services/state-changes.ts"
 import type { Frame } from "./frame.ts"
+import { hooksAt } from "./hooks-at.ts"
 import type { Jump, Run } from "./program.ts"
 import { encodeError } from "./record.ts"
 import { threw } from "./settle.ts"
@@ -30,6 +31,8 @@ export const committed = (
     currentTimeMillis,
     (now) => journal.commit("step.completed", frame.path, name, data, changes.writes(now), (all) => changes.said(all)),
   )
+  const failed = (failure: unknown): Run<never> =>
+    Effect.andThen(journal.append("step.failed", frame.path, name, `{"error":${encodeError(failure)},"attempts":${nr}}`), Effect.fail(failure))
   return Effect.matchEffect(written, {
     onSuccess: (seq) => {
       offers.stateChanged()
@@ -37,14 +40,17 @@ export const committed = (
       return Effect.succeed(bind(seq))
     },
     onFailure: (error): Run<Jump> => {
-      if (error instanceof StateConflict && delivery === "atLeastOnce" && nr < tries) {
+      if (error instanceof StateConflict) {
+        const { scope, name: key } = error
+        journal.notice("state.conflicted", path, () => JSON.stringify({ scope, key }))
+        const asked = hooksAt(frame.run, "state.conflict", path, () => ({ scope: {}, key, of: scope.split(":")[0]! }))
+        if (delivery !== "atLeastOnce" || nr >= tries) return Effect.andThen(asked, failed(error))
         journal.notice("step.retried", path)
         // those who were faster are not met again at the same moment
-        return Effect.andThen(Effect.sleep(Math.random() * 2 ** nr), again())
+        return Effect.andThen(Effect.andThen(asked, Effect.sleep(Math.random() * 2 ** nr)), again())
       }
       const failure = changes.failure === undefined ? error : threw(path, changes.failure)
-      if (isStoreError(failure)) return Effect.fail(failure)
-      return Effect.andThen(journal.append("step.failed", frame.path, name, `{"error":${encodeError(failure)},"attempts":${nr}}`), Effect.fail(failure))
+      return isStoreError(failure) ? Effect.fail(failure) : failed(failure)
     },
   })
 }

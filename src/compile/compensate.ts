@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type { Block, Compensation, Node, StepNode } from "../../dsl/ir/node.ts"
 import { writtenPath } from "../../dsl/ir/path.ts"
 import { childOf, compensationOf, walkBlock } from "../../dsl/ir/walk.ts"
-import { isStoreError } from "../model/error.ts"
+import { HookFailed, isStoreError } from "../model/error.ts"
 import { StateConflict } from "../model/service-error.ts"
 import { eventPath, type RunEvent } from "../model/event.ts"
 import type { ChangedState, StateWrite } from "../model/state-entry.ts"
@@ -48,7 +48,16 @@ export interface Undone {
 export function compensate(run: RunContext, prefix: string, withState: boolean): Run<ReadonlyArray<Undone>> {
   return Effect.gen(function*() {
     const failures: Array<Undone> = []
-    for (const { event, undoes, state } of standingOf(yield* run.journal.effects(), prefix, withState)) {
+    const standing = standingOf(yield* run.journal.effects(), prefix, withState)
+    const steps = standing.length
+    if (steps === 0) return failures
+    // a hook that fails and must not counts as what could not be undone
+    const counted = <A>(asked: Run<A>) =>
+      Effect.catchIf(asked, (error) => error instanceof HookFailed, (error) => Effect.sync(() => void failures.push({ path: prefix, error })))
+    const before = yield* counted(hooksAt(run, "rollback.before", prefix, () => ({ scope: {}, steps })))
+    if (before?.decided?.decision.does === "skip" || failures.length > 0) return failures
+    run.journal.notice("rollback.started", prefix, () => JSON.stringify({ count: steps }))
+    for (const { event, undoes, state } of standing) {
       const path = eventPath(event)
       const node = run.node(writtenPath(path))
       const policy = compensationOf(node)
@@ -76,6 +85,8 @@ export function compensate(run: RunContext, prefix: string, withState: boolean):
       failures.push(failure)
       if (policy?.onFailure === "stop") break
     }
+    run.journal.notice("rollback.completed", prefix, () => JSON.stringify({ count: steps, failed: failures.length }))
+    yield* counted(hooksAt(run, "rollback.after", prefix, () => ({ scope: {}, steps, failures: [...failures] })))
     return failures
   })
 }

@@ -65,6 +65,7 @@ export class RunOffers implements Offers {
         journal.notice("artifact.kept", path, JSON.stringify({ artifact: artifact.id, size: artifact.size }))
         charge({ bytes: artifact.size })
       },
+      removed: ({ id: artifact }) => journal.notice("artifact.removed", path, () => JSON.stringify({ artifact })),
       warned: (_, warning) => {
         journal.notice("limit.warned", path, JSON.stringify(warning))
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- hooks ask for no services

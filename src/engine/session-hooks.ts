@@ -12,18 +12,23 @@ import type { Warning } from "../services/budgets.ts"
 /** Nothing that is asked here is in a run. */
 const nowhere = { run: "", flow: "", path: "", scope: {} } as const
 
-/** Fails where a hook says that it must not become that; `asked` is what is refused then. */
-export function sessionAsked(
-  hooks: Hooks,
-  id: string,
-  from: SessionStatus | undefined,
-  to: SessionStatus,
-  reason: string | undefined,
-  asked: string,
-): Effect.Effect<void, SessionRefused> {
-  const told = { ...nowhere, session: id, from, to, reason }
-  return unlessCancelled(id, asked, hooks.outside(id, () => undefined).ask("session.before", "", () => told))
+/** What a session is about to become, or has. */
+export interface Becoming {
+  readonly session: string
+  /** `undefined`: it is new. */
+  readonly from: SessionStatus | undefined
+  readonly to: SessionStatus
+  readonly reason?: string | undefined
 }
+const at = (hooks: Hooks, point: "session.before" | "session.after", { reason, ...becoming }: Becoming) =>
+  hooks.outside(becoming.session, () => undefined).ask(point, "", () => ({ ...nowhere, ...becoming, reason }))
+
+/** Fails where a hook says that it must not become that; `asked` is what is refused then. */
+export const sessionAsked = (hooks: Hooks, becoming: Becoming, asked: string): Effect.Effect<void, SessionRefused> =>
+  unlessCancelled(becoming.session, asked, at(hooks, "session.before", becoming))
+
+/** Tells hooks that it has become that; nothing that they do changes it. */
+export const sessionBecame = (hooks: Hooks, becoming: Becoming): Effect.Effect<void> => Effect.ignore(at(hooks, "session.after", becoming))
 
 /** Tells that something of a session is nearly used up; fails where a hook says that `asked` must not be then. */
 export function sessionWarned(

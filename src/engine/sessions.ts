@@ -19,7 +19,7 @@ import { archived } from "./offers.ts"
 import { around, overtime, policyOf } from "./session-meter.ts"
 import type { Conductor } from "./conduct.ts"
 import { clearSession, exportSession } from "./session-archive.ts"
-import { sessionAsked } from "./session-hooks.ts"
+import { sessionAsked, sessionBecame } from "./session-hooks.ts"
 import { importSession } from "./session-import.ts"
 import type { Retired, RetireOptions, Session, SessionChange, SessionOptions } from "./session-types.ts"
 import { free, openRuns, pausedWith, unended } from "./session-runs.ts"
@@ -69,10 +69,10 @@ export class Sessions {
       }
       const told = withoutSecrets({ name, user, tags })
       const given: NewSession = { id, ...told, parent, context: yield* stored("context", () => encodeValue(context)), policy: JSON.stringify(policy) }
-      yield* sessionAsked(this.#conductor.hooks, id, undefined, "active", undefined, "be created")
+      yield* sessionAsked(this.#conductor.hooks, { session: id, from: undefined, to: "active" }, "be created")
       const { created, session } = yield* this.#store.sessions.create(given)
       if (!created) return yield* refused("there is one with this id already")
-      this.#tell(session)
+      yield* this.#tell(session, undefined)
       return shown(session)
     })
   }
@@ -155,10 +155,15 @@ export class Sessions {
 
   /** Brings in what `export` gave, or an archive, under its own id or another. One that had not ended is suspended; nothing runs until it is resumed. */
   import(text: string, as?: string): Effect.Effect<Session, Effect.Error<ReturnType<typeof importSession>>> {
-    return Effect.map(
-      importSession(this.#store, this.#artifacts, text, as, (id, to) => sessionAsked(this.#conductor.hooks, id, undefined, to, undefined, "be imported")),
-      shown,
+    const { hooks } = this.#conductor
+    const imported = importSession(
+      this.#store,
+      this.#artifacts,
+      text,
+      as,
+      (session, to) => sessionAsked(hooks, { session, from: undefined, to }, "be imported"),
     )
+    return Effect.flatMap(imported, (record) => Effect.as(sessionBecame(hooks, { session: record.id, from: undefined, to: record.status }), shown(record)))
   }
 
   /** Puts an ended session away: all of it becomes one artifact, `sessions/<id>.json`, which `import` brings back. */
@@ -176,7 +181,7 @@ export class Sessions {
       if (!sessionTransitions[status].includes("archived")) {
         return yield* new SessionRefused({ session: id, asked: "be archived", reason: `it is ${status}: it must have ended` })
       }
-      yield* sessionAsked(this.#conductor.hooks, id, status, "archived", undefined, "become archived")
+      yield* sessionAsked(this.#conductor.hooks, { session: id, from: status, to: "archived" }, "become archived")
       const artifact = yield* this.#artifacts.put(name, yield* this.export(id), { mime: "application/json", type: "session", session: archived })
       yield* this.#move(id, "archived", undefined)
       yield* clearSession(this.#store, id)
@@ -209,6 +214,7 @@ export class Sessions {
 
   /** Moves it to another status, if that may follow. */
   #move(id: string, to: SessionStatus, reason: string | undefined): Asked<Session> {
+    let from: SessionStatus | undefined
     const moved = this.#changed(id, (record) =>
       Effect.gen(function*() {
         const { status } = record
@@ -218,12 +224,10 @@ export class Sessions {
           return yield* new SessionRefused({ session: id, asked: `become ${to}`, reason: reasons })
         }
         const now = yield* currentTimeMillis
+        from = status
         return { ...record, status: to, reason: withoutSecrets(reason), usedAt: now, endedAt: to === "completed" || to === "failed" ? now : record.endedAt }
       }))
-    return Effect.map(moved, (record) => {
-      this.#tell(record)
-      return shown(record)
-    })
+    return Effect.flatMap(moved, (record) => Effect.as(this.#tell(record, from), shown(record)))
   }
 
   /** `work`, if hooks let it become that; what it cannot become anyhow is refused by the work itself. */
@@ -237,15 +241,17 @@ export class Sessions {
       this.#store.sessions.get(id),
       ({ status }) =>
         Effect.andThen(
-          sessionTransitions[status].includes(to) ? sessionAsked(this.#conductor.hooks, id, status, to, reason, `become ${to}`) : Effect.void,
+          sessionTransitions[status].includes(to) ?
+            sessionAsked(this.#conductor.hooks, { session: id, from: status, to, reason }, `become ${to}`) :
+            Effect.void,
           work,
         ),
     )
   }
 
-  /** Whoever listens is told that a session has changed its status. */
-  #tell({ id, status, reason, user }: SessionRecord): void {
-    const { listeners } = this.#conductor.keeping
+  /** Whoever listens, and hooks, are told that a session has changed its status. */
+  #tell({ id, status, reason, user }: SessionRecord, from: SessionStatus | undefined): Effect.Effect<void> {
+    const { hooks, keeping: { listeners } } = this.#conductor
     if (!listeners.none) {
       listeners.tell(
         outsideNotice(
@@ -256,6 +262,7 @@ export class Sessions {
         ),
       )
     }
+    return sessionBecame(hooks, { session: id, from, to: status, reason })
   }
 
   /** Reads, changes and writes it; again if others have changed it meanwhile. */

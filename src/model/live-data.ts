@@ -9,7 +9,10 @@ export interface LiveData {
   readonly usage: { readonly input: number; readonly output: number; readonly cost?: number; readonly estimated?: boolean }
   /** What a step tells of how it gets on. */
   readonly news: unknown
+  /** How many branches begin; how many steps are undone. */
   readonly count: number
+  /** How many of them could not be. */
+  readonly failed: number
   /** How many items a stream has taken so far. */
   readonly items: number
   readonly perSecond: number
@@ -39,6 +42,9 @@ export interface LiveData {
   /** In bytes. */
   readonly size: number
   readonly changed: ReadonlyArray<{ readonly scope: string; readonly name: string }>
+  /** Of a value of State that others have changed. */
+  readonly scope: string
+  readonly key: string
   readonly user: string
   readonly pool: string
   /** Of a member. */
@@ -82,7 +88,11 @@ export const liveParts = {
   "limit.warned": says([...spent, "percent"]),
   "limit.exceeded": says(spent),
   "artifact.kept": says(["artifact", "size"]),
+  "artifact.removed": says(["artifact"]),
   "state.changed": says(["changed"]),
+  "state.conflicted": says(["scope", "key"]),
+  "rollback.started": says(["count"]),
+  "rollback.completed": says(["count", "failed"]),
   "compensation.started": nothing,
   "session.active": became,
   "session.suspended": became,
@@ -100,6 +110,21 @@ const special: Partial<Record<Part, object>> = {
   usage: { type: "object", required: ["input", "output"], properties: { input: number, output: number, cost: number, estimated: { type: "boolean" } } },
   changed: { type: "array", items: { type: "object", required: ["scope", "name"], properties: each } },
 }
-const texts: ReadonlySet<Part> = new Set(["name", "hook", "point", "decision", "reason", "limit", "of", "artifact", "user", "pool", "from", "to"])
+const texts: ReadonlySet<Part> = new Set([
+  "name",
+  "hook",
+  "point",
+  "decision",
+  "reason",
+  "limit",
+  "of",
+  "artifact",
+  "user",
+  "pool",
+  "from",
+  "to",
+  "scope",
+  "key",
+])
 /** The JSON Schema of one part. */
 export const liveSchema = (part: Part): object => special[part] ?? (texts.has(part) ? text! : number!)

@@ -25,6 +25,8 @@ export interface Asker {
   readonly quota: (session: string) => Effect.Effect<Quota, StoreFailed>
   /** Told of what was kept; too much may fail. */
   readonly kept: (artifact: Artifact) => void
+  /** Told of what was removed. */
+  readonly removed?: ((artifact: Artifact) => void) | undefined
   /** Told how a session gets near to what it may keep. */
   readonly warned: (session: string, warning: Warning) => Effect.Effect<void, any>
   /** Asked about what is to be kept, and about what is. */
@@ -35,6 +37,10 @@ type Description = Required<Pick<ArtifactOptions, "mime" | "type" | "tags" | "ab
 export interface ArtifactGuard {
   readonly before: (description: Description) => Effect.Effect<Description, any>
   readonly after: (artifact: Artifact) => Effect.Effect<void, any>
+  /** Before its content is read. */
+  readonly read: (artifact: Artifact) => Effect.Effect<void, any>
+  /** Before it is removed: whether it is to be. */
+  readonly remove: (artifact: Artifact) => Effect.Effect<boolean, any>
 }
 
 const namePattern = /^[\p{L}\p{N}][\p{L}\p{N} ._:/@+()-]{0,255}$/u
@@ -170,7 +176,12 @@ export class ArtifactView {
 
   /** Removes one version, or the newest; its content goes when nothing refers to it any more. */
   remove(name: string, place?: ArtifactPlace): Asked<void> {
-    return Effect.flatMap(this.#owned(name, place), ({ nr }) => this.#store.artifacts.remove([nr]))
+    return Effect.flatMap(this.#owned(name, place), (found) => {
+      const artifact = toArtifact(found)
+      const { guard, removed } = this.#asker
+      const asked: Effect.Effect<boolean, any> = guard === undefined ? Effect.succeed(true) : guard.remove(artifact)
+      return Effect.flatMap(asked, (may) => (may ? Effect.map(this.#store.artifacts.remove([found.nr]), () => removed?.(artifact)) : Effect.void))
+    })
   }
 
   /** Reads all content of a session, or of everybody, and gives the artifacts whose content is damaged or missing. */
@@ -220,11 +231,17 @@ export class ArtifactView {
   }
 
   #blob(name: string, place?: ArtifactPlace): Asked<BlobRecord> {
-    return Effect.flatMap(this.#find(name, place), (found) =>
-      Effect.flatMap(this.#store.blobs.get(found.hash), (blob) =>
-        blob === undefined ?
-          Effect.fail(new ArtifactRefused({ artifact: artifactId(found), reason: "its content is missing: the store is damaged" })) :
-          Effect.succeed(blob)))
+    return Effect.flatMap(
+      this.#find(name, place),
+      (found) =>
+        Effect.flatMap(
+          Effect.andThen(this.#asker.guard?.read(toArtifact(found)) ?? Effect.void, this.#store.blobs.get(found.hash)),
+          (blob) =>
+            blob === undefined ?
+              Effect.fail(new ArtifactRefused({ artifact: artifactId(found), reason: "its content is missing: the store is damaged" })) :
+              Effect.succeed(blob),
+        ),
+    )
   }
 
   #may(session: string, name: string, may: Grant["may"]): Asked<void> {

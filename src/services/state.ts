@@ -13,8 +13,13 @@ import { type Change, Changes, failedWith, gone, nextOf, type Pending } from "./
 import { type Asked, type Place, scopeOf, type StateError } from "./state-scope.ts"
 import { encodeState, readState } from "./state-value.ts"
 
-/** Asked before a change is taken: another value in its place, or nothing of it. */
-export type StateGuard = (key: StateKey, value: unknown) => Effect.Effect<Replace | Skip | undefined, any>
+/** Asked about what is done here, where somebody is to be asked. */
+export interface StateGuard {
+  /** Before a change is taken: another value in its place, or nothing of it. */
+  readonly change: ((key: StateKey, value: unknown) => Effect.Effect<Replace | Skip | undefined, any>) | undefined
+  /** Of what was read: another value in its place. */
+  readonly read: ((key: StateKey, value: unknown) => Effect.Effect<Replace | undefined, any>) | undefined
+}
 
 /** State at one place; changes are written at once, or collected for whoever writes them. */
 export class StateView {
@@ -36,12 +41,8 @@ export class StateView {
 
   get<Value, Empty>(key: StateKey<Value, Empty>): Asked<Value | Empty> {
     return this.#in(key, "readers", (scope, changes, now) =>
-      Effect.map(this.#read(changes.of(scope, key)), (pending) => {
-        // what is written after this follows from it
-        const value = nextOf(pending, pending.read!.entry, now)
-        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the key's schema, or whoever wrote it, has checked it
-        return (value === gone ? key.initial : value) as Value | Empty
-      }))
+      // what is written after this follows from it
+      Effect.flatMap(this.#read(changes.of(scope, key)), (pending) => this.#seen(key, valueOf(key, nextOf(pending, pending.read!.entry, now)))))
   }
 
   set<Value>(key: StateKey<Value, any>, value: Value, { ttl }: StateSetOptions = {}): Asked<void> {
@@ -100,7 +101,7 @@ export class StateView {
     return this.#in(key, "readers", (scope, changes, now) => {
       const own = changes.within(scope, prefix)
       // as many more as this step may have deleted
-      return Effect.map(this.#store.states.list(scope, prefix, limit + own.length, now, behind), (entries) => {
+      return Effect.flatMap(this.#store.states.list(scope, prefix, limit + own.length, now, behind), (entries) => {
         const values = new Map(
           entries.map((entry) => [entry.name, readState(key.at(entry.name.slice(prefix.length)), entry, now)]),
         )
@@ -110,8 +111,10 @@ export class StateView {
           else values.set(pending.key.name, value)
         }
         const names = [...values.keys()].filter((name) => name > behind).sort().slice(0, limit)
-        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the key's schema, or whoever wrote it, has checked it
-        return names.map((name) => ({ member: name.slice(prefix.length), value: values.get(name) as Value }))
+        return Effect.forEach(names, (name) => {
+          const member = name.slice(prefix.length)
+          return Effect.map(this.#seen<Value>(key.at(member), values.get(name)), (value) => ({ member, value }))
+        })
       })
     })
   }
@@ -139,6 +142,16 @@ export class StateView {
     return scopeOf(this.#store, this.#place, key)
   }
 
+  /** What was read, as it is let through. */
+  #seen<Value>(key: StateKey<any, any>, value: unknown): Asked<Value> {
+    const asked = this.#guard?.read?.(key, value) ?? Effect.undefined
+    return Effect.map(asked, (decision) => {
+      if (decision !== undefined) encodeState(key, decision.value)
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the key's schema, or whoever wrote it, has checked it
+      return (decision === undefined ? value : decision.value) as Value
+    })
+  }
+
   #read(pending: Pending): Effect.Effect<Pending, StoreFailed> {
     if (pending.read !== undefined) return Effect.succeed(pending)
     return Effect.map(this.#store.states.get(pending.scope, pending.key.name), (entry) => {
@@ -152,7 +165,7 @@ export class StateView {
     return this.#in(key, "writers", (scope, changes, now) => {
       const pending = changes.of(scope, key)
       const next = () => valueOf(key, nextOf(pending, pending.read?.entry, now))
-      const guard = this.#guard
+      const guard = this.#guard?.change
       if (guard === undefined) return Effect.map(take(pending, now), () => result(next, true))
       // one after the other: each is asked about on what the one before has left
       return this.#turns.withPermits(1)(Effect.suspend(() => Effect.map(guarded(guard, pending, () => take(pending, now)), (taken) => result(next, taken))))
@@ -186,7 +199,7 @@ const nothing = (): void => undefined
 const valueOf = (key: StateKey, next: unknown): unknown => (next === gone ? key.initial : next)
 
 /** `take`, if nobody objects; where it is left out, or anybody fails, all is as it was before. */
-const guarded = (guard: StateGuard, pending: Pending, take: () => Asked<void>): Asked<boolean> => {
+const guarded = (guard: NonNullable<StateGuard["change"]>, pending: Pending, take: () => Asked<void>): Asked<boolean> => {
   const { key } = pending
   const before = { ...pending, changes: [...pending.changes] }
   // what was read stays read

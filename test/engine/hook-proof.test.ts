@@ -22,6 +22,9 @@ const spare = typed("spare").step("s", () => 1)
 /** How often what is tried again has run. */
 let ran = 0
 const Ask = z.object({ text: z.string() })
+/** What somebody else writes meanwhile. */
+let others: () => Promise<unknown>
+const shared = state<number>("shared", { scope: "global", initial: 0 })
 const total = state<number>("total", { scope: "run", initial: 0 })
 const fruit = (b: any) => b.step("s", () => 1)
 const fails = (b: any) => b.step("s", no)
@@ -67,7 +70,19 @@ const met = {
     ),
   "artifact.before": () => seq("f").step("a", async (_: unknown, { artifacts }: any) => (await artifacts.put("report", "x")).name),
   "artifact.after": () => seq("f").step("a", async (_: unknown, { artifacts }: any) => (await artifacts.put("report", "x")).name),
+  "state.read": () => seq("f").step("a", async (_: unknown, { state: kept }: any) => ({ total: await kept.get(total) })),
+  "state.conflict": () =>
+    seq("f").step("a", async (_: unknown, { state: kept }: any) => {
+      const seen = await kept.get(shared)
+      if (++ran === 1) await others()
+      await kept.set(shared, seen + 1)
+      return seen
+    }),
+  "artifact.read": () => seq("f").step("a", async (_: unknown, { artifacts }: any) => (await artifacts.put("report", "x"), artifacts.text("report"))),
+  "artifact.remove": () =>
+    seq("f").step("a", async (_: unknown, { artifacts }: any) => (await artifacts.put("report", "x"), await artifacts.remove("report"), artifacts.list())),
   "session.before": () => seq("f").step("a", () => 1),
+  "session.after": () => seq("f").step("a", () => 1),
   "when.before": () => seq("f").when("n", () => true, fruit),
   "when.decided": () => seq("f").match("n", () => "one", { one: (b: any) => b.step("s", () => 1), other: (b: any) => b.step("s", () => "other") }),
   "guard.decided": () => seq("f").when(() => false).step("a", () => "other"),
@@ -101,6 +116,8 @@ const met = {
   "protect.caught": () => seq("f").protect("n", fails, { fallback: () => 1 }),
   "protect.after": () => seq("f").protect("n", fruit, {}),
   "protect.error": () => seq("f").protect("n", fails, {}),
+  "rollback.before": () => undoable(() => undefined),
+  "rollback.after": () => undoable(() => undefined),
   "compensation.before": () => undoable(() => undefined),
   "compensation.after": () => undoable(() => undefined),
   "compensation.error": () => undoable(broken),
@@ -112,18 +129,22 @@ const isLive = (kind: string): kind is LiveKind => (liveKinds as ReadonlyArray<s
 /** Everything that was told and not kept. */
 const lives: Array<readonly [LiveKind, string]> = []
 
+/** It belongs to no run. */
+const ofSession = (point: HookPoint): boolean => point.startsWith("session.")
+
 /** What comes of a run in which `decision` is decided at `point`, as text; with what was told of hooks, and which runs there are then. */
-const outcome = async (point: HookPoint, decision: unknown) => {
+const outcome = async (point: HookPoint, decision: unknown, onFailure: "fail" | "ignore" = "ignore") => {
   ran = 0
   const told: Array<string> = []
-  const answer = hook(point as "step.before", (() => decision) as never, { where: ({ path }) => point !== "step.before" || path === "a" })
+  const answer = hook(point as "step.before", (() => decision) as never, { onFailure, where: ({ path }) => point !== "step.before" || path === "a" })
   const heddle = makeHeddle(memoryStore(), { hooks: decision === undefined ? [] : [answer] })
+  others = () => go(heddle.state({}).set(shared, 5))
   heddle.listen(({ kind, data }) => void (kind.startsWith("hook.") && told.push(`${kind} ${data}`)))
   heddle.listen(({ kind, data = "{}" }) => void (isLive(kind) && lives.push([kind, data])))
   const flow = met[point]() as any
   const input = point.startsWith("agent") || point.startsWith("turn") ? { text: "x" } : 1
   const work = Effect.gen(function*() {
-    if (point === "session.before") yield* heddle.sessions.create({ id: "s" })
+    if (ofSession(point)) yield* heddle.sessions.create({ id: "s" })
     const first = yield* heddle.run(flow, input as never, { id: "r" })
     // what is kept under a key is there for the next run
     return point === "step.before" && (decision as { readonly does: string } | undefined)?.does === "cache" ?
@@ -133,7 +154,7 @@ const outcome = async (point: HookPoint, decision: unknown) => {
   const ended = await go(
     Effect.match(work as Effect.Effect<unknown, any>, {
       onSuccess: (value) => JSON.stringify(value),
-      onFailure: (error) => `${error._tag ?? error}: ${error.message}`,
+      onFailure: (error) => `${error._tag ?? error}: ${error.message} ${error.failures?.map((one: any) => one.error._tag)}`,
     }),
   )
   const runs = await go(heddle.list({ flow: "spare" }))
@@ -191,7 +212,7 @@ describe.each(points)("%s", (point) => {
     for (const does of allowed) {
       const seen = await outcome(point, proofs[does].make(point))
       expect([does, proofs[does].honoured(seen, before, point), proofs[does].honoured(seen, before, point) ? "" : seen]).toEqual([does, true, ""])
-      expect(seen.told.length > 0, does).toBe(point !== "session.before")
+      expect(seen.told.length > 0, does).toBe(!ofSession(point))
       expect(seen.told.every((one) => one.startsWith("hook.decided"))).toBe(true)
     }
   })
@@ -201,9 +222,19 @@ describe.each(points)("%s", (point) => {
       const seen = await outcome(point, proofs[does].make(point))
       expect([does, seen.ended, seen.spares]).toEqual([does, before.ended, 0])
       expect(seen.told.every((one) => one.startsWith("hook.failed") && one.includes(`'${does}' cannot be decided here`)), does).toBe(true)
-      expect(seen.told.length > 0).toBe(point !== "session.before")
+      expect(seen.told.length > 0).toBe(!ofSession(point))
     }
   })
+})
+
+// what a session has become is so, whatever hooks say
+it.each(points.filter((point) => point !== "session.after"))("%s: a hook that must not fail fails what it stands at", async (point) => {
+  const refused = decisions.find((one) => !(hookDecisions[point] as ReadonlyArray<string>).includes(one))!
+  const { ended } = await outcome(point, proofs[refused].make(point), "fail")
+  const undoing = /^(rollback|compensation)/.test(point)
+  // what a function asks for with a promise, it is refused with one
+  const as = ofSession(point) ? "SessionRefused" : undoing ? "CompensationFailed" : /^(artifact|state.(before|read))/.test(point) ? "StepThrew" : "HookFailed"
+  expect([ended.startsWith(`${as}:`), ended.includes(undoing ? "HookFailed" : `'${refused}' cannot be decided here`), ended]).toEqual([true, true, ended])
 })
 
 it("what is told and not kept says what its kind says", () => {
@@ -215,10 +246,14 @@ it("what is told and not kept says what its kind says", () => {
   expect(lives.filter(([kind, data]) => !fits(JSON.parse(data), eventSchema(kind) as Schema))).toEqual([])
   const kinds = [
     "artifact.kept",
+    "artifact.removed",
+    "rollback.completed",
+    "rollback.started",
     "hook.decided",
     "limit.exceeded",
     "session.active",
     "state.changed",
+    "state.conflicted",
     "stream.flowed",
     "stream.pressed",
     "tool.failed",

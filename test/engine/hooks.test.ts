@@ -7,7 +7,6 @@ import { type AnyFlow, decide, type Hook, hook, type HookPoint, nest, openHeddle
 import { matchers, testFlow } from "heddle/testing"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
-import { hookDecisions } from "../../dsl/ir/hook.ts"
 import { makeHeddle } from "../../src/engine/heddle.ts"
 import { StoreFailed } from "../../src/model/error.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
@@ -294,31 +293,6 @@ describe("corners", () => {
     remove()
     await client.close()
   })
-})
-
-it("what a point does not allow is no decision, whatever the types were told", async () => {
-  const points = Object.keys(hookDecisions) as ReadonlyArray<HookPoint>
-  const works = seq("f").when(() => true).loop("l", { times: 1 }, (b) => b.when("w", () => true, (c) => c.step("s", () => 1)))
-    .parallel("p", { a: (c) => c.step("x", () => 1) }).each("e", () => [1], (b) => b.step("y", () => 1)).wait("z", { for: 1 })
-    .protect("q", (b) => b.step("t", no), { catch: { No: () => 0 } })
-  // the others: test/engine/limits.test.ts, test/engine/hooks-by-name.test.ts, test/engine/streams.test.ts
-  for (const point of points.filter((one) => !/^(limit|tool|agent|turn|state|artifact|session|stream)\./.test(one))) {
-    const does = (["redirect", "modify"] as const).find((one) => !(hookDecisions[point] as ReadonlyArray<string>).includes(one))!
-    const bad = hook(point, (() => ({ does })) as never, { onFailure: "fail" })
-    const [kind, when] = point.split(".") as [Kind | "compensation" | "run" | "fork" | "guard", string]
-    const fails = kind === "compensation" ?
-      seq("f").step("a", () => 1, { compensate: () => (when === "error" ? no() : Effect.succeed(1)) }).step("b", no) :
-      kind === "run" ?
-      seq("f").step("b", no) :
-      nodes[kind === "fork" ? "parallel" : kind === "guard" ? "step" : kind].fails()
-    const tested = await with_(when === "error" || kind === "compensation" ? fails : works, bad)
-    expect(tested.hooks.map(({ reason }) => reason), point).toContain(`'${does}' cannot be decided here, only: ${hookDecisions[point].join(", ")}`)
-    const error = tested.result.ok ?
-      undefined :
-      tested.result.error as { readonly _tag: string; readonly failures?: ReadonlyArray<{ readonly error: unknown }> }
-    if (kind === "compensation") expect(error, point).toMatchObject({ _tag: "CompensationFailed" })
-    else expect(error, point).toMatchObject({ _tag: "HookFailed", point })
-  }
 })
 
 describe("asking", () => {
