@@ -62,6 +62,15 @@ it("data is written as text that is read as the same", async () => {
     const value = [{ a: 1 }, [null, "x"]]
     expect(await use(parseData, { text: await use(formatData, { value, format }), format })).toEqual(value)
   }
+  const xml = "<list kind=\"a &amp; b\">one<item/>1 &lt; 2</list>"
+  const [list] = await use(parseData, { text: xml, format: "xml" }) as ReadonlyArray<unknown>
+  expect(await use(parseData, { text: await use(formatData, { value: list, format: "xml" }), format: "xml" })).toEqual([list])
+  expect(await use(formatData, { value: [{ name: "a", children: ["<&>"] }], format: "xml" })).toBe("<a>&lt;&amp;&gt;</a>")
+  const elements = [1, "text", { name: 1 }, { name: "a", children: 1 }, { name: "a", attributes: { b: 1 } }, { name: "a", attributes: [] }, { name: "a b" }, [
+    { name: "a" },
+    { name: "b" },
+  ]]
+  for (const value of elements) expect([value, await use(formatData, { value, format: "xml" })]).toEqual([value, "value"])
   const odd = [[{ a: 1 }, "csv", "value"], [[1], "csv", "value"], [[[1]], "csv", "value"], ["x", "ndjson", "value"], [undefined, "json", "InputInvalid"]]
   for (const [value, format, code] of odd) expect(await use(formatData, { value, format })).toBe(code)
   expect(await use(formatData, { value: JSON.parse("{\"__proto__\":1}"), format: "json" })).toBe("key")

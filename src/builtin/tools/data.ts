@@ -1,4 +1,4 @@
-/** Data in text: JSON, NDJSON, CSV, YAML, TOML, XML, as tools. */
+/** Data out of text: JSON, NDJSON, CSV, YAML, TOML, XML, as a tool. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Csv from "effect/encoding/Csv"
@@ -9,13 +9,14 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { tool } from "../../../dsl/flow/tool.ts"
 import { messageOf } from "../../model/error.ts"
-import { refuse, refusing, ToolRefused } from "./error.ts"
-import { anything, object, oneOf, optional, text } from "./input.ts"
+import { refuse, ToolRefused } from "./error.ts"
+import { object, oneOf, optional, text } from "./input.ts"
 import { plain } from "./plain.ts"
 
 const name = "parse_data"
-/** Longest text, in characters, and longest record in it. */
-const longest = 1_000_000
+/** Longest text that is read or written, in characters. */
+export const longest = 1_000_000
+/** Longest record in it. */
 const record = 65_536
 
 type Parse = (text: string, path: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
@@ -50,38 +51,6 @@ const parsers: Readonly<Record<"json" | "ndjson" | "csv" | "yaml" | "toml" | "xm
       (all) => plain(name, all),
     ),
 }
-
-const formatting = "format_data"
-const listIn = (value: unknown, format: string): ReadonlyArray<unknown> =>
-  Array.isArray(value) ? value : refuse(formatting, "value", `${format} is written from a list`)
-const cell = (value: unknown): string => (value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value))
-
-/** @throws ToolRefused where the format has no such values */
-const written: Readonly<Record<"json" | "ndjson" | "csv", (value: unknown) => Effect.Effect<string>>> = {
-  json: (value) => Effect.succeed(JSON.stringify(value, undefined, 2)),
-  ndjson: (value) => Effect.succeed(listIn(value, "ndjson").map((one) => `${JSON.stringify(one)}\n`).join("")),
-  csv: (value) => {
-    const records = listIn(value, "csv").map((one) => {
-      const fits = typeof one === "object" && one !== null && !Array.isArray(one)
-      return new Map(Object.entries(fits ? one : refuse(formatting, "value", "CSV is written from a list of objects, one a line")))
-    })
-    const columns = [...new Set(records.flatMap((cells) => [...cells.keys()]))]
-    const lines = Stream.fromIterable([columns, ...records.map((cells) => columns.map((key) => cell(cells.get(key))))])
-    return Effect.map(Stream.runCollect(Stream.pipeThroughChannel(lines, Csv.encodeString())), (parts) => parts.join(""))
-  },
-}
-
-/** Writes data as text. */
-export const formatData = tool(formatting, {
-  description: "Writes data as JSON, NDJSON (one value of a list a line) or CSV (one object of a list a line, the first line has the names).",
-  input: object({ value: anything, format: oneOf("json", "ndjson", "csv") }),
-  level: "safe",
-}, ({ value, format }) =>
-  Effect.gen(function*() {
-    const text = yield* yield* refusing(() => written[format](plain(formatting, value)))(undefined)
-    if (text.length <= longest) return text
-    return yield* new ToolRefused({ tool: formatting, code: "too-much", reason: `it is longer than ${longest} characters` })
-  }))
 
 /** Reads data out of text. */
 export const parseData = tool(name, {

@@ -1,9 +1,10 @@
 /** Ready-made tools. */
-export { formatData, parseData } from "./data.ts"
+export { parseData } from "./data.ts"
 export { ToolRefused } from "./error.ts"
 export type { FetchLimits } from "./fetch.ts"
 export { files } from "./files.ts"
 export type { FilesOptions } from "./files.ts"
+export { formatData } from "./format.ts"
 export { programs } from "./program.ts"
 export type { ProgramEnded, ProgramsOptions } from "./program.ts"
 export { sql } from "./sql/sql.ts"
