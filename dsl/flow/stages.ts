@@ -79,6 +79,9 @@ export class Recording {
   debounce(quiet: Duration): Recording {
     return this.#add({ op: "debounce", name: this.#name("debounce"), quiet })
   }
+  merge(source: Ask): Recording {
+    return this.#add({ op: "merge", name: this.#name("merge"), source })
+  }
   groupBy(key: ItemCall, write: Writes, { most = 10_000 }: { readonly most?: number } = {}): Recording {
     const { stages, nodes } = write(new Recording(this.#writing, [], this.nodes))
     return this.#add({ op: "group", name: this.#name("group"), key, stages, most }, nodes)

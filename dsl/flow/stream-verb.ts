@@ -122,6 +122,14 @@ export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
   throttle(options: { readonly limit: number; readonly per: Duration }): Stages<Item, Scope, Failure, Needs>
   /** Only the last of items that come closer together than this. */
   debounce(quiet: Duration): Stages<Item, Scope, Failure, Needs>
+  /**
+   * Items of another source join those that come here, as they come; each source is resumed at its own place. Only among the stages of the stream itself, not of
+   * a group or a part. What is done again after a crash may come in another order, so `step.key` behind it may be another item's.
+   *
+   * @example
+   * seq("both").stream("all", () => [1, 2], (s) => s.map((n) => `a${n}`).merge(() => ["b1"]).collect())
+   */
+  merge<From>(source: ((scope: Scope) => From) & SourceGuard<From>): Stages<Item | ItemIn<From>, Scope, Failure | FailureIn<From>, Needs>
   /** Stages of its own for each key; at most `most` (10,000) keys. */
   groupBy<Next, F, N>(
     key: (item: Item, scope: Scope) => string,

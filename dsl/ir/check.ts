@@ -196,7 +196,7 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
       if (bytes !== Number.POSITIVE_INFINITY && overflow.startsWith("drop")) {
         yield error(path, "bytes", `items are dropped by their number: leave out bytes, or let overflow be suspend or spill`)
       }
-      yield* stageProblems(path, stages)
+      yield* stageProblems(path, stages, false)
       for (const { name, delivery, work, codec, compensate } of body.nodes) {
         if (typeof compensate === "object") {
           yield error(`${path}/${name}`, "stage", "what a stage does for an item is not undone: do it in a step, or in a flow for each item")
@@ -221,7 +221,7 @@ function* nodeProblems(node: Node, path: string, bound: ReadonlySet<string>): Ge
     },
   })
 }
-function* stageProblems(path: string, stages: ReadonlyArray<Stage>): Generator<Problem> {
+function* stageProblems(path: string, stages: ReadonlyArray<Stage>, isPart: boolean): Generator<Problem> {
   const wrong = (stage: Stage, what: string, value: unknown) =>
     error(path, "stage", `${stage.op} '${stage.name}': ${what} is ${String(value)}: use a whole number from 1`)
   for (const stage of stages) {
@@ -251,8 +251,11 @@ function* stageProblems(path: string, stages: ReadonlyArray<Stage>): Generator<P
       { session: stage.of.gap } :
       {}
     for (const [what, value] of Object.entries(times)) yield* timeProblems(path, `${stage.op} '${stage.name}': ${what}`, value)
-    if (stage.op === "group") yield* stageProblems(path, stage.stages)
-    if (stage.op === "partition") { for (const part of Object.values(stage.parts)) yield* stageProblems(path, part) }
+    if (stage.op === "merge" && isPart) {
+      yield error(path, "stage", `merge '${stage.name}' stands in a group or a part, which has no source of its own: merge before or behind it`)
+    }
+    if (stage.op === "group") yield* stageProblems(path, stage.stages, true)
+    if (stage.op === "partition") { for (const part of Object.values(stage.parts)) yield* stageProblems(path, part, true) }
   }
 }
 

@@ -64,6 +64,8 @@ export type Stage =
     | { readonly op: "take" | "drop"; readonly count: number }
     | { readonly op: "throttle"; readonly limit: number; readonly per: Duration }
     | { readonly op: "debounce"; readonly quiet: Duration }
+    /** Items of another source join those that come here; only among the stages of the stream itself. */
+    | { readonly op: "merge"; readonly source: Ask }
     /** A step, tool, agent or flow for each item: the node of this name in the stream's body. */
     | {
       readonly op: "work"

@@ -2,8 +2,9 @@
 import * as Duration from "effect/Duration"
 import * as Stream from "effect/Stream"
 import type { StepThrew } from "../../../dsl/flow/failure.ts"
-import type { Chunk, Opening, Source } from "../../../dsl/ir/stream.ts"
+import type { Chunk, Source } from "../../../dsl/ir/stream.ts"
 import { inTime } from "../../compile/stream/grace.ts"
+import { sourceOfAll } from "../../compile/stream/merged.ts"
 import { SourceFailed } from "../../compile/stream/source-failed.ts"
 import type { EventPattern } from "../../model/event.ts"
 import type { Notice } from "../../services/notice.ts"
@@ -150,49 +151,13 @@ type Merged<S extends Sources> = OneOf<S> extends Seekable<any, any> ? Seekable<
 
 /**
  * Items of several sources as they come; its place is that of each. With a live one among them it is live itself: a resumed run goes on with the seekable ones
- * where they were, and opens the live ones again if all of them say so (`onResume: "reopen"`).
+ * where they were, and opens the live ones again if all of them say so (`onResume: "reopen"`). What is done again after a crash may come in another order.
  *
  * @throws TypeError for one with `onResume: "keep"`: several are read ahead
  *
  * @example
  * seq("both").stream("rows", () => merged({ a: poll(() => ({ items: [1], cursor: 1, done: true })), b: poll(() => ({ items: ["b"], cursor: 1, done: true })) }), (s) => s.collect())
  */
-export const merged = <const S extends Sources>(sources: S): Merged<S> => {
-  const lives = Object.values(sources).filter(({ source }) => source === "live")
-  const kept = lives.find(({ onResume }) => onResume === "keep")
-  if (kept !== undefined) throw new TypeError(`merged reads ahead, and '${kept.name}' is to be kept: give it a stream of its own, or onResume: "reopen"`)
-  const merging: Source = {
-    source: lives.length === 0 ? "seekable" : "live",
-    name: Object.keys(sources).join(" + "),
-    onResume: lives.every(({ onResume }) => onResume !== "fail") ? "reopen" : "fail",
-    open: (opening) => together(sources, opening),
-  }
+export const merged = <const S extends Sources>(sources: S): Merged<S> =>
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what its sources are, it is
-  return merging as Merged<S>
-}
-
-async function* together(sources: Sources, { from, size, signal }: Opening): AsyncGenerator<Chunk> {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was named below
-  const at: Record<string, unknown> = { ...(from as Readonly<Record<string, unknown>> | undefined) }
-  const opened = Object.entries(sources).map(([name, source]) => [name, iterator(source.open({ from: at[name], size, signal }))] as const)
-  const next = (name: string, chunks: AsyncIterator<Chunk>) => chunks.next().then((result) => ({ name, chunks, result }))
-  const coming = new Map(opened.map(([name, chunks]) => [name, next(name, chunks)]))
-  try {
-    while (coming.size > 0) {
-      const { name, chunks, result } = await Promise.race(coming.values())
-      coming.delete(name)
-      if (result.done === true) continue
-      coming.set(name, next(name, chunks))
-      at[name] = result.value.next
-      yield { items: result.value.items, next: { ...at } }
-    }
-  } finally {
-    for (const left of coming.values()) left.catch(() => undefined)
-    await inTime(Promise.all(opened.map(async ([, chunks]) => await chunks.return?.())))
-  }
-}
-const iterator = <Item>(chunks: AsyncIterable<Chunk<Item>> | Iterable<Chunk<Item>>): AsyncIterator<Chunk<Item>> =>
-  Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : each(chunks)
-async function* each<Item>(chunks: Iterable<Chunk<Item>>): AsyncGenerator<Chunk<Item>> {
-  yield* chunks
-}
+  sourceOfAll(sources, Object.keys(sources).join(" + ")) as Merged<S>

@@ -55,8 +55,9 @@ export class Pipe {
   get late(): number {
     return this.#ops.reduce((sum, op) => sum + op.late, 0)
   }
-  get isOver(): boolean {
-    return this.#ops.some((op) => op.isOver)
+  /** Nothing comes of more items that enter at the stage of this number. */
+  isOver(from = 0): boolean {
+    return this.#ops.some((op, i) => i >= from && op.isOver)
   }
   save(): ReadonlyArray<unknown> {
     return this.#ops.map((op) => op.save())
@@ -101,6 +102,8 @@ const opOf = (stage: Stage, making: Making): Op => {
       return new Debounce(stage, now)
     case "work":
       return making.work(stage)
+    case "merge":
+      return new Joining()
     case "group":
       return new Grouped(stage.name, stage.key as never, () => new Pipe(stage.stages, making), stage.most, making)
     case "partition":
@@ -114,6 +117,13 @@ const opOf = (stage: Stage, making: Making): Op => {
         Number.POSITIVE_INFINITY,
         making,
       )
+  }
+}
+
+/** Where items of another source join: they are pushed in here. */
+class Joining extends Plain {
+  push(items: Items): Items {
+    return items
   }
 }
 

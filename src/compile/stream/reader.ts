@@ -3,12 +3,13 @@ import * as Effect from "effect/Effect"
 import type { Chunk, StreamShape } from "../../../dsl/ir/stream.ts"
 import { encodeValue } from "../../model/value.ts"
 import { inTime } from "./grace.ts"
+import type { LaneChunk } from "./merged.ts"
 
 /** Nothing more comes. */
 export const ended = Symbol("ended")
 /** Nothing has come in time. */
 export const late = Symbol("late")
-export type Got = Chunk | typeof ended | typeof late
+export type Got = LaneChunk | typeof ended | typeof late
 
 export interface Reader {
   /** The next chunk; waits at most until a time, in milliseconds since 1970. */
@@ -55,7 +56,7 @@ export class Direct implements Reader {
   }
 }
 
-interface Held extends Chunk {
+interface Held extends LaneChunk {
   readonly bytes: number
   /** When it was read. */
   readonly came: number
@@ -145,14 +146,16 @@ export class Buffered implements Reader {
   /** What is there, as one chunk: those of sources that bring one item after the other are worked on together. */
   #together(): Held | undefined {
     let [count, size, bytes] = [0, 0, 0]
-    while (count < this.#held.length && (count === 0 || size + this.#held[count]!.items.length <= this.#size)) {
+    const [first] = this.#held
+    const goesWith = ({ items, lane, ended }: Held) => size + items.length <= this.#size && lane === first!.lane && ended === undefined
+    while (count < this.#held.length && (count === 0 || goesWith(this.#held[count]!))) {
       size += this.#held[count]!.items.length
       bytes += this.#held[count]!.bytes
       count++
     }
     if (count <= 1) return this.#held.shift()
     const chunks = this.#held.splice(0, count)
-    return { items: chunks.flatMap(({ items }) => items), next: chunks.at(-1)!.next, bytes, came: chunks[0]!.came }
+    return { ...first!, items: chunks.flatMap(({ items }) => items), next: chunks.at(-1)!.next, bytes }
   }
 
   get #hasNoRoom(): boolean {
@@ -201,7 +204,7 @@ export class Buffered implements Reader {
     this.#feed(true)
   }
 
-  #offer(chunk: Chunk): void {
+  #offer(chunk: LaneChunk): void {
     const { items, next } = chunk
     if (this.#overflow === "dropNewest" && this.#items + items.length > this.#most) {
       const room = Math.max(0, this.#most - this.#items)
@@ -209,24 +212,26 @@ export class Buffered implements Reader {
       const last = this.#held.at(-1)
       // what is dropped has been read all the same
       if (room === 0 && last !== undefined) this.#held[this.#held.length - 1] = { ...last, next }
-      else this.#hold({ items: items.slice(0, room), next })
+      else this.#hold({ ...chunk, items: items.slice(0, room) })
     } else this.#hold(chunk)
     while (this.#overflow === "dropOldest" && this.#items > this.#most) {
-      const [first] = this.#held
-      const over = Math.min(this.#items - this.#most, first!.items.length)
-      this.#held[0] = { ...first!, items: first!.items.slice(over), bytes: 0 }
-      if (over === first!.items.length && this.#held.length > 1) this.#held.shift()
+      // that a source has ended is never dropped
+      const at = this.#held.findIndex((held) => held.items.length > 0)
+      const first = this.#held[at]!
+      const over = Math.min(this.#items - this.#most, first.items.length)
+      this.#held[at] = { ...first, items: first.items.slice(over), bytes: 0 }
+      if (over === first.items.length && this.#held.length > at + 1) this.#held.splice(at, 1)
       this.#items -= over
       this.#dropped += over
     }
     if (!this.#isFull && this.#hasNoRoom) this.#press(true)
   }
 
-  #hold({ items, next }: Chunk): void {
+  #hold(chunk: LaneChunk): void {
     // what an item weighs is what it has as JSON
-    const bytes = this.#mostBytes === Number.POSITIVE_INFINITY ? 0 : Buffer.byteLength(encodeValue(items))
-    this.#held.push({ items, next, bytes, came: this.#now() })
-    this.#items += items.length
+    const bytes = this.#mostBytes === Number.POSITIVE_INFINITY ? 0 : Buffer.byteLength(encodeValue(chunk.items))
+    this.#held.push({ ...chunk, bytes, came: this.#now() })
+    this.#items += chunk.items.length
     this.#bytes += bytes
   }
 

@@ -1,6 +1,6 @@
 /** A stream: chunks of its source go through all stages one after the other; how far it has come is recorded between two of them. */
 import * as Effect from "effect/Effect"
-import type { StepNode, StreamNode } from "../../../dsl/ir/node.ts"
+import type { Ask, StepNode, StreamNode } from "../../../dsl/ir/node.ts"
 import { type Chunk, isSource, type SinkContext, type Source } from "../../../dsl/ir/stream.ts"
 import { StateRefused } from "../../model/service-error.ts"
 import { drain } from "../../model/signal.ts"
@@ -19,6 +19,7 @@ import { inArray } from "./array.ts"
 import type { Items } from "./op.ts"
 import { Pipe, run as asRun } from "./pipe.ts"
 import { Buffered, Direct, ended, type Got, late, type Reader } from "./reader.ts"
+import { type LaneChunk, sourceOfAll } from "./merged.ts"
 import { spilled } from "./spill.ts"
 import { type Ending, opened } from "./sink.ts"
 import { SourceFailed } from "./source-failed.ts"
@@ -51,6 +52,10 @@ class Flowing {
   readonly #abort = new AbortController()
   readonly #progress: Progress
   readonly #pipe: Pipe
+  /** Its sources by name, and the number of the stage that their items enter at: the first is its own, the others join it. */
+  readonly #lanes: ReadonlyMap<string, { readonly enters: number; readonly source: Ask }>
+  /** Those of which nothing more comes. */
+  readonly #endedLanes = new Set<string>()
   #reader: Reader | undefined
   #sink: Ending | undefined
   /** What is read is recorded before it goes through: its source cannot give it again. */
@@ -66,6 +71,8 @@ class Flowing {
   constructor(node: StreamNode, frame: Frame, path: string, now: () => number, bodies: Bodies) {
     const { run, scope } = frame
     this.#node = node
+    const joining = node.stages.flatMap((stage, enters) => (stage.op === "merge" ? [[stage.name, { enters, source: stage.source }] as const] : []))
+    this.#lanes = new Map([["", { enters: 0, source: node.source }], ...joining])
     this.#frame = frame
     this.#path = path
     this.#now = now
@@ -89,13 +96,12 @@ class Flowing {
 
   /** Opens the source and the sink where the last checkpoint says, or at the beginning. */
   begin(past: Known | undefined): Run<void> {
-    const { run, scope } = this.#frame
+    const { run } = this.#frame
     const path = this.#path
     return Effect.gen({ self: this }, function*() {
       const saved = past === undefined ? undefined : yield* this.#progress.recall()
       if (saved !== undefined) this.#pipe.load(saved.stages)
-      const source = sourceOf(yield* ask(path, () => this.#node.source(scope)))
-      if (source === undefined) return yield* Effect.fail(threw(path, new TypeError("what .stream was given is no source: an array, or one of heddle/streams")))
+      const source = yield* this.#source()
       this.#left = saved?.pending ?? []
       if (source.source === "live") {
         this.#keeps = source.onResume === "keep"
@@ -108,6 +114,31 @@ class Flowing {
       const chunks = yield* ask(path, () => source.open({ from: this.#progress.at, size, signal: this.#abort.signal }))
       this.#reader = Symbol.iterator in chunks ? new Direct(chunks) : this.#buffered(chunks)
     })
+  }
+
+  /** Where its items come from: its own source, or all that are merged. */
+  #source(): Run<Source> {
+    const path = this.#path
+    return Effect.gen({ self: this }, function*() {
+      const sources: Record<string, Source> = {}
+      for (const [lane, { source }] of this.#lanes) {
+        const given = sourceOf(yield* ask(path, () => source(this.#frame.scope)))
+        if (given === undefined) {
+          const verb = lane === "" ? ".stream" : ".merge"
+          return yield* Effect.fail(threw(path, new TypeError(`what ${verb} was given is no source: an array, or one of heddle/streams`)))
+        }
+        sources[lane] = given
+      }
+      const all = Object.values(sources)
+      if (all.length === 1) return all[0]!
+      const name = all.map((one) => one.name).join(" + ")
+      return yield* ask(path, () => sourceOfAll(sources, name, { isOver: (lane) => this.#pipe.isOver(this.#lanes.get(lane)!.enters) }))
+    })
+  }
+
+  /** Nothing comes of whatever its sources still give. */
+  get #isOver(): boolean {
+    return [...this.#lanes].every(([lane, { enters }]) => this.#endedLanes.has(lane) || this.#pipe.isOver(enters))
   }
 
   /** What a sink is given: artifacts as a step at this path has them. */
@@ -175,14 +206,15 @@ class Flowing {
     return after(this.#progress.record(this.#pipe, this.#sink!, this.#reader!), () => this.#through(got))
   }
 
-  #through({ items, next }: Chunk): Run<void> {
+  #through({ items, next, lane = "", ended: isLast }: LaneChunk): Run<void> {
+    if (isLast) this.#endedLanes.add(lane)
     return after(this.#asked(items), (asked) =>
-      after(asRun(this.#pipe.push(asked)), (out) =>
+      after(asRun(this.#pipe.push(asked, this.#lanes.get(lane)!.enters)), (out) =>
         after(this.#write(out), () => {
           this.#progress.at = next
           this.#progress.pending = []
           this.#progress.items += items.length
-          if (this.#pipe.isOver) this.goesOn = false
+          if (this.#isOver) this.goesOn = false
           return this.#ticked()
         })))
   }
