@@ -210,9 +210,9 @@ export class Conductor {
         if (next !== "take" && next !== "wait") return next.output
         if (next === "wait") yield* this.live.sleep(run, now, rung)
         else {
-          const exit = yield* Effect.exit(Effect.flatMap(this.claim(flow, run), (claimed) => this.conduct(flow, claimed, undefined, how)))
+          const exit = yield* Effect.exit(Effect.flatMap(this.claim(flow, run, how.within), (claimed) => this.conduct(flow, claimed, undefined, how)))
           const taken = Exit.isFailure(exit) && tagOf(Cause.squash(exit.cause)) === "RunTakenOver"
-          if (!(patient && taken)) {
+          if (!(patient && taken && how.within === undefined)) {
             const driven = yield* exit
             if ("output" in driven) return driven.output
             how = { ...asked, retries: false, unpauses: false }
@@ -223,8 +223,8 @@ export class Conductor {
     }))
   }
 
-  /** Gives the run to this process: counts the deaths of its owners, and brings it to the flow as it is now. */
-  claim(flow: FlowIR, run: RunRecord): Any<RunRecord> {
+  /** Gives the run to this process, if there is room for it: counts the deaths of its owners, and brings it to the flow as it is now. */
+  claim(flow: FlowIR, run: RunRecord, within?: Settling["within"]): Any<RunRecord> {
     return Effect.gen({ self: this }, function*() {
       const { store } = this.keeping
       if (run.session !== undefined && run.status !== "compensating") yield* mayGoOn(store, run.session)
@@ -233,7 +233,7 @@ export class Conductor {
       const retried = run.status === "quarantined" ? { crashes: 0 } : {}
       const crashed = died ? yield* crashesOf(run, store.events.head(run)) : retried
       const status = run.status === "compensating" ? "compensating" : "running"
-      const claimed = yield* store.runs.claim(run, { owner, lease: this.live.lease, status, ...crashed })
+      const claimed = yield* store.runs.claim(run, { owner, lease: this.live.lease, status, within, ...crashed })
       if (died && claimed.crashes >= this.#poisoned) {
         const journal = yield* Journal.end(claimed, this.keeping)
         const { crashes } = claimed

@@ -4,7 +4,7 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import { RunOwned, RunPaused, RunQuarantined, RunSuspended } from "../model/error.ts"
 import type { RunRecord } from "../model/run.ts"
 import type { Keeping } from "../services/journal.ts"
-import type { Durability } from "../store/store.ts"
+import type { Durability, Within } from "../store/store.ts"
 import { ending } from "./drive.ts"
 import { adopt } from "./migrate.ts"
 import { isAlive, owner } from "./owner.ts"
@@ -18,6 +18,8 @@ export interface Settling {
   readonly retries: boolean | "quarantined"
   /** Go on with a paused run. */
   readonly unpauses: boolean
+  /** How many may be driven of those that have something in common with it. */
+  readonly within?: Within | undefined
 }
 /** What is to be done with a run that nobody drives here: nothing any more, to take it, or to wait. */
 export function nextOf(

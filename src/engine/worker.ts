@@ -8,13 +8,16 @@ import type { FlowIR } from "../../dsl/ir/node.ts"
 import type { RunRecord } from "../model/run.ts"
 import type { Conductor } from "./conduct.ts"
 import { served } from "./served.ts"
-import { Turns } from "./turns.ts"
-import { RunSuspended } from "../model/error.ts"
+import { RunSuspended, RunTakenOver } from "../model/error.ts"
+import { Turns } from "../store/turns.ts"
 
 export interface WorkerOptions {
   /** Runs driven at once, default 10. */
   readonly concurrency?: number | undefined
-  /** At most so many of them of one flow, of one session, of one `correlation`; default: all. Those that are too many wait, and others pass them. */
+  /**
+   * At most so many runs of one flow, of one session, of one `correlation` are driven at once, by this worker and all others of the store; default: all. Those
+   * that are too many wait, and others pass them.
+   */
   readonly perFlow?: number | undefined
   readonly perSession?: number | undefined
   readonly perCorrelation?: number | undefined
@@ -32,14 +35,18 @@ export interface Worker {
   readonly done: Effect.Effect<void>
 }
 
+/** Each once. */
+const byId = (runs: ReadonlyArray<RunRecord>): Iterable<RunRecord> => new Map(runs.map((run) => [run.id, run])).values()
+
 /** Starts one; it works until it is stopped. */
 export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, options: WorkerOptions): Effect.Effect<Worker> {
   const { concurrency = 10, poll = 250, grace = 10_000, perFlow, perSession, perCorrelation } = options
   const { store } = conductor.keeping
   const known = served(flows)
   const names = [...known.keys()]
-  const fibers = new Map<string, Fiber.Fiber<unknown>>()
+  const fibers = new Map<string, { readonly run: RunRecord; readonly fiber: Fiber.Fiber<unknown> }>()
   const turns = new Turns({ perFlow, perSession, perCorrelation })
+  const within = turns.isBounded ? { perFlow, perSession, perCorrelation } : undefined
   // runs that cannot be driven here just now are not asked for again at once
   const later = new Map<string, number>()
   const state = { stopping: false }
@@ -48,14 +55,18 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
 
   const driveOne = (run: RunRecord): Effect.Effect<void> => {
     const flow = known.get(run.flow)!
-    const how = { durability: "sync", onSuspend: "return", retries: false, unpauses: false } as const
+    const how = { durability: "sync", onSuspend: "return", retries: false, unpauses: false, within } as const
     return Effect.ensuring(
       Effect.matchCauseEffect(conductor.settle(flow, run.id, how) as Effect.Effect<unknown, unknown>, {
         onSuccess: () => Effect.void,
-        // how a run ends is in its journal; one that cannot be driven here is left alone for a while
-        onFailure: (cause) => Effect.sync(() => Cause.squash(cause) instanceof RunSuspended ? undefined : later.set(run.id, Date.now() + 1000)),
+        // how a run ends is in its journal; one that cannot be driven here, or not yet, is left alone for a while
+        onFailure: (cause) =>
+          Effect.sync(() => {
+            const error = Cause.squash(cause)
+            if (!(error instanceof RunSuspended)) later.set(run.id, Date.now() + (error instanceof RunTakenOver ? poll : 1000))
+          }),
       }),
-      Effect.andThen(Effect.sync(() => (fibers.delete(run.id), turns.over(run))), ring),
+      Effect.andThen(Effect.sync(() => fibers.delete(run.id)), ring),
     )
   }
 
@@ -68,11 +79,13 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
     for (const [id, until] of later) if (until <= now) later.delete(id)
     for (let refused = true; refused && fibers.size < concurrency;) {
       refused = false
-      const due = yield* store.runs.due(names, now, free + fibers.size + later.size + conductor.live.size, turns.full)
+      if (within !== undefined) turns.begin(byId([...(yield* store.runs.driven(now)), ...Array.from(fibers.values(), ({ run }) => run)]))
+      const without = within === undefined ? undefined : turns.full
+      const due = yield* store.runs.due(names, now, free + fibers.size + later.size + conductor.live.size, without)
       for (const run of due) {
         if (fibers.size >= concurrency || !isFree(run, now)) continue
         // it must not hide others: they are asked for again, without its kind
-        if (turns.take(run)) fibers.set(run.id, yield* Effect.forkDetach(driveOne(run)))
+        if (turns.take(run)) fibers.set(run.id, { run, fiber: yield* Effect.forkDetach(driveOne(run)) })
         else refused = true
       }
     }
@@ -99,7 +112,7 @@ export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, 
       state.stopping = true
       yield* ring
       yield* Fiber.await(fiber)
-      const all = [...fibers.values()]
+      const all = Array.from(fibers.values(), ({ fiber }) => fiber)
       yield* Effect.timeoutOrElse(Effect.forEach(all, (one) => Fiber.await(one), { concurrency: "unbounded", discard: true }), {
         duration: grace,
         orElse: () => Effect.forEach(all, (one) => Fiber.interrupt(one), { concurrency: "unbounded", discard: true }),

@@ -63,6 +63,12 @@ export type Durability = "sync" | "async" | "exit"
 /** `now` is `sync` where nobody else is about to append: there is no company to wait for. A store may take it for `sync`. */
 export type Acknowledge = Durability | "now"
 
+/** How many runs that have something in common may be driven at once, whoever drives them. Runs that are steps of others are not counted, and never refused. */
+export interface Within {
+  readonly perFlow?: number | undefined
+  readonly perSession?: number | undefined
+  readonly perCorrelation?: number | undefined
+}
 /** How a run changes hands. */
 export interface Claim {
   readonly owner: string
@@ -71,6 +77,7 @@ export interface Claim {
   readonly status: RunStatus
   readonly crashes?: number
   readonly crashedAt?: number
+  readonly within?: Within | undefined
 }
 /** What has happened to a run elsewhere. */
 export interface Past {
@@ -85,7 +92,7 @@ export interface Runs {
   readonly create: (run: NewRun) => Effect<{ readonly created: boolean; readonly run: RunRecord }, StoreFailed>
   readonly get: (id: string) => Effect<RunRecord, StoreFailed | RunNotFound>
   readonly list: (filter: RunFilter) => Effect<ReadonlyArray<RunRecord>, StoreFailed>
-  /** Gives the run to an owner, unless its fence or status is no longer what was seen; the fence grows. */
+  /** Gives the run to an owner, unless its fence or status is no longer what was seen, or as many are driven as `within` allows; the fence grows. */
   readonly claim: (seen: Seen, claim: Claim) => Effect<RunRecord, StoreFailed | RunNotFound | RunTakenOver>
   /** Gives the run up: it is pending, for whoever comes at `due`. Nothing happens if it belongs to another owner by now. */
   readonly release: (run: RunRecord, due: number) => Effect<void, StoreFailed>
@@ -95,6 +102,8 @@ export interface Runs {
   readonly nudge: (id: string, at: number) => Effect<void, StoreFailed>
   /** Runs of these flows that somebody has to look after, the longest waiting first. */
   readonly due: (flows: ReadonlyArray<string>, now: number, limit: number, without?: Without) => Effect<ReadonlyArray<RunRecord>, StoreFailed>
+  /** Runs that somebody drives, whose lease has not ended by now; without those that are steps of others. */
+  readonly driven: (now: number) => Effect<ReadonlyArray<RunRecord>, StoreFailed>
   /** The earliest time at which a run of these flows is due. */
   readonly nextDue: (flows: ReadonlyArray<string>) => Effect<number | undefined, StoreFailed>
   /** Those of the runs that still exist; may be left empty where no other process has written since it gave `version`. */

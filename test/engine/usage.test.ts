@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { decide, hook, nest, openHeddle, permits, seq } from "heddle"
 import { describe, expect, it } from "vitest"
 import { makeHeddle } from "../../src/engine/heddle.ts"
-import { Turns } from "../../src/engine/turns.ts"
+import { Turns } from "../../src/store/turns.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { failure, go, no } from "../support.ts"
 

@@ -1,4 +1,6 @@
-import { mkdtempSync } from "node:fs"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Fiber } from "effect"
@@ -145,3 +147,46 @@ it("an owner that stands still loses its run when the lease is over, and cannot 
     expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "RunTakenOver" })
   })))
 })
+
+it("workers of several processes keep to their bounds together", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "heddle-workers-"))
+  const [file, log, ready] = [join(folder, "runs.db"), join(folder, "log"), join(folder, "ready")]
+  const code = `
+    import { appendFileSync, readFileSync } from "node:fs"
+    import { openHeddle, seq } from "heddle"
+    const work = seq("work").step("w", async (_, { run }) => {
+      appendFileSync(${JSON.stringify(log)}, \`begin \${run[0]} \${process.pid}\\n\`)
+      await new Promise((done) => setTimeout(done, 20))
+      appendFileSync(${JSON.stringify(log)}, \`end \${run[0]} \${process.pid}\\n\`)
+    })
+    const heddle = (await openHeddle({ store: ${JSON.stringify(file)} }))._unsafeUnwrap()
+    if (process.argv[1] === "start") {
+      for (const id of ["a", "b", "c"]) {
+        await heddle.sessions.create({ id })
+        for (let n = 0; n < 8; n++) await heddle.start(work, undefined, { id: id + n, session: id })
+      }
+    } else {
+      // none has done all before the others are there
+      appendFileSync(${JSON.stringify(ready)}, "x")
+      while (readFileSync(${JSON.stringify(ready)}).length < 3) await new Promise((done) => setTimeout(done, 5))
+      await heddle.worker([work], { concurrency: 5, perSession: 1, poll: 10 })
+      while ((await heddle.list({ status: "completed", limit: 100 }))._unsafeUnwrap().length < 24) await new Promise((done) => setTimeout(done, 20))
+    }
+    await heddle.close()
+  `
+  const begun = (argument: string) =>
+    spawn(process.execPath, ["--conditions=source", "--disable-warning=ExperimentalWarning", "--input-type=module", "-e", code, argument], { stdio: "inherit" })
+  expect(await once(begun("start"), "exit")).toEqual([0, null])
+  expect(await Promise.all([1, 2, 3].map(() => once(begun("work"), "exit")))).toEqual([[0, null], [0, null], [0, null]])
+  const open = new Set<string>()
+  const [processes, most] = [new Set<string>(), { at: 0 }]
+  for (const line of readFileSync(log, "utf8").trim().split("\n")) {
+    const [what, session, pid] = line.split(" ") as [string, string, string]
+    processes.add(pid)
+    if (what === "begin") expect([session, open.has(session)]).toEqual([session, false])
+    if (what === "begin") open.add(session)
+    else open.delete(session)
+    most.at = Math.max(most.at, open.size)
+  }
+  expect([processes.size > 1, most.at > 1]).toEqual([true, true])
+}, 60_000)

@@ -11,13 +11,14 @@ interface WorkerFlags extends Shown {
   readonly concurrency?: number
   readonly perFlow?: number
   readonly perSession?: number
+  readonly perCorrelation?: number
   readonly grace?: number
   readonly untilIdle?: boolean
 }
 
 export async function workerCommand(
   files: ReadonlyArray<string>,
-  { store, json, concurrency, perFlow, perSession, grace, untilIdle }: WorkerFlags,
+  { store, json, concurrency, perFlow, perSession, perCorrelation, grace, untilIdle }: WorkerFlags,
 ): Promise<ExitCode> {
   const loaded = await loadAll(files)
   if (!json) say(style.err("dim", `worker ${process.pid} · ${loaded.map(({ flow }) => clean(flow.ir.name)).join(", ")} · ${store}`))
@@ -30,7 +31,8 @@ export async function workerCommand(
         if (json) printJson({ run, flow, event: kind })
         else print(`${run}  ${clean(flow)}  ${kind.slice(4)}`)
       })
-      const worker = yield* heddle.worker(loaded.map(({ flow }) => flow), { concurrency, perFlow, perSession, grace: grace! * 1000 })
+      const options = { concurrency, perFlow, perSession, perCorrelation, grace: grace! * 1000 }
+      const worker = yield* heddle.worker(loaded.map(({ flow }) => flow), options)
       const idle = Effect.gen(function*() {
         // twice in a row, so that what is just being woken is not missed
         for (let quiet = 0; quiet < 2; quiet = worker.running() === 0 ? quiet + 1 : 0) yield* Effect.sleep(300)

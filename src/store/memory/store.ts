@@ -8,6 +8,7 @@ import { pendingSignals, type SignalRecord } from "../../model/signal.ts"
 import { attempting } from "../attempt.ts"
 import { blobIn } from "../spilled.ts"
 import { type Change, Store, type Without } from "../store.ts"
+import { Turns } from "../turns.ts"
 import { memoryArtifacts } from "./artifacts.ts"
 import { memorySessions } from "./sessions.ts"
 import { memoryStates, stateFailure } from "./states.ts"
@@ -45,6 +46,8 @@ export const memoryStore = (): Store["Service"] => {
   const kept = new Map<string, Kept>()
   const flows = new Map<string, string>()
   const all = () => [...kept.values()].map(({ run }) => run)
+  const driven = (now: number) =>
+    all().filter(({ status, owner, due, parent }) => isDriven(status) && owner !== "" && due !== undefined && due > now && parent === undefined)
   const known = (id: string) =>
     Effect.suspend(() => {
       const found = kept.get(id)
@@ -90,9 +93,11 @@ export const memoryStore = (): Store["Service"] => {
             )
             .slice(0, limit)
         ),
-      claim: ({ id, fence, status }, { owner, lease, ...claim }) =>
+      claim: ({ id, fence, status }, { owner, lease, within, ...claim }) =>
         Effect.flatMap(known(id), (found) => {
-          if (found.run.fence !== fence || found.run.status !== status) return Effect.fail(new RunTakenOver({ run: id }))
+          const others = () => driven(Date.now()).filter((run) => run.id !== id)
+          const isFull = within !== undefined && !new Turns(within).begin(others()).take(found.run)
+          if (found.run.fence !== fence || found.run.status !== status || isFull) return Effect.fail(new RunTakenOver({ run: id }))
           const due = isDriven(claim.status) ? lease : found.run.due
           found.run = { ...found.run, ...claim, owner, fence: fence + 1, due, waits: [], updatedAt: Date.now() }
           return Effect.succeed(found.run)
@@ -117,6 +122,7 @@ export const memoryStore = (): Store["Service"] => {
           all().filter((run) => run.due !== undefined && run.due <= now && names.includes(run.flow) && !isLeft(run, without))
             .sort((a, b) => a.due! - b.due!).slice(0, limit)
         ),
+      driven: (now) => Effect.sync(() => driven(now)),
       nextDue: (names) =>
         Effect.sync(() => {
           const times = all().flatMap(({ flow, due }) => (due !== undefined && names.includes(flow) ? [due] : []))

@@ -130,6 +130,37 @@ export const runConformance: Readonly<Record<string, StoreCheck>> = {
       ["abcde", "acde", "be", "abde", "abce"],
     )
   }),
+  "a run is given to nobody while as many of its flow, session or correlation are driven as may be": Effect.gen(function*() {
+    const { runs } = yield* Store
+    const later = Date.now() + 60_000
+    const made = (id: string, more: Partial<NewRun>) =>
+      Effect.map(runs.create(newRun(`within-${id}`, { owner: "", status: "pending", due: 1, ...more })), ({ run }) => run)
+    const driven = (yield* runs.driven(Date.now())).length
+    const common = { flow: "within", session: "within", correlation: "within" }
+    const a = yield* runs.claim(yield* made("a", common), { ...me, lease: later, within: { perFlow: 1, perSession: 1, perCorrelation: 1 } })
+    const step = yield* runs.claim(yield* made("step", { ...common, parent: "within-a" }), { ...me, lease: later, within: { perFlow: 1 } })
+    yield* same((yield* runs.driven(Date.now())).map(({ id }) => id).slice(driven), ["within-a"])
+    const claimed = (id: string, more: Partial<NewRun>, within: object) =>
+      Effect.flatMap(made(id, more), (run) => Effect.map(Effect.exit(runs.claim(run, { ...me, lease: later, within })), tagOfFailure))
+    const taken = "RunTakenOver"
+    yield* same(
+      [
+        yield* claimed("flow", { flow: "within" }, { perFlow: 1 }),
+        yield* claimed("session", { session: "within" }, { perSession: 1 }),
+        yield* claimed("correlation", { correlation: "within" }, { perCorrelation: 1 }),
+        yield* claimed("two", { flow: "within" }, { perFlow: 2 }),
+        yield* claimed("none", { flow: "within-other" }, { perSession: 1, perCorrelation: 1, perFlow: 1 }),
+        yield* claimed("full", { flow: "within" }, { perFlow: 2 }),
+      ],
+      [taken, taken, taken, undefined, undefined, taken],
+    )
+    // whoever does not ask, or drives it already, is not held up; who is not heard of any more does not count
+    yield* runs.claim(a, { ...me, lease: later, within: { perFlow: 2 } })
+    yield* runs.claim(yield* runs.get("within-full"), { ...me, lease: 1 })
+    yield* runs.release(yield* runs.get("within-two"), 1)
+    yield* same(yield* claimed("then", { flow: "within" }, { perFlow: 2 }), undefined)
+    for (const { id } of [a, step]) yield* runs.release(yield* runs.get(id), later)
+  }),
   "a suspended run is nudged, others are not": Effect.gen(function*() {
     const { runs, events } = yield* Store
     const { run } = yield* runs.create(newRun("nudge"))
