@@ -15,7 +15,7 @@ import type { FlowTypeError } from "./type-error.ts"
 import type { ErrorOf, NeedsOf, ValueOf } from "./work.ts"
 
 export interface StreamOptions {
-  /** Most items that wait between the source and the stages, default 256; no more are read ahead than these and one chunk of as many. */
+  /** Most items that wait between the source and the stages, and most that are in the stages, default 256. */
   readonly buffer?: number
   /** Most bytes of the items that wait, counted as JSON; default: not counted. One chunk more is read at most. Not with strategies that drop. */
   readonly bytes?: number
@@ -38,7 +38,7 @@ export interface StreamOptions {
 export interface StageOptions<Item, Scope, Result, Timeout> {
   /** How many items at once, default 1. */
   readonly concurrency?: number
-  /** They go on in the order in which they came (default), or as they are done. */
+  /** They go on in the order in which they came (default), or as they are done, among those of one chunk. */
   readonly ordered?: boolean
   /** An item whose work has failed: the stream fails (default), the item is left out (`skip`), or left out and recorded (`reject`). */
   readonly failure?: "fail" | "skip" | "reject"

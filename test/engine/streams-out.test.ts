@@ -74,7 +74,7 @@ describe("emitted items", () => {
     expect((await heddle.run(picky, undefined, { id: "r" }))._unsafeUnwrap()).toEqual({ s: 2 })
     const all = []
     for await (const { run, path, stage, at, item, error } of heddle.rejected("r")) all.push([run, path, stage, at, item, tagOf(error)])
-    expect(all).toEqual([
+    expect(all.sort(([, , , a], [, , , b]) => String(a).localeCompare(String(b)))).toEqual([
       ["r", "s", "halve", "s/halve[1]", 1, "Odd"],
       ["r", "s", "halve", "s/halve[3]", 3, "Odd"],
       ["r", "s", "halve", "s/halve[5]", 5, "Odd"],

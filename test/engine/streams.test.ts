@@ -257,7 +257,7 @@ describe("work", () => {
     expect(most).toBe(2)
     expect(new Set(keys).size).toBe(6)
     expect(keys[0]).toMatch(/\/s\/w\[0\]$/)
-    expect(await piped(numbers(4), (s) => s.map("w", work, { concurrency: 4, ordered: false }).collect(), { buffer: 4 })).toEqual([1, 2, 3, 0])
+    expect(await piped(numbers(4), (s) => s.map("w", work, { concurrency: 4, ordered: false }).collect(), { buffer: 8 })).toEqual([1, 2, 3, 0])
   })
 
   it("is tried again, bounded, limited", async () => {

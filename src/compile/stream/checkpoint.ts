@@ -13,6 +13,7 @@ import { encodeError, stored } from "../record.ts"
 import { threw } from "../settle.ts"
 import type { Items } from "./op.ts"
 import type { Pipe } from "./pipe.ts"
+import type { Cut } from "./waves.ts"
 import type { Reader } from "./reader.ts"
 import type { Ending } from "./sink.ts"
 
@@ -105,7 +106,7 @@ export class Progress {
   }
 
   /** Writes a checkpoint, in one transaction with what its sink does there, or with what its stages have changed of State. */
-  record(pipe: Pipe, sink: Ending, reader: Reader): Run<void> {
+  record(pipe: Pipe, sink: Ending, reader: Reader, { stages, counts }: Cut = { stages: pipe.save(), counts: this.counts }): Run<void> {
     const { changes } = this
     const { sent } = sink
     const rejects = this.#rejects
@@ -114,9 +115,9 @@ export class Progress {
         const saved: Saved = {
           at: this.at,
           items: this.items,
-          stages: pipe.save(),
+          stages,
           sink: sink.save(),
-          counts: [...this.counts],
+          counts: [...counts],
           rejected: this.#rejected,
           ...(this.pending.length === 0 ? {} : { pending: this.pending }),
           ...(rejects.length === 0 ? {} : { rejects }),
@@ -125,10 +126,11 @@ export class Progress {
       })
     )
     return Effect.flatMap(encoded, (data) => {
+      // what comes while it is written belongs to the next
       if (!changes.none) this.changes = new Changes()
+      this.#rejects = []
       return Effect.map(this.#write(sink.within, changes, data), (seq) => {
         this.#former = changes.none && rejects.length === 0 && sent === undefined ? seq : undefined
-        this.#rejects = []
         this.#flowed(reader, pipe)
         sink.saved()
       })

@@ -43,10 +43,8 @@ async function* together(sources: Sources, { from, size, signal }: Opening, lane
       const { lane, chunks, result } = await Promise.race(coming.values())
       coming.delete(lane)
       const of = lanes === undefined ? {} : { lane }
-      if (result.done === true) {
-        if (lanes !== undefined) yield { items: [], next: { ...at }, lane, ended: true }
-        continue
-      }
+      if (lanes !== undefined && result.done === true) yield { items: [], next: { ...at }, lane, ended: true }
+      if (result.done === true) continue
       if (lanes?.isOver(lane) !== true) coming.set(lane, next(lane, chunks))
       at[lane] = result.value.next
       yield { items: result.value.items, next: { ...at }, ...of }

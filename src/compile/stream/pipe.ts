@@ -9,48 +9,92 @@ import { type Items, none, type Op, Plain } from "./op.ts"
 import { Batch, calling, Counting, Dedupe, Scan, TakeWhile } from "./ops.ts"
 import { Debounce, Throttle } from "./pace.ts"
 import { windowed } from "./window.ts"
+import { Work } from "./work.ts"
 
 /** What stages are made with. */
 export interface Making {
   readonly path: string
   readonly scope: Values
   readonly now: () => number
-  readonly work: (stage: Extract<Stage, { readonly op: "work" }>) => Op
+  readonly work: (stage: Extract<Stage, { readonly op: "work" }>) => Work
 }
+
+/** Stages up to one that does work, which the last station does not have. */
+export interface Station {
+  readonly from: number
+  /** Number of the stage that does work; in the last station the number of stages. */
+  readonly to: number
+  readonly work: Work | undefined
+  /** Names of those that do work in it. */
+  readonly names: ReadonlyArray<string>
+}
+/** What a stage is asked besides what is pushed into it. */
+export type Also = (op: Op) => Items | Run<Items>
 
 export class Pipe {
   readonly #ops: ReadonlyArray<Op>
+  readonly #stages: ReadonlyArray<Stage>
+  #stations: ReadonlyArray<Station> | undefined
   constructor(stages: ReadonlyArray<Stage>, making: Making) {
     this.#ops = stages.map((stage) => opOf(stage, making))
+    this.#stages = stages
   }
 
-  /** What comes of these items behind all stages from the one of this number on. */
-  push(items: Items, from = 0): Items | Run<Items> {
+  /** How many stages there are. */
+  get end(): number {
+    return this.#ops.length
+  }
+
+  get stations(): ReadonlyArray<Station> {
+    return this.#stations ??= this.#made()
+  }
+  #made(): ReadonlyArray<Station> {
+    const works = this.#ops.flatMap((op, at) => (op instanceof Work ? [{ op, at }] : []))
+    const ends = [...works.map(({ op, at }) => ({ to: at, work: op })), { to: this.end, work: undefined }]
+    return ends.map(({ to, work }, nr) => {
+      const from = nr === 0 ? 0 : ends[nr - 1]!.to + 1
+      return { from, to, work, names: this.#stages.slice(from, to + 1).flatMap(worksIn) }
+    })
+  }
+
+  /** What comes of these items behind all stages. */
+  push(items: Items): Items | Run<Items> {
+    return this.pass(items, 0, this.end)
+  }
+
+  /** What comes of them behind the stages from one number to before another, and of what each is asked besides. */
+  pass(items: Items, from: number, to: number, also?: Also): Items | Run<Items> {
     let now = items
-    for (let i = from; i < this.#ops.length && now.length > 0; i++) {
+    for (let i = from; i < to; i++) {
+      if (now.length === 0 && also === undefined) return none
       const op = this.#ops[i]!
-      if (op instanceof Throttle) return this.#paced(op, now, i + 1)
-      const out = op.push(now)
-      if (Effect.isEffect(out)) return Effect.flatMap(out, (next) => run(this.push(next, i + 1)))
-      now = out
+      if (op instanceof Throttle && now.length > 0) return this.#paced(op, now, i + 1, to, also)
+      const pushed = now.length === 0 ? none : op.push(now)
+      if (also !== undefined) return Effect.flatMap(both(pushed, () => also(op)), (next) => run(this.pass(next, i + 1, to, also)))
+      if (Effect.isEffect(pushed)) return Effect.flatMap(pushed, (next) => run(this.pass(next, i + 1, to)))
+      now = pushed
     }
     return now
   }
 
   /** Each item goes on when its time has come, not with the last of its chunk. */
-  #paced(throttle: Throttle, items: Items, from: number): Run<Items> {
-    const each = Effect.forEach(items, (item) => Effect.flatMap(run(throttle.push([item])), (now) => run(this.push(now, from))))
-    return Effect.map(each, (all) => all.flat())
+  #paced(throttle: Throttle, items: Items, from: number, to: number, also: Also | undefined): Run<Items> {
+    const each = Effect.forEach(items, (item) => Effect.flatMap(run(throttle.push([item])), (now) => run(this.pass(now, from, to))))
+    return Effect.flatMap(each, (all) => Effect.map(run(this.pass(none, from, to, also)), (rest) => [...all.flat(), ...rest]))
   }
 
+  /** Number of the last station that something is due in. */
+  lastDue(now: number): number {
+    return this.stations.findLastIndex(({ from, to }) => this.#ops.slice(from, to).some((op) => op.due <= now))
+  }
   get due(): number {
     return this.#ops.reduce((due, op) => Math.min(due, op.due), Number.POSITIVE_INFINITY)
   }
   tick(now: number): Run<Items> {
-    return this.#each((op) => (op.due <= now ? op.tick(now) : none))
+    return run(this.pass(none, 0, this.end, ticking(now)))
   }
-  end(): Run<Items> {
-    return this.#each((op) => op.end())
+  finish(): Run<Items> {
+    return run(this.pass(none, 0, this.end, ending))
   }
   get late(): number {
     return this.#ops.reduce((sum, op) => sum + op.late, 0)
@@ -59,19 +103,31 @@ export class Pipe {
   isOver(from = 0): boolean {
     return this.#ops.some((op, i) => i >= from && op.isOver)
   }
-  save(): ReadonlyArray<unknown> {
-    return this.#ops.map((op) => op.save())
+  save(from = 0, to = this.end): ReadonlyArray<unknown> {
+    return this.#ops.slice(from, to).map((op) => op.save())
   }
   load(saved: ReadonlyArray<unknown>): void {
     for (const [i, op] of this.#ops.entries()) op.load(saved[i])
   }
-
-  /** What each gives goes through those behind it before they are asked themselves. */
-  #each(ask: (op: Op) => Items | Run<Items>): Run<Items> {
-    const given = Effect.forEach(this.#ops, (op, i) => Effect.flatMap(Effect.suspend(() => run(ask(op))), (items) => run(this.push(items, i + 1))))
-    return Effect.map(given, (all) => all.flat())
-  }
 }
+
+/** What comes of the time. */
+export const ticking = (now: number): Also => (op) => (op.due <= now ? op.tick(now) : none)
+/** Nothing more comes: what they still hold. */
+export const ending: Also = (op) => op.end()
+
+const both = (first: Items | Run<Items>, second: () => Items | Run<Items>): Run<Items> =>
+  Effect.flatMap(run(first), (a) => Effect.map(Effect.suspend(() => run(second())), (b) => (b.length === 0 ? a : [...a, ...b])))
+
+/** Names of the stages that do work in one. */
+const worksIn = (stage: Stage): ReadonlyArray<string> =>
+  stage.op === "work" ?
+    [stage.name] :
+    stage.op === "group" ?
+    stage.stages.flatMap(worksIn) :
+    stage.op === "partition" ?
+    Object.values(stage.parts).flatMap((part) => part.flatMap(worksIn)) :
+    []
 
 export const run = (items: Items | Run<Items>): Run<Items> => (Effect.isEffect(items) ? items : Effect.succeed(items))
 
@@ -180,7 +236,7 @@ class Grouped extends Plain {
     return this.#all([...this.#pipes.values()], (pipe) => pipe.tick(now))
   }
   override end(): Run<Items> {
-    return this.#all([...this.#pipes.values()], (pipe) => pipe.end())
+    return this.#all([...this.#pipes.values()], (pipe) => pipe.finish())
   }
   override save(): unknown {
     return Array.from(this.#pipes, ([key, pipe]) => [key, pipe.save()])

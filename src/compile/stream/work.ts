@@ -1,5 +1,6 @@
 /** A step, tool, agent or flow for each item of a stream. */
 import * as Effect from "effect/Effect"
+import { makeUnsafe, type Semaphore } from "effect/Semaphore"
 import type { StepNode } from "../../../dsl/ir/node.ts"
 import { passPath } from "../../../dsl/ir/path.ts"
 import type { Stage } from "../../../dsl/ir/stream.ts"
@@ -28,6 +29,8 @@ export class Work extends Plain {
   readonly #node: StepNode
   readonly #body: Body
   readonly #working: Working
+  /** Where items of several chunks are worked on at once. */
+  #slots: Semaphore | undefined
 
   constructor(stage: WorkStage, node: StepNode, body: Body, working: Working) {
     super()
@@ -37,14 +40,23 @@ export class Work extends Plain {
     this.#working = working
   }
 
-  push(items: Items): Run<Items> {
+  /** `begun`: called when the work for the last of them has begun. */
+  push(items: Items, begun?: () => void): Run<Items> {
+    const last = items.length - 1
+    if (last < 0) begun?.()
     const { name, concurrency, ordered } = this.#stage
     const { counts, frame: { run: { waiting } } } = this.#working
     const from = counts.get(name) ?? 0
     counts.set(name, from + items.length)
     const done: Array<unknown> = []
-    const one = (item: unknown, i: number): Run<unknown> =>
+    const work = (item: unknown, i: number): Run<unknown> =>
       Effect.tap(this.#one(item, from + i), (value) => Effect.sync(() => void (!ordered && value !== left && done.push(value))))
+    const slots = begun === undefined ? undefined : this.#slots ??= makeUnsafe(concurrency)
+    const one = slots === undefined ? work : (item: unknown, i: number): Run<unknown> =>
+      slots.withPermits(1)(Effect.suspend(() => {
+        if (i === last) begun!()
+        return work(item, i)
+      }))
     // a flow of its own may wait: each is a part of the run
     const all = waiting === undefined || this.#node.work.from !== "flow" ?
       Effect.forEach(items, one, { concurrency }) :
