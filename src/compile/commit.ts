@@ -44,10 +44,12 @@ export const committed = (
         const { scope, name: key } = error
         journal.notice("state.conflicted", path, () => JSON.stringify({ scope, key }))
         const asked = hooksAt(frame.run, "state.conflict", path, () => ({ scope: {}, key, of: scope.split(":")[0]! }))
-        if (delivery !== "atLeastOnce" || nr >= tries) return Effect.andThen(asked, failed(error))
-        journal.notice("step.retried", path)
-        // those who were faster are not met again at the same moment
-        return Effect.andThen(Effect.andThen(asked, Effect.sleep(Math.random() * 2 ** nr)), again())
+        return Effect.flatMap(asked, () => {
+          if (delivery !== "atLeastOnce" || nr >= tries) return failed(error)
+          journal.notice("step.retried", path)
+          // those who were faster are not met again at the same moment
+          return Effect.flatMap(Effect.sleep(Math.random() * 2 ** nr), again)
+        })
       }
       const failure = changes.failure === undefined ? error : threw(path, changes.failure)
       return isStoreError(failure) ? Effect.fail(failure) : failed(failure)

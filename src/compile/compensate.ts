@@ -51,11 +51,11 @@ export function compensate(run: RunContext, prefix: string, withState: boolean):
     const standing = standingOf(yield* run.journal.effects(), prefix, withState)
     const steps = standing.length
     if (steps === 0) return failures
-    // a hook that fails and must not counts as what could not be undone
-    const counted = <A>(asked: Run<A>) =>
-      Effect.catchIf(asked, (error) => error instanceof HookFailed, (error) => Effect.sync(() => void failures.push({ path: prefix, error })))
-    const before = yield* counted(hooksAt(run, "rollback.before", prefix, () => ({ scope: {}, steps })))
-    if (before?.decided?.decision.does === "skip" || failures.length > 0) return failures
+    const unlessFailed = <A>(asked: Run<A>) => Effect.catchIf(asked, (error) => error instanceof HookFailed, (error) => Effect.sync(() => ({ failed: error })))
+    const before = yield* unlessFailed(hooksAt(run, "rollback.before", prefix, () => ({ scope: {}, steps })))
+    // one that fails and must not: nothing could be undone
+    if (before !== undefined && "failed" in before) return [{ path: prefix, error: before.failed }]
+    if (before?.decided?.decision.does === "skip") return failures
     run.journal.notice("rollback.started", prefix, () => JSON.stringify({ count: steps }))
     for (const { event, undoes, state } of standing) {
       const path = eventPath(event)
@@ -86,7 +86,8 @@ export function compensate(run: RunContext, prefix: string, withState: boolean):
       if (policy?.onFailure === "stop") break
     }
     run.journal.notice("rollback.completed", prefix, () => JSON.stringify({ count: steps, failed: failures.length }))
-    yield* counted(hooksAt(run, "rollback.after", prefix, () => ({ scope: {}, steps, failures: [...failures] })))
+    // what is undone is undone, whatever comes of the hook
+    yield* unlessFailed(hooksAt(run, "rollback.after", prefix, () => ({ scope: {}, steps, failures })))
     return failures
   })
 }
@@ -99,7 +100,11 @@ const undone = (run: RunContext, path: string, event: RunEvent, state: ReadonlyA
     hookedUndo(run, path, event, work),
     (changes) => Effect.mapError(recordUndone(run, event, state, changes), (error) => changes?.failure ?? error),
   )
-  return nr === tries ? recorded : Effect.catchIf(recorded, (error) => error instanceof StateConflict, () => undone(run, path, event, state, work, nr + 1))
+  return Effect.catchIf(recorded, (error) => error instanceof StateConflict, (error) => {
+    const { scope, name: key } = error as StateConflict
+    run.journal.notice("state.conflicted", path, () => JSON.stringify({ scope, key }))
+    return nr === tries ? Effect.fail(error) : undone(run, path, event, state, work, nr + 1)
+  })
 }
 
 /** It is undone: what the step has changed of State is as it was before, together with what its compensation has changed. */

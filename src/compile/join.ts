@@ -96,7 +96,7 @@ class Runner {
     return Effect.andThen(
       asks("fork.before", {}),
       Effect.tap(
-        Effect.tapError(this.#perform(at), (error) => isStoreError(error) ? Effect.succeed(undefined) : asks("fork.error", { error })),
+        Effect.tapError(Effect.suspend(() => this.#perform(at)), (error) => isStoreError(error) ? Effect.succeed(undefined) : asks("fork.error", { error })),
         ({ value }) => asks("fork.after", { output: value }),
       ),
     )

@@ -31,7 +31,7 @@ const heard = (frame: Frame, path: string, exceeded: LimitExceeded | undefined):
     fine :
     Effect.forEach(warned, (warning) => hooksAt(frame.run, "limit.warned", path, () => ({ scope, ...warning })), { discard: true })
   if (exceeded === undefined) return told
-  return Effect.andThen(told, tooMuch(frame.run, path, scope, exceeded))
+  return Effect.flatMap(told, () => tooMuch(frame.run, path, scope, exceeded))
 }
 
 /** Fails with what is too much, after hooks were asked: they may end the run instead. */

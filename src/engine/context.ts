@@ -8,6 +8,7 @@ import { childOf, signalWaits, walk } from "../../dsl/ir/walk.ts"
 import type { RunContext } from "../compile/frame.ts"
 import type { Run } from "../compile/program.ts"
 import { RunCancelled } from "../model/error.ts"
+import { redact } from "../model/secret.ts"
 import type { RunRecord } from "../model/run.ts"
 import { Budgets } from "../services/budgets.ts"
 import type { RunHooks } from "../services/hooks.ts"
@@ -70,7 +71,8 @@ export class Context implements RunContext {
     return aboutOf(this.#ir).nodes.get(path)
   }
 
-  cancel(reason: string): Run<never> {
+  cancel(given: string): Run<never> {
+    const reason = redact(given)
     return Effect.andThen(Deferred.fail(this.#stop!, new RunCancelled({ run: this.id, reason })), Effect.never)
   }
 

@@ -113,7 +113,7 @@ const toEnd = (flow: FlowIR, run: RunRecord, context: Context, given: unknown, f
     return Effect.matchCauseEffect(cancelled === undefined ? body : Effect.raceFirst(body, cancelled), {
       onSuccess: (outcome) => Effect.map(complete(flow, context, outcome), (output): Driven => ({ output })),
       // what never began is refused, and says so
-      onFailure: (cause) => journal.begun ? fail(flow, context, cause) : Effect.andThen(begin(given), fail(flow, context, cause)),
+      onFailure: (cause) => journal.begun ? fail(flow, context, cause) : Effect.flatMap(begin(given), () => fail(flow, context, cause)),
     })
   }
   if (!journal.begun && hooks !== undefined) {

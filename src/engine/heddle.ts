@@ -207,7 +207,7 @@ export function makeHeddle(given: Store["Service"], options?: HeddleOptions): Sh
     quota: quotaIn(store),
     kept: () => undefined,
     // it is kept already
-    warned: (session, warning) => Effect.ignore(sessionWarned(starter.hooks, conductor.keeping, session, "keep another artifact", warning)),
+    warned: (session, warning) => Effect.ignore(sessionWarned(conductor, session, "keep another artifact", warning)),
   })
   const known = <A, E>(id: string, use: (run: RunRecord) => Effect.Effect<A, E>) => Effect.flatMap(store.runs.get(id), use)
 

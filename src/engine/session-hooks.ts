@@ -3,7 +3,9 @@ import * as Effect from "effect/Effect"
 import type { HookPoints } from "../../dsl/ir/hook.ts"
 import type { HookFailed } from "../model/error.ts"
 import { SessionRefused } from "../model/service-error.ts"
-import type { SessionStatus } from "../model/session.ts"
+import type { LiveKind } from "../model/event.ts"
+import { redact } from "../model/secret.ts"
+import type { SessionRecord, SessionStatus } from "../model/session.ts"
 import type { Hooks, Verdict } from "../services/hooks.ts"
 import type { Keeping } from "../services/journal.ts"
 import { outsideNotice } from "../services/notice.ts"
@@ -20,26 +22,34 @@ export interface Becoming {
   readonly to: SessionStatus
   readonly reason?: string | undefined
 }
-const at = (hooks: Hooks, point: "session.before" | "session.after", { reason, ...becoming }: Becoming) =>
-  hooks.outside(becoming.session, () => undefined).ask(point, "", () => ({ ...nowhere, ...becoming, reason }))
+/** Where hooks are asked, and whoever listens is told. */
+interface Around {
+  readonly hooks: Hooks
+  readonly keeping: Pick<Keeping, "listeners">
+}
+const tell = ({ keeping: { listeners } }: Around, session: string, kind: LiveKind, data: object): void => {
+  if (!listeners.none) listeners.tell(outsideNotice(session, kind, Date.now(), JSON.stringify(data)))
+}
+const outside = (around: Around, session: string) => around.hooks.outside(session, (kind, _path, data) => tell(around, session, kind, data))
+const at = (around: Around, point: "session.before" | "session.after", { reason, ...becoming }: Becoming) =>
+  // asking begins when it is called
+  Effect.suspend(() => outside(around, becoming.session).ask(point, "", () => ({ ...nowhere, ...becoming, reason })))
 
 /** Fails where a hook says that it must not become that; `asked` is what is refused then. */
-export const sessionAsked = (hooks: Hooks, becoming: Becoming, asked: string): Effect.Effect<void, SessionRefused> =>
-  unlessCancelled(becoming.session, asked, at(hooks, "session.before", becoming))
+export const sessionAsked = (around: Around, becoming: Becoming, asked: string): Effect.Effect<void, SessionRefused> =>
+  unlessCancelled(becoming.session, asked, at(around, "session.before", becoming))
 
 /** Tells hooks that it has become that; nothing that they do changes it. */
-export const sessionBecame = (hooks: Hooks, becoming: Becoming): Effect.Effect<void> => Effect.ignore(at(hooks, "session.after", becoming))
+export const sessionBecame = (around: Around, becoming: Becoming): Effect.Effect<void> => Effect.ignore(at(around, "session.after", becoming))
+
+/** Tells whoever listens what a session is now. */
+export const sessionTold = (around: Around, { id, status, reason, user }: Pick<SessionRecord, "id" | "status" | "reason" | "user">): void =>
+  tell(around, id, `session.${status}`, { ...(reason === undefined ? {} : { reason }), ...(user === undefined ? {} : { user }) })
 
 /** Tells that something of a session is nearly used up; fails where a hook says that `asked` must not be then. */
-export function sessionWarned(
-  hooks: Hooks,
-  { listeners }: Pick<Keeping, "listeners">,
-  id: string,
-  asked: string,
-  warning: Warning,
-): Effect.Effect<void, SessionRefused> {
-  if (!listeners.none) listeners.tell(outsideNotice(id, "limit.warned", Date.now(), JSON.stringify(warning)))
-  return unlessCancelled(id, asked, hooks.outside(id, () => undefined).ask("limit.warned", "", () => ({ ...nowhere, ...warning })))
+export function sessionWarned(around: Around, id: string, asked: string, warning: Warning): Effect.Effect<void, SessionRefused> {
+  tell(around, id, "limit.warned", warning)
+  return unlessCancelled(id, asked, outside(around, id).ask("limit.warned", "", () => ({ ...nowhere, ...warning })))
 }
 
 const unlessCancelled = (
@@ -50,6 +60,6 @@ const unlessCancelled = (
   const refused = (reason: string) => Effect.fail(new SessionRefused({ session, asked, reason }))
   return Effect.matchEffect(verdict, {
     onFailure: ({ message }) => refused(message),
-    onSuccess: (told) => (told?.decided?.decision.does === "cancel" ? refused(`a hook says: ${told.decided.decision.reason}`) : Effect.void),
+    onSuccess: (told) => (told?.decided?.decision.does === "cancel" ? refused(`a hook says: ${redact(told.decided.decision.reason)}`) : Effect.void),
   })
 }

@@ -12,14 +12,13 @@ import { type NewSession, type SessionPolicy, type SessionRecord, type SessionSt
 import { withoutSecrets } from "../model/without-secrets.ts"
 import { decodeValue, encodeValue } from "../model/value.ts"
 import type { ArtifactView } from "../services/artifacts.ts"
-import { outsideNotice } from "../services/notice.ts"
 import type { SessionFilter, Store } from "../store/store.ts"
 import type { Control } from "./control.ts"
 import { archived } from "./offers.ts"
 import { around, overtime, policyOf } from "./session-meter.ts"
 import type { Conductor } from "./conduct.ts"
 import { clearSession, exportSession } from "./session-archive.ts"
-import { sessionAsked, sessionBecame } from "./session-hooks.ts"
+import { sessionAsked, sessionBecame, sessionTold } from "./session-hooks.ts"
 import { importSession } from "./session-import.ts"
 import type { Retired, RetireOptions, Session, SessionChange, SessionOptions } from "./session-types.ts"
 import { free, openRuns, pausedWith, unended } from "./session-runs.ts"
@@ -69,10 +68,11 @@ export class Sessions {
       }
       const told = withoutSecrets({ name, user, tags })
       const given: NewSession = { id, ...told, parent, context: yield* stored("context", () => encodeValue(context)), policy: JSON.stringify(policy) }
-      yield* sessionAsked(this.#conductor.hooks, { session: id, from: undefined, to: "active" }, "be created")
+      yield* sessionAsked(this.#conductor, { session: id, from: undefined, to: "active" }, "be created")
       const { created, session } = yield* this.#store.sessions.create(given)
       if (!created) return yield* refused("there is one with this id already")
-      yield* this.#tell(session, undefined)
+      sessionTold(this.#conductor, session)
+      yield* sessionBecame(this.#conductor, { session: id, from: undefined, to: "active" })
       return shown(session)
     })
   }
@@ -107,20 +107,18 @@ export class Sessions {
 
   /** Stops it until it is resumed: its runs are paused, and nothing can be started in it. */
   suspend(id: string, reason = ""): Asked<Session> {
-    return Effect.tap(this.#allowed(id, "suspended", reason, () => this.#move(id, "suspended", reason)), () =>
-      Effect.flatMap(
-        openRuns(this.#store, id, ["pending", "running", "suspended"]),
-        Effect.forEach(({ id: run }) => Effect.ignore(this.#control.pause(run, { reason: pausedWith(id) })), { discard: true }),
-      ))
+    return this.#allowed(id, "suspended", reason, () =>
+      Effect.tap(this.#move(id, "suspended", reason), () =>
+        Effect.flatMap(
+          openRuns(this.#store, id, ["pending", "running", "suspended"]),
+          Effect.forEach(({ id: run }) => Effect.ignore(this.#control.pause(run, { reason: pausedWith(id) })), { discard: true }),
+        )))
   }
 
   /** Goes on with it; the runs that were paused with it are left to workers, or to `resume`. */
   resume(id: string): Asked<Session> {
-    return Effect.gen({ self: this }, function*() {
-      const session = yield* this.#allowed(id, "active", undefined, () => this.#move(id, "active", undefined))
-      for (const run of yield* openRuns(this.#store, id, ["paused"])) yield* free(this.#conductor, run, pausedWith(id))
-      return session
-    })
+    const freed = Effect.flatMap(openRuns(this.#store, id, ["paused"]), Effect.forEach((run) => free(this.#conductor, run, pausedWith(id)), { discard: true }))
+    return this.#allowed(id, "active", undefined, () => Effect.tap(this.#move(id, "active", undefined), freed))
   }
 
   /** Ends it. Runs that have not ended refuse that, unless they are to be cancelled. */
@@ -155,15 +153,11 @@ export class Sessions {
 
   /** Brings in what `export` gave, or an archive, under its own id or another. One that had not ended is suspended; nothing runs until it is resumed. */
   import(text: string, as?: string): Effect.Effect<Session, Effect.Error<ReturnType<typeof importSession>>> {
-    const { hooks } = this.#conductor
-    const imported = importSession(
-      this.#store,
-      this.#artifacts,
-      text,
-      as,
-      (session, to) => sessionAsked(hooks, { session, from: undefined, to }, "be imported"),
-    )
-    return Effect.flatMap(imported, (record) => Effect.as(sessionBecame(hooks, { session: record.id, from: undefined, to: record.status }), shown(record)))
+    const asked = (session: string, to: SessionStatus) => sessionAsked(this.#conductor, { session, from: undefined, to }, "be imported")
+    return Effect.flatMap(importSession(this.#store, this.#artifacts, text, as, asked), (record) => {
+      sessionTold(this.#conductor, record)
+      return Effect.as(sessionBecame(this.#conductor, { session: record.id, from: undefined, to: record.status }), shown(record))
+    })
   }
 
   /** Puts an ended session away: all of it becomes one artifact, `sessions/<id>.json`, which `import` brings back. */
@@ -181,10 +175,11 @@ export class Sessions {
       if (!sessionTransitions[status].includes("archived")) {
         return yield* new SessionRefused({ session: id, asked: "be archived", reason: `it is ${status}: it must have ended` })
       }
-      yield* sessionAsked(this.#conductor.hooks, { session: id, from: status, to: "archived" }, "become archived")
+      yield* sessionAsked(this.#conductor, { session: id, from: status, to: "archived" }, "become archived")
       const artifact = yield* this.#artifacts.put(name, yield* this.export(id), { mime: "application/json", type: "session", session: archived })
       yield* this.#move(id, "archived", undefined)
       yield* clearSession(this.#store, id)
+      yield* sessionBecame(this.#conductor, { session: id, from: status, to: "archived" })
       return artifact
     })
   }
@@ -214,7 +209,6 @@ export class Sessions {
 
   /** Moves it to another status, if that may follow. */
   #move(id: string, to: SessionStatus, reason: string | undefined): Asked<Session> {
-    let from: SessionStatus | undefined
     const moved = this.#changed(id, (record) =>
       Effect.gen(function*() {
         const { status } = record
@@ -224,10 +218,12 @@ export class Sessions {
           return yield* new SessionRefused({ session: id, asked: `become ${to}`, reason: reasons })
         }
         const now = yield* currentTimeMillis
-        from = status
         return { ...record, status: to, reason: withoutSecrets(reason), usedAt: now, endedAt: to === "completed" || to === "failed" ? now : record.endedAt }
       }))
-    return Effect.flatMap(moved, (record) => Effect.as(this.#tell(record, from), shown(record)))
+    return Effect.map(moved, (record) => {
+      sessionTold(this.#conductor, record)
+      return shown(record)
+    })
   }
 
   /** `work`, if hooks let it become that; what it cannot become anyhow is refused by the work itself. */
@@ -237,32 +233,12 @@ export class Sessions {
     reason: string | undefined,
     work: () => Effect.Effect<A, E>,
   ): Effect.Effect<A, E | StoreFailed | SessionNotFound | SessionRefused> {
-    return Effect.flatMap(
-      this.#store.sessions.get(id),
-      ({ status }) =>
-        Effect.andThen(
-          sessionTransitions[status].includes(to) ?
-            sessionAsked(this.#conductor.hooks, { session: id, from: status, to, reason }, `become ${to}`) :
-            Effect.void,
-          work,
-        ),
-    )
-  }
-
-  /** Whoever listens, and hooks, are told that a session has changed its status. */
-  #tell({ id, status, reason, user }: SessionRecord, from: SessionStatus | undefined): Effect.Effect<void> {
-    const { hooks, keeping: { listeners } } = this.#conductor
-    if (!listeners.none) {
-      listeners.tell(
-        outsideNotice(
-          id,
-          `session.${status}`,
-          Date.now(),
-          JSON.stringify({ ...(reason === undefined ? {} : { reason }), ...(user === undefined ? {} : { user }) }),
-        ),
-      )
-    }
-    return sessionBecame(hooks, { session: id, from, to: status, reason })
+    return Effect.flatMap(this.#store.sessions.get(id), ({ status }) => {
+      if (!sessionTransitions[status].includes(to)) return work()
+      const becoming = { session: id, from: status, to, reason }
+      const asked = sessionAsked(this.#conductor, becoming, `become ${to}`)
+      return Effect.tap(Effect.andThen(asked, Effect.suspend(work)), sessionBecame(this.#conductor, becoming))
+    })
   }
 
   /** Reads, changes and writes it; again if others have changed it meanwhile. */

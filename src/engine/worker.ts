@@ -38,9 +38,14 @@ export interface Worker {
 /** Each once. */
 const byId = (runs: ReadonlyArray<RunRecord>): Iterable<RunRecord> => new Map(runs.map((run) => [run.id, run])).values()
 
-/** Starts one; it works until it is stopped. */
+/**
+ * Starts one; it works until it is stopped.
+ *
+ * @throws RangeError for a bound that is no whole number from 1
+ */
 export function startWorker(conductor: Conductor, flows: ReadonlyArray<FlowIR>, options: WorkerOptions): Effect.Effect<Worker> {
   const { concurrency = 10, poll = 250, grace = 10_000, perFlow, perSession, perCorrelation } = options
+  if (!(Number.isSafeInteger(concurrency) && concurrency >= 1)) throw new RangeError(`concurrency is ${concurrency}: use a whole number from 1`)
   const { store } = conductor.keeping
   const known = served(flows)
   const names = [...known.keys()]

@@ -202,7 +202,7 @@ export class CompensationFailed extends TaggedError("CompensationFailed")<{
 }> {
   override get message(): string {
     return `run '${this.run}' failed (${messageOf(this.error)}) and ${this.failures.length} compensations failed:${
-      this.failures.map(({ path, error }) => `\n  ${path}: ${messageOf(error)}`).join("")
+      this.failures.map(({ path, error }) => `\n  ${path === "" ? "the run" : path}: ${messageOf(error)}`).join("")
     }\nRetry the run to try them again`
   }
 }

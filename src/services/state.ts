@@ -111,10 +111,11 @@ export class StateView {
           else values.set(pending.key.name, value)
         }
         const names = [...values.keys()].filter((name) => name > behind).sort().slice(0, limit)
-        return Effect.forEach(names, (name) => {
+        const seen = Effect.forEach(names, (name) => {
           const member = name.slice(prefix.length)
-          return Effect.map(this.#seen<Value>(key.at(member), values.get(name)), (value) => ({ member, value }))
+          return Effect.map(this.#seen<Value | undefined>(key.at(member), values.get(name)), (value) => (value === undefined ? [] : [{ member, value }]))
         })
+        return Effect.map(seen, (members) => members.flat())
       })
     })
   }
@@ -146,9 +147,10 @@ export class StateView {
   #seen<Value>(key: StateKey<any, any>, value: unknown): Asked<Value> {
     const asked = this.#guard?.read?.(key, value) ?? Effect.undefined
     return Effect.map(asked, (decision) => {
-      if (decision !== undefined) encodeState(key, decision.value)
+      // `undefined`: as if there were none
+      if (decision?.value !== undefined) encodeState(key, decision.value)
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the key's schema, or whoever wrote it, has checked it
-      return (decision === undefined ? value : decision.value) as Value
+      return (decision === undefined ? value : decision.value ?? key.initial) as Value
     })
   }
 
