@@ -134,9 +134,9 @@ export class Recording {
     const options = (given ?? {}) as Options
     const carried = this.#writing.carries(work)
     const call = work as (item: never, scope: Values, step?: unknown) => unknown
-    // a function of the item alone needs no step around it
-    if (!keeps && carried === undefined && call.length < 3 && !policies.some((one) => one in options)) {
-      return this.#add({ op: "map", name: (named as string | undefined) ?? this.#name(op), call })
+    // what has no name needs no step around it
+    if (!keeps && named === undefined && carried === undefined && !policies.some((one) => one in options)) {
+      return this.#add({ op: "map", name: this.#name(op), call })
     }
     const own = carried === undefined ? this.#name(op) : carried.from === "flow" ? carried.flow.name : (work as { readonly name: string }).name
     const name = (named as string | undefined) ?? own

@@ -1,5 +1,6 @@
 /** `.stream`: items from a source through bounded stages to a sink. */
 import type { Input as Duration } from "effect/Duration"
+import type { Effect } from "effect/Effect"
 import type { Limit } from "../ir/limit.ts"
 import type { StepContext, Transaction } from "../ir/node.ts"
 import type { Sink, Source } from "../ir/stream.ts"
@@ -58,6 +59,9 @@ type RejectIn<O> = O extends { readonly failure: "reject" } ? StreamOverflowed :
 type StageGuard<D extends AnyDefinition, Item> = [Item] extends [InputOf<D>] ? D :
   FlowTypeError<`stage '${D["~types"]["name"]}' is given items of another type`, Misfit<InputOf<D>, Item>>
 
+/** A value that comes later, or may fail. */
+type Later<A> = PromiseLike<A> | Effect<A, any, any>
+
 interface TimeWindow<Item> {
   readonly time: Duration
   /** A window begins so often, default `time`: windows do not overlap. */
@@ -76,7 +80,7 @@ type WindowGiven<Item> =
 /** The stages of a stream. Each gives new ones; functions get the item and the scope around the stream. */
 export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
   readonly "~stages": { readonly result: number; readonly failure: Failure; readonly needs: Needs }
-  /** What a function makes of each item: a value, Promise, Result or Effect. */
+  /** What a function makes of each item: a value, Promise, Result or Effect. With a name it is a step for each. */
   map<Result>(call: (item: Item, scope: Scope) => Result): Stages<ValueOf<Result>, Scope, Failure | ErrorOf<Result>, Needs | NeedsOf<Result>>
   map<Result, Timeout extends Duration = never, const O extends StageOptions<Item, Scope, Result, Timeout> = {}>(
     name: string,
@@ -85,6 +89,11 @@ export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
   ): Stages<ValueOf<Result>, Scope, Failure | Unhandled<O, ErrorOf<Result> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsOf<Result>>
   /** A step, tool, agent or flow for each item, given the item. A flow or an agent is a run of its own for each. */
   map<D extends AnyDefinition, const O extends StageOptions<Item, Scope, any, Duration> = {}>(
+    definition: StageGuard<D, Item>,
+    options?: O,
+  ): Stages<OutputOf<D>, Scope, Failure | Unhandled<O, FailureOf<D> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsIn<D>>
+  map<D extends AnyDefinition, const O extends StageOptions<Item, Scope, any, Duration> = {}>(
+    name: string,
     definition: StageGuard<D, Item>,
     options?: O,
   ): Stages<OutputOf<D>, Scope, Failure | Unhandled<O, FailureOf<D> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsIn<D>>
@@ -98,12 +107,23 @@ export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
     definition: StageGuard<D, Item>,
     options?: O,
   ): Stages<Item, Scope, Failure | Unhandled<O, FailureOf<D> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsIn<D>>
+  each<D extends AnyDefinition, const O extends StageOptions<Item, Scope, any, Duration> = {}>(
+    name: string,
+    definition: StageGuard<D, Item>,
+    options?: O,
+  ): Stages<Item, Scope, Failure | Unhandled<O, FailureOf<D> | TimeoutIn<O>> | RejectIn<O>, Needs | NeedsIn<D>>
   filter<Picked extends Item>(call: (item: Item, scope: Scope) => item is Picked): Stages<Picked, Scope, Failure, Needs>
   filter(call: (item: Item, scope: Scope) => boolean): Stages<Item, Scope, Failure, Needs>
+  filter<Result extends Later<boolean>>(
+    call: (item: Item, scope: Scope) => Result,
+  ): Stages<Item, Scope, Failure | ErrorOf<Result>, Needs | NeedsOf<Result>>
   /** Several items, or none, for each. */
   flatMap<Next>(call: (item: Item, scope: Scope) => Iterable<Next>): Stages<Next, Scope, Failure, Needs>
-  /** Looks at each item as it passes; nothing comes of it. */
-  tap(call: (item: Item, scope: Scope) => unknown): Stages<Item, Scope, Failure, Needs>
+  flatMap<Result extends Later<Iterable<unknown>>>(
+    call: (item: Item, scope: Scope) => Result,
+  ): Stages<ValueOf<Result> extends Iterable<infer Next> ? Next : never, Scope, Failure | ErrorOf<Result>, Needs | NeedsOf<Result>>
+  /** Looks at each item as it passes; nothing comes of it but its error. */
+  tap<Result>(call: (item: Item, scope: Scope) => Result): Stages<Item, Scope, Failure | ErrorOf<Result>, Needs | NeedsOf<Result>>
   /** Ends the stream at the first item for which this does not hold; nothing more is read. */
   takeWhile(call: (item: Item, scope: Scope) => boolean): Stages<Item, Scope, Failure, Needs>
   /** Ends the stream after so many; nothing more is read. */
@@ -129,7 +149,7 @@ export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
    * @example
    * seq("both").stream("all", () => [1, 2], (s) => s.map((n) => `a${n}`).merge(() => ["b1"]).collect())
    */
-  merge<From>(source: ((scope: Scope) => From) & SourceGuard<From>): Stages<Item | ItemIn<From>, Scope, Failure | FailureIn<From>, Needs>
+  merge<From>(source: ((scope: Scope) => From) & SourceGuard<From> & MergeGuard<From>): Stages<Item | ItemIn<From>, Scope, Failure | FailureIn<From>, Needs>
   /** Stages of its own for each key; at most `most` (10,000) keys. */
   groupBy<Next, F, N>(
     key: (item: Item, scope: Scope) => string,
@@ -178,6 +198,11 @@ type FailureIn<From> = From extends Source<any, infer Failure> ? Failure | (From
 type SourceGuard<From> = unknown extends From ? unknown :
   [From] extends [Source<any, any> | ReadonlyArray<any>] ? unknown :
   FlowTypeError<"this is no source that a resumed run could go on with: give an array, or one of heddle/streams: lines, ndjson, csv, poll, live(…)">
+
+/** Several sources are read ahead, and one that is kept is not. */
+type MergeGuard<From> = unknown extends From ? unknown :
+  [From] extends [{ readonly onResume: "keep" }] ? FlowTypeError<"several sources are read ahead, and this one is to be kept: give it a stream of its own"> :
+  unknown
 
 export interface StreamVerb {
   /**

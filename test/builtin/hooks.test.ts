@@ -42,8 +42,10 @@ it("audit tells choices, caught errors and what is undone", async () => {
     "when.decided w yes",
     "protect.caught p",
     "run.error ",
+    "rollback.before ",
     "compensation.before a",
     "compensation.after a",
+    "rollback.after ",
   ])
 })
 

@@ -211,7 +211,7 @@ describe("what waits", () => {
         })()
         const got: Array<unknown> = []
         let turn = 0
-        for await (const { items, next } of spilled(source, room, "s", open)) {
+        for await (const { items, next } of spilled(source, { buffer: room, bytes: Infinity }, "s", open).chunks) {
           got.push(...items)
           expect(next).toBe(got.length)
           await sleep(pauses[turn++ % Math.max(1, pauses.length)] ?? 0)
@@ -238,16 +238,16 @@ describe("what waits", () => {
         await sleep(1)
       }
     }
-    await expect(reading(spilled(failing, 1, "s", open))).rejects.toThrow("torn")
+    await expect(reading(spilled(failing, { buffer: 1, bytes: Infinity }, "s", open).chunks)).rejects.toThrow("torn")
     expect(got).toEqual([1, 2])
     const much = async function*() {
       for (let n = 0; n < 100; n++) yield { items: ["x".repeat(100)], next: n }
     }
-    await expect(reading(spilled(much(), 1, "s", open, 1000))).rejects.toMatchObject({
+    await expect(reading(spilled(much(), { buffer: 1, bytes: Infinity }, "s", open, 1000).chunks)).rejects.toMatchObject({
       _tag: "StreamOverflowed",
       message: expect.stringContaining("1000 bytes in the file"),
     })
-    for await (const { items } of spilled(much(), 1, "s", open)) {
+    for await (const { items } of spilled(much(), { buffer: 1, bytes: Infinity }, "s", open).chunks) {
       expect(items).toHaveLength(1)
       break
     }
@@ -263,7 +263,7 @@ describe("what waits", () => {
       await more.promise
       for (let n = 5; n < 9; n++) yield { items: ["x".repeat(100)], next: n }
     }
-    const reading = spilled(source(), 1, "s", open, 500)[Symbol.asyncIterator]()
+    const reading = spilled(source(), { buffer: 1, bytes: Infinity }, "s", open, 500).chunks[Symbol.asyncIterator]()
     const next = async () => (await reading.next()).value?.next
     expect(await next()).toBe(0)
     await given.promise

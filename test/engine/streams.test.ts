@@ -72,7 +72,7 @@ describe("stages", () => {
     const throws = () => {
       throw new Error("broken")
     }
-    expect(await piped([1], (s) => s[stage]("it", throws).collect())).toMatchObject({ _tag: "StepThrew", path: "s/it" })
+    expect(await piped([1], (s) => s[stage]("it", throws).collect())).toMatchObject({ _tag: "StepThrew", path: stage === "map" ? "s/it[0]" : "s/it" })
   })
 
   it("the others say where they threw too", async () => {
@@ -676,7 +676,7 @@ describe("going on", () => {
     const heddle = makeHeddle(memoryStore())
     const counts: Array<number> = []
     heddle.listen(({ kind, data }) => kind === "stream.checkpointed" && counts.push(JSON.parse(data!).count))
-    await go(heddle.run(seq("f").stream("s", () => numbers(50), (s) => s.map("x", (n) => n), { buffer: 256, checkpoint: { items: 10 } }), undefined))
+    await go(heddle.run(seq("f").stream("s", () => numbers(50), (s) => s.map((n) => n), { buffer: 256, checkpoint: { items: 10 } }), undefined))
     expect(counts).toEqual([10, 20, 30, 40, 50])
   })
 

@@ -50,7 +50,8 @@ export const ndjson = <Item = unknown>(file: string, options?: LinesOptions): Se
 }
 const parsed = (file: string, line: string): unknown => {
   try {
-    return JSON.parse(line)
+    // a file of UTF-8 may begin with its mark
+    return JSON.parse(line.replace(/^\uFEFF/, ""))
   } catch (cause) {
     throw new SyntaxError(`${file}: '${line.slice(0, 80)}' is not JSON`, { cause })
   }

@@ -20,7 +20,7 @@ export interface Page<out Item, out Cursor> {
 }
 
 /**
- * What `ask` gives, page after page; its places are the cursors. An empty page is asked for again `every` so often (default 1 second).
+ * What `ask` gives, page after page; its places are the cursors, with whether it has said that it is done. An empty page is asked for again `every` so often (default 1 second).
  *
  * @example
  * seq("sync").stream("rows", () => poll((from: number | undefined) => ({ items: [from ?? 0], cursor: (from ?? 0) + 1, done: from === 9 })), (s) => s.collect())
@@ -33,17 +33,18 @@ export const poll = <Item, Cursor>(
   name,
   onResume: "fail",
   async *open({ from, signal }) {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was a cursor
-    let cursor = from as Cursor | undefined
-    for (let done = false; !done && !signal.aborted;) {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was a place
+    let { cursor, done } = (from ?? { cursor: undefined, done: false }) as { readonly cursor: Cursor | undefined; readonly done: boolean }
+    while (!done && !signal.aborted) {
       const page = await ask(cursor, signal)
-      ;({ cursor } = page)
-      done = page.done === true
-      if (page.items.length > 0) yield { items: page.items, next: page.cursor }
-      else if (!done) await rest(Duration.toMillis(every), signal)
+      ;({ cursor, done = false } = page)
+      if (page.items.length > 0 || done) yield { items: page.items, next: { cursor, done } }
+      else await rest(Duration.toMillis(every), signal)
     }
   },
 })
+/** Longest time that a timer of Node can wait. */
+const longest = 2 ** 31 - 1
 const rest = (milliseconds: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     const over = () => {
@@ -51,7 +52,7 @@ const rest = (milliseconds: number, signal: AbortSignal): Promise<void> =>
       signal.removeEventListener("abort", over)
       resolve()
     }
-    const timer = setTimeout(over, milliseconds)
+    const timer = setTimeout(over, Math.min(milliseconds, longest))
     if (signal.aborted) over()
     else signal.addEventListener("abort", over)
   })
@@ -71,10 +72,11 @@ type Pushed<Item, Failure> = Iterable<Item> | AsyncIterable<Item> | ReadableStre
  * @example
  * seq("listen").stream("ticks", () => live(async function*() { yield 1; yield 2 }), (s) => s.collect())
  */
-export const live = <Item, Failure = never>(
+export const live = <Item, Failure = never, const OnResume extends Source["onResume"] = "fail">(
   from: Pushed<Item, Failure> | ((signal: AbortSignal) => Pushed<Item, Failure>),
-  { name = "live", onResume = "fail" }: { readonly name?: string; readonly onResume?: Source["onResume"] } = {},
-): Live<Item, Failure | StepThrew> => ({
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the default is what the type says where nothing is given
+  { name = "live", onResume = "fail" as OnResume }: { readonly name?: string; readonly onResume?: OnResume } = {},
+): Live<Item, Failure | StepThrew> & { readonly onResume: OnResume } => ({
   source: "live",
   name,
   onResume,

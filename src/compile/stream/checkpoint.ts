@@ -47,6 +47,8 @@ export class Progress {
   readonly #every: { readonly items: number; readonly time: number }
   readonly #most: number
   readonly #now: () => number
+  /** Something has come out of its stages since the last checkpoint. */
+  hasGiven = false
   /** What is about to go through, where its source cannot give it again. */
   pending: Items = []
   #rejected = 0
@@ -85,11 +87,14 @@ export class Progress {
 
   /** When it has to be recorded though nothing comes, in milliseconds since 1970. */
   get due(): number {
-    return this.items === this.#savedItems ? Number.POSITIVE_INFINITY : this.#savedAt + this.#every.time
+    return this.#isBehind ? this.#savedAt + this.#every.time : Number.POSITIVE_INFINITY
   }
   get isDue(): boolean {
-    const items = this.items - this.#savedItems
-    return items > 0 && (items >= this.#every.items || this.#now() >= this.#savedAt + this.#every.time)
+    return this.#isBehind && (this.items - this.#savedItems >= this.#every.items || this.#now() >= this.#savedAt + this.#every.time)
+  }
+  /** Something has happened that is not recorded. */
+  get #isBehind(): boolean {
+    return this.items > this.#savedItems || this.hasGiven || this.isOwed
   }
   /** Something is to be recorded that nobody else records. */
   get isOwed(): boolean {
@@ -129,6 +134,7 @@ export class Progress {
       // what comes while it is written belongs to the next
       if (!changes.none) this.changes = new Changes()
       this.#rejects = []
+      this.hasGiven = false
       return Effect.map(this.#write(sink.within, changes, data), (seq) => {
         this.#former = changes.none && rejects.length === 0 && sent === undefined ? seq : undefined
         this.#flowed(reader, pipe)

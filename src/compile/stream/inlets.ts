@@ -37,7 +37,8 @@ export class Inlets {
       const all = Object.values(sources)
       if (all.length === 1) return all[0]!
       const name = all.map((one) => one.name).join(" + ")
-      return yield* ask(path, () => sourceOfAll(sources, name, { isOver: (lane) => this.#pipe.isOver(this.enters(lane)) }))
+      const isOver = (lane: string) => this.#pipe.isOver(this.enters(lane))
+      return yield* Effect.try({ try: () => sourceOfAll(sources, name, { isOver }), catch: (cause) => threw(path, cause) })
     })
   }
 
@@ -51,7 +52,17 @@ export class Inlets {
 
   /** Nothing comes of whatever they still give. */
   get isOver(): boolean {
-    return [...this.#lanes].every(([lane, { enters }]) => this.#ended.has(lane) || this.#pipe.isOver(enters))
+    return this.#open.length === 0
+  }
+
+  /** Number of the first stage that items may still come to from outside. */
+  get reached(): number {
+    return Math.min(this.#pipe.end, ...this.#open)
+  }
+
+  /** Where those enter of which something may still come. */
+  get #open(): ReadonlyArray<number> {
+    return [...this.#lanes].flatMap(([lane, { enters }]) => (this.#ended.has(lane) || this.#pipe.isOver(enters) ? [] : [enters]))
   }
 }
 

@@ -19,7 +19,9 @@ export class Intake {
   readonly #path: string
   readonly #now: () => number
   readonly #abort = new AbortController()
-  #reader: Reader | undefined
+  #reader: Reader = new Direct([])
+  /** Ends what reads ahead into a file. */
+  #stops: (() => void) | undefined
   /** The buffer has filled up, or has room again, since hooks were asked. */
   #presses: Array<boolean> = []
 
@@ -44,25 +46,27 @@ export class Intake {
 
   #buffered(chunks: AsyncIterable<Chunk>, size: number, keeps: boolean): Reader {
     const { buffer, bytes, overflow } = this.#node
-    const given = overflow === "spill" && !keeps ? spilled(chunks, buffer, this.#path, this.signal) : chunks
+    const spill = overflow === "spill" && !keeps ? spilled(chunks, { buffer, bytes }, this.#path, this.signal) : undefined
+    const given = spill?.chunks ?? chunks
+    this.#stops = spill?.stop
     const bounds = { buffer, bytes, overflow: keeps ? "ask" as const : overflow === "spill" ? "suspend" as const : overflow, size }
     return new Buffered(given, bounds, this.#now, (on) => this.#pressed(on))
   }
 
   #pressed(on: boolean): void {
     if (this.#frame.run.hooks !== undefined) this.#presses.push(on)
-    this.#frame.run.journal.notice("stream.pressed", this.#path, () => JSON.stringify({ on, buffered: this.#reader!.buffered }))
+    this.#frame.run.journal.notice("stream.pressed", this.#path, () => JSON.stringify({ on, buffered: this.#reader.buffered }))
   }
 
   /** The next chunk; waits at most until a time, in milliseconds since 1970. */
   next(until: number): Run<Got> {
-    return Effect.mapError(this.#reader!.next(until), (cause) => failed(this.#path, cause))
+    return Effect.mapError(this.#reader.next(until), (cause) => failed(this.#path, cause))
   }
 
   /** The items as hooks let them through; `index`: how many came before. */
   asked(items: Items, index: number): Run<Items> {
     const { run, scope } = this.#frame
-    if (run.hooks === undefined) return Effect.succeed(items)
+    if (run.hooks === undefined || items.length === 0) return Effect.succeed(items)
     const presses = this.#presses
     this.#presses = []
     const { buffered } = this.reader
@@ -77,19 +81,24 @@ export class Intake {
     )
   }
 
-  /** Once it is open. */
   get reader(): Reader {
-    return this.#reader!
+    return this.#reader
   }
 
   /** Whoever waits for the next chunk looks again. */
   wake(): void {
-    this.#reader?.wake()
+    this.#reader.wake()
+  }
+
+  /** Reads no more; what was read is still given. */
+  stop(): void {
+    if (this.#stops === undefined) this.#reader.stop()
+    else this.#stops()
   }
 
   async close(): Promise<void> {
     this.#abort.abort()
-    await this.#reader?.close().catch(() => undefined)
+    await this.#reader.close().catch(() => undefined)
   }
 }
 

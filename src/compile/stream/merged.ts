@@ -32,26 +32,71 @@ export const sourceOfAll = (sources: Sources, name: string, lanes?: Lanes): Sour
   }
 }
 
+interface Open {
+  readonly lane: string
+  readonly chunks: AsyncIterator<Chunk>
+}
+/** What one of them has answered. */
+type News = { readonly from: Open; readonly result: IteratorResult<Chunk> } | { readonly cause: unknown }
+
+/** What has been answered, until somebody asks; a source that is silent keeps nothing of the others. */
+class Answers {
+  readonly #news: Array<News> = []
+  #wake: (() => void) | undefined
+
+  ask(from: Open): void {
+    from.chunks.next().then((result) => this.#put({ from, result }), (cause: unknown) => this.#put({ cause }))
+  }
+
+  #put(news: News): void {
+    this.#news.push(news)
+    this.wake()
+  }
+  wake(): void {
+    this.#wake?.()
+  }
+
+  /** The next answer; `undefined`: somebody has woken it instead. */
+  async next(): Promise<News | undefined> {
+    if (this.#news.length === 0) await new Promise<void>((resolve) => (this.#wake = resolve))
+    return this.#news.shift()
+  }
+}
+
 async function* together(sources: Sources, { from, size, signal }: Opening, lanes: Lanes | undefined): AsyncGenerator<LaneChunk> {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was named below
   const at: Record<string, unknown> = { ...(from as Readonly<Record<string, unknown>> | undefined) }
-  const opened = Object.entries(sources).map(([lane, source]) => [lane, iterator(source.open({ from: at[lane], size, signal }))] as const)
-  const next = (lane: string, chunks: AsyncIterator<Chunk>) => chunks.next().then((result) => ({ lane, chunks, result }))
-  const coming = new Map(opened.map(([lane, chunks]) => [lane, next(lane, chunks)]))
+  const answers = new Answers()
+  const opened = new Set<Open>()
+  const wake = () => answers.wake()
+  signal.addEventListener("abort", wake)
   try {
-    while (coming.size > 0) {
-      const { lane, chunks, result } = await Promise.race(coming.values())
-      coming.delete(lane)
-      const of = lanes === undefined ? {} : { lane }
-      if (lanes !== undefined && result.done === true) yield { items: [], next: { ...at }, lane, ended: true }
-      if (result.done === true) continue
-      if (lanes?.isOver(lane) !== true) coming.set(lane, next(lane, chunks))
+    for (const [lane, source] of Object.entries(sources)) {
+      const open = { lane, chunks: iterator(source.open({ from: at[lane], size, signal })) }
+      opened.add(open)
+      answers.ask(open)
+    }
+    while (opened.size > 0 && !signal.aborted) {
+      const news = await answers.next()
+      if (news === undefined) continue
+      if ("cause" in news) throw news.cause
+      const { from: open, result } = news
+      const { lane, chunks } = open
+      if (result.done === true) {
+        opened.delete(open)
+        yield* lanes === undefined ? [] : [{ items: [], next: { ...at }, lane, ended: true }]
+        continue
+      }
       at[lane] = result.value.next
-      yield { items: result.value.items, next: { ...at }, ...of }
+      if (lanes?.isOver(lane) === true) {
+        opened.delete(open)
+        await inTime(chunks.return?.())
+      } else answers.ask(open)
+      yield { items: result.value.items, next: { ...at }, ...(lanes === undefined ? {} : { lane }) }
     }
   } finally {
-    for (const left of coming.values()) left.catch(() => undefined)
-    await inTime(Promise.all(opened.map(async ([, chunks]) => await chunks.return?.())))
+    signal.removeEventListener("abort", wake)
+    await inTime(Promise.all(Array.from(opened, async ({ chunks }) => await chunks.return?.())))
   }
 }
 const iterator = <Item>(chunks: AsyncIterable<Chunk<Item>> | Iterable<Chunk<Item>>): AsyncIterator<Chunk<Item>> =>

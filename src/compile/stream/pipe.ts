@@ -16,7 +16,9 @@ export interface Making {
   readonly path: string
   readonly scope: Values
   readonly now: () => number
-  readonly work: (stage: Extract<Stage, { readonly op: "work" }>) => Work
+  readonly work: (stage: Extract<Stage, { readonly op: "work" }>, isPart: boolean) => Work
+  /** These are stages of a group or a part, whose work is bounded together with that of the others. */
+  readonly isPart?: boolean
 }
 
 /** Stages up to one that does work, which the last station does not have. */
@@ -29,7 +31,7 @@ export interface Station {
   readonly names: ReadonlyArray<string>
 }
 /** What a stage is asked besides what is pushed into it. */
-export type Also = (op: Op) => Items | Run<Items>
+export type Also = (op: Op, nr: number) => Items | Run<Items>
 
 export class Pipe {
   readonly #ops: ReadonlyArray<Op>
@@ -70,7 +72,7 @@ export class Pipe {
       const op = this.#ops[i]!
       if (op instanceof Throttle && now.length > 0) return this.#paced(op, now, i + 1, to, also)
       const pushed = now.length === 0 ? none : op.push(now)
-      if (also !== undefined) return Effect.flatMap(both(pushed, () => also(op)), (next) => run(this.pass(next, i + 1, to, also)))
+      if (also !== undefined) return Effect.flatMap(both(pushed, () => also(op, i)), (next) => run(this.pass(next, i + 1, to, also)))
       if (Effect.isEffect(pushed)) return Effect.flatMap(pushed, (next) => run(this.pass(next, i + 1, to)))
       now = pushed
     }
@@ -94,7 +96,7 @@ export class Pipe {
     return run(this.pass(none, 0, this.end, ticking(now)))
   }
   finish(): Run<Items> {
-    return run(this.pass(none, 0, this.end, ending))
+    return run(this.pass(none, 0, this.end, ending(this.end)))
   }
   get late(): number {
     return this.#ops.reduce((sum, op) => sum + op.late, 0)
@@ -113,8 +115,8 @@ export class Pipe {
 
 /** What comes of the time. */
 export const ticking = (now: number): Also => (op) => (op.due <= now ? op.tick(now) : none)
-/** Nothing more comes: what they still hold. */
-export const ending: Also = (op) => op.end()
+/** Nothing more comes to those before this number: what they still hold. */
+export const ending = (before: number): Also => (op, nr) => (nr < before ? op.end() : none)
 
 const both = (first: Items | Run<Items>, second: () => Items | Run<Items>): Run<Items> =>
   Effect.flatMap(run(first), (a) => Effect.map(Effect.suspend(() => run(second())), (b) => (b.length === 0 ? a : [...a, ...b])))
@@ -157,18 +159,18 @@ const opOf = (stage: Stage, making: Making): Op => {
     case "debounce":
       return new Debounce(stage, now)
     case "work":
-      return making.work(stage)
+      return making.work(stage, making.isPart === true)
     case "merge":
       return new Joining()
     case "group":
-      return new Grouped(stage.name, stage.key as never, () => new Pipe(stage.stages, making), stage.most, making)
+      return new Grouped(stage.name, stage.key as never, () => new Pipe(stage.stages, { ...making, isPart: true }), stage.most, making)
     case "partition":
       return new Grouped(
         stage.name,
         stage.key as never,
         (label) => {
           if (!Object.hasOwn(stage.parts, label)) throw new TypeError(`there is no part '${label}', only: ${Object.keys(stage.parts).join(", ")}`)
-          return new Pipe(stage.parts[label]!, making)
+          return new Pipe(stage.parts[label]!, { ...making, isPart: true })
         },
         Number.POSITIVE_INFINITY,
         making,
@@ -223,7 +225,7 @@ class Grouped extends Plain {
   }
 
   #all<A>(of: ReadonlyArray<A>, ask: (one: A) => Run<Items>): Run<Items> {
-    return Effect.map(Effect.forEach(of, ask), (all) => all.flat())
+    return Effect.map(Effect.forEach(of, ask, { concurrency: "unbounded" }), (all) => all.flat())
   }
 
   override get due(): number {

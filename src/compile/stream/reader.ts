@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { Chunk, StreamShape } from "../../../dsl/ir/stream.ts"
 import { encodeValue } from "../../model/value.ts"
-import { inTime } from "./grace.ts"
+import { inTime, tidy } from "./grace.ts"
 import type { LaneChunk } from "./merged.ts"
 
 /** Nothing more comes. */
@@ -81,6 +81,8 @@ export class Buffered implements Reader {
   #closed = false
   /** The source has been asked for more and has not answered. */
   #asks = false
+  /** Somebody has woken it while nobody waited. */
+  #woken = false
   /** Who waits for something to come, and who for room. */
   #hungry: ((isThere: boolean) => void) | undefined
   #roomless: (() => void) | undefined
@@ -120,6 +122,7 @@ export class Buffered implements Reader {
     Effect.suspend(() => {
       const got = this.#take()
       if (got !== undefined) return got
+      if (this.#woken) return Effect.sync(() => (this.#woken = false, late))
       const come = Effect.callback<boolean>((resume) => {
         this.#hungry = (isThere) => resume(Effect.succeed(isThere))
         if (this.#overflow === "ask") this.#release()
@@ -241,11 +244,14 @@ export class Buffered implements Reader {
     this.#feed(true)
     this.#release()
   }
-  readonly wake = (): void => this.#feed(false)
+  readonly wake = (): void => {
+    this.#woken = this.#hungry === undefined
+    this.#feed(false)
+  }
   readonly close = async (): Promise<void> => {
     this.#closed = true
     this.#release()
     const returned = this.#chunks.return?.()
-    await (this.#asks ? inTime(returned) : returned)
+    await inTime(returned, this.#asks ? undefined : tidy)
   }
 }

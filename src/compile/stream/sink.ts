@@ -3,6 +3,8 @@ import * as Effect from "effect/Effect"
 import type { Transaction, Values } from "../../../dsl/ir/node.ts"
 import type { OpenSink, SinkContext, SinkTo } from "../../../dsl/ir/stream.ts"
 import { StreamOverflowed } from "../../model/stream-error.ts"
+import { Context } from "../attempt.ts"
+import type { RunContext } from "../frame.ts"
 import type { Run } from "../program.ts"
 import { settle, threw } from "../settle.ts"
 import type { Sent } from "../../model/event.ts"
@@ -196,4 +198,18 @@ export const opened = (to: SinkTo, context: SinkContext, saved: unknown): Run<En
       return Effect.map(settle(path, () => to.sink.open(saved, context)), (sink) => new Own(sink as OpenSink<unknown>, path))
   }
   // oxlint-enable typescript/no-unsafe-type-assertion
+}
+
+/** What a sink is given: artifacts as a step at this path has them. */
+export const sinkContext = (run: RunContext, path: string, scope: Values, signal: AbortSignal): SinkContext => {
+  const step = new Context(run, path, 1)
+  return {
+    run: run.id,
+    path,
+    scope,
+    signal,
+    get artifacts() {
+      return step.artifacts
+    },
+  }
 }

@@ -13,9 +13,19 @@ const mostSpilled = 1024 ** 3
 const head = 4
 
 /** The same chunks, in order: the source is read at once, and of what nobody has taken yet no more than `room` items are kept in memory. */
-export const spilled = (chunks: AsyncIterable<Chunk>, room: number, path: string, signal: AbortSignal, most = mostSpilled): AsyncIterable<Chunk> => ({
+export function spilled(
+  chunks: AsyncIterable<Chunk>,
+  { buffer, bytes }: Room,
+  path: string,
+  signal: AbortSignal,
+  most = mostSpilled,
+): { readonly chunks: AsyncIterable<Chunk>; /** Nothing more is read; what was read is still given. */ readonly stop: () => void } {
+  const waiting = new Spill({ buffer, bytes }, path, most)
+  return { chunks: given(waiting, chunks, signal), stop: () => waiting.end() }
+}
+
+const given = (waiting: Spill, chunks: AsyncIterable<Chunk>, signal: AbortSignal): AsyncIterable<Chunk> => ({
   async *[Symbol.asyncIterator]() {
-    const waiting = new Spill(room, path, most)
     const source = chunks[Symbol.asyncIterator]()
     const end = () => waiting.end()
     signal.addEventListener("abort", end)
@@ -32,15 +42,22 @@ export const spilled = (chunks: AsyncIterable<Chunk>, room: number, path: string
   },
 })
 
+/** How many items, and bytes of them as JSON, are kept in memory. */
+interface Room {
+  readonly buffer: number
+  readonly bytes: number
+}
+
 class Spill {
   isOver = false
   /** Why nothing more comes. */
   failure: { readonly cause: unknown } | undefined
-  readonly #room: number
+  readonly #room: Room
   readonly #path: string
   readonly #most: number
   readonly #memory: Array<Chunk> = []
   #items = 0
+  #bytes = 0
   #file: { readonly handle: FileHandle; readonly folder: string } | undefined
   /** Records in the file that nobody has taken, where they begin and where they end. */
   #unread = 0
@@ -49,7 +66,7 @@ class Spill {
   #wake: (() => void) | undefined
   #writing: Promise<void> | undefined
 
-  constructor(room: number, path: string, most: number) {
+  constructor(room: Room, path: string, most: number) {
     this.#room = room
     this.#path = path
     this.#most = most
@@ -80,9 +97,10 @@ class Spill {
 
   async #put(chunk: Chunk): Promise<void> {
     // what comes behind something in the file has to wait there too
-    if (this.#unread === 0 && this.#items < this.#room) {
+    if (this.#unread === 0 && this.#items < this.#room.buffer && this.#bytes < this.#room.bytes) {
       this.#memory.push(chunk)
       this.#items += chunk.items.length
+      this.#bytes += this.#weighs(chunk)
       return
     }
     this.#file ??= await made()
@@ -99,6 +117,10 @@ class Spill {
     this.#unread++
   }
 
+  #weighs({ items }: Chunk): number {
+    return this.#room.bytes === Number.POSITIVE_INFINITY ? 0 : Buffer.byteLength(encodeValue(items))
+  }
+
   /** A file that was read to its end is written from its beginning again. */
   #rewind(): void {
     if (this.#unread === 0) this.#begin = this.#end = 0
@@ -110,6 +132,7 @@ class Spill {
       const chunk = this.#memory.shift()
       if (chunk !== undefined) {
         this.#items -= chunk.items.length
+        this.#bytes -= this.#weighs(chunk)
         return chunk
       }
       if (this.#unread > 0) return this.#recall()

@@ -1,25 +1,25 @@
 /** A stream: chunks of its source go through all stages in their order; how far it has come is recorded between two of them. */
 import * as Effect from "effect/Effect"
+import { makeUnsafe, type Semaphore } from "effect/Semaphore"
 import type { StepNode, StreamNode } from "../../../dsl/ir/node.ts"
-import type { SinkContext } from "../../../dsl/ir/stream.ts"
 import { StateRefused } from "../../model/service-error.ts"
 import { drain } from "../../model/signal.ts"
 import { StreamLost } from "../../model/stream-error.ts"
 import type { Known } from "../../services/recorded.ts"
 import type { Changes } from "../../services/state-changes.ts"
-import { Context } from "../attempt.ts"
 import type { Frame } from "../frame.ts"
 import { hooked } from "../hooked.ts"
 import { hooksAt } from "../hooks-at.ts"
 import { after, type Body, type CompileNode, type Outcome, type Run } from "../program.ts"
 import { compileStep } from "../step.ts"
+import { courseOf } from "./course.ts"
 import { Inlets } from "./inlets.ts"
 import { type Items, none } from "./op.ts"
-import { Pipe, ticking } from "./pipe.ts"
+import { ending, Pipe, ticking } from "./pipe.ts"
 import { Intake } from "./intake.ts"
 import { ended, type Got, late } from "./reader.ts"
 import type { LaneChunk } from "./merged.ts"
-import { type Ending, opened } from "./sink.ts"
+import { type Ending, opened, sinkContext } from "./sink.ts"
 import { Progress } from "./checkpoint.ts"
 import { type Cut, type Wave, Waves } from "./waves.ts"
 import { Work } from "./work.ts"
@@ -58,14 +58,15 @@ class Flowing {
   #keeps = false
   /** What was read before the run was resumed, and has not gone through. */
   #left: Items = []
-  /** Most items of one chunk: how far it has come is recorded between two of them. */
-  #size: number
+  #size = 0
   /** How many items have been sent on their way, and how many since the last that marks. */
   #taken = 0
   #unmarked = 0
   /** How many are on their way that mark; the time is on its way. */
   #marks = 0
   #ticks = false
+  /** Stages before this number have given what they held: nothing more comes to them. */
+  #finished = 0
   /** It is to be recorded how far it has come, once nothing is on its way. */
   #owes = false
   /** Something was sent to the run since it was last looked. */
@@ -79,17 +80,18 @@ class Flowing {
     this.#path = path
     this.#now = now
     this.#bodies = bodies
-    this.#size = Math.min(node.buffer, node.checkpoint.items)
     const progress = this.#progress = new Progress(run, path, node, now)
     const { counts } = progress
+    const slots = new Map<string, Semaphore>()
     const reject: Progress["reject"] = (stage, at, item, error) => progress.reject(stage, at, item, error)
     this.#pipe = new Pipe(node.stages, {
       path,
       scope,
       now,
-      work: (stage) => {
+      work: (stage, isPart) => {
         const { step, body } = bodies.get(stage.name)!
-        return new Work(stage, step, body, { frame, path, counts, reject })
+        if (isPart && !slots.has(stage.name)) slots.set(stage.name, makeUnsafe(stage.concurrency))
+        return new Work(stage, step, body, { frame, path, counts, reject }, slots.get(stage.name))
       },
     })
     this.#inlets = new Inlets(node, this.#pipe)
@@ -115,37 +117,15 @@ class Flowing {
         if (past?.started !== undefined && source.onResume === "fail") return yield* new StreamLost({ path, source: source.name })
         if (past?.started === undefined) yield* run.journal.appendSync("stream.started", this.#frame.path, this.#node.name, "{}")
       }
-      const most = this.#together
-      this.#size = most === 0 ? this.#size : Math.ceil(this.#size / 2)
+      const { size, most } = courseOf(this.#node, (stage) => this.#bodies.get(stage)!.step, this.#keeps)
+      this.#size = size
       this.#waves = new Waves(this.#pipe, this.#progress.counts, most, () => this.#intake.wake())
       run.offers.shared.set(path, () => this.#changed())
-      this.#sink = yield* opened(this.#node.sink, this.#sinkContext(), saved?.sink)
-      yield* this.#intake.open(source, this.#progress.at, this.#size, this.#keeps)
+      this.#sink = yield* opened(this.#node.sink, sinkContext(run, path, scope, this.#intake.signal), saved?.sink)
+      // what has had enough when it was recorded reads nothing more
+      if (this.#inlets.isOver) this.goesOn = false
+      else yield* this.#intake.open(source, this.#progress.at, this.#size, this.#keeps)
     })
-  }
-
-  /** What a sink is given: artifacts as a step at this path has them. */
-  #sinkContext(): SinkContext {
-    const { run, scope } = this.#frame
-    const step = new Context(run, this.#path, 1)
-    return {
-      run: run.id,
-      path: this.#path,
-      scope,
-      signal: this.#intake.signal,
-      get artifacts() {
-        return step.artifacts
-      },
-    }
-  }
-
-  /** Most items on their way at once; 0: chunks go one after the other, where nothing is won by more, or each waits on its own. */
-  get #together(): number {
-    const { stages, buffer } = this.#node
-    const works = stages.flatMap((stage) => (stage.op === "work" ? [stage] : []))
-    const workers = works.reduce((sum, { concurrency }) => sum + concurrency, 0)
-    const waits = stages.some(({ op }) => op === "throttle") || works.some(({ name }) => this.#bodies.get(name)!.step.work.from === "flow")
-    return this.#keeps || waits || workers < 2 ? 0 : Math.min(buffer, Math.max(this.#size, 4 * workers))
   }
 
   /** What its stages change of State is written with the next checkpoint. */
@@ -159,17 +139,28 @@ class Flowing {
     const waves = this.#waves!
     const left = this.#left
     if (this.#owes) return after(waves.settled(), () => this.#checkpoint())
+    const { reached } = this.#inlets
+    if (reached > this.#finished) return this.#finish(reached)
     if (left.length > 0) {
       this.#left = []
       return after(this.#through({ items: left, next: this.#progress.at }), () => this.#kept())
     }
-    const next = () => after(waves.room(this.#size), () => after(this.#intake.next(this.#due), (got) => after(this.#took(got), () => this.#kept())))
-    if (!this.#rang) return next()
-    this.#rang = false
-    return Effect.flatMap(this.#frame.run.journal.signals.has(drain), (isDrained) => {
-      if (isDrained) this.#intake.reader.stop()
-      return next()
+    const next = () => after(this.#intake.next(this.#due), (got) => after(this.#took(got), () => this.#kept()))
+    return after(waves.room(this.#size), () => {
+      if (!this.#rang) return next()
+      this.#rang = false
+      return Effect.flatMap(this.#frame.run.journal.signals.has(drain), (isDrained) => {
+        if (isDrained) this.#intake.stop()
+        return next()
+      })
     })
+  }
+
+  /** Nothing more comes to the stages before this number: what they still hold goes on. */
+  #finish(before: number): Run<void> {
+    const enters = this.#finished
+    this.#finished = before
+    return before === this.#pipe.end ? Effect.void : this.#send({ items: none, enters, also: ending(before), marks: false }, () => undefined)
   }
 
   /** When something has to be done though nothing comes, unless it is being done. */
@@ -200,7 +191,6 @@ class Flowing {
         this.#progress.at = next
         this.#progress.pending = []
         this.#progress.items += items.length
-        if (this.#inlets.isOver) this.goesOn = false
       })
       return after(sent, () => this.#ticked())
     })
@@ -215,6 +205,7 @@ class Flowing {
     const arrive = (out: Items, cut: Cut | undefined): Run<void> =>
       after(this.#write(out), () => {
         arrived()
+        if (this.#inlets.isOver) this.goesOn = false
         if (cut === undefined) return Effect.void
         this.#marks--
         const isWanted = this.#node.sink.to !== "emit" || this.#sink!.sent !== undefined || this.#progress.isDue
@@ -251,7 +242,9 @@ class Flowing {
   }
 
   #write(items: Items): Run<void> {
-    return items.length === 0 ? Effect.void : this.#sink!.write(items)
+    if (items.length === 0) return Effect.void
+    this.#progress.hasGiven = true
+    return this.#sink!.write(items)
   }
 
   /** Records how far it has come, if it is time, or if somebody waits for what it has given. */

@@ -63,7 +63,7 @@ export class Waves {
 
   /** Sends one; where waves do not overlap, it has arrived then. */
   send(wave: Wave): Run<void> {
-    if (this.#most === 0) return this.#fibers.size === 0 ? this.#alone(wave) : Effect.flatMap(this.settled(), () => this.#alone(wave))
+    if (this.#most === 0) return after(this.room(0), () => this.#alone(wave))
     return Effect.suspend(() => {
       const before = this.#last
       const mine = this.#pipe.stations.map(() => Deferred.makeUnsafe<void>())

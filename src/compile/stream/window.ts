@@ -74,7 +74,11 @@ interface Times {
 function timed(items: Items, { path, at, now }: Times, put: (item: unknown, at: number, out: Array<unknown>) => void): Items | Run<Items> {
   const out: Array<unknown> = []
   try {
-    for (const item of items) put(item, at === undefined ? now() : at(item), out)
+    for (const item of items) {
+      const when = at === undefined ? now() : at(item)
+      if (!Number.isFinite(when)) throw new TypeError(`at gives ${when} for an item, which is no time: leave such items out with .filter`)
+      put(item, when, out)
+    }
   } catch (cause) {
     return Effect.fail(cause instanceof StreamOverflowed ? cause : threw(path, cause))
   }

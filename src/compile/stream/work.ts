@@ -29,15 +29,16 @@ export class Work extends Plain {
   readonly #node: StepNode
   readonly #body: Body
   readonly #working: Working
-  /** Where items of several chunks are worked on at once. */
+  /** Where items of several chunks, or groups, are worked on at once. */
   #slots: Semaphore | undefined
 
-  constructor(stage: WorkStage, node: StepNode, body: Body, working: Working) {
+  constructor(stage: WorkStage, node: StepNode, body: Body, working: Working, slots?: Semaphore) {
     super()
     this.#stage = stage
     this.#node = node
     this.#body = body
     this.#working = working
+    this.#slots = slots
   }
 
   /** `begun`: called when the work for the last of them has begun. */
@@ -51,10 +52,11 @@ export class Work extends Plain {
     const done: Array<unknown> = []
     const work = (item: unknown, i: number): Run<unknown> =>
       Effect.tap(this.#one(item, from + i), (value) => Effect.sync(() => void (!ordered && value !== left && done.push(value))))
-    const slots = begun === undefined ? undefined : this.#slots ??= makeUnsafe(concurrency)
+    if (begun !== undefined) this.#slots ??= makeUnsafe(concurrency)
+    const slots = this.#slots
     const one = slots === undefined ? work : (item: unknown, i: number): Run<unknown> =>
       slots.withPermits(1)(Effect.suspend(() => {
-        if (i === last) begun!()
+        if (i === last) begun?.()
         return work(item, i)
       }))
     // a flow of its own may wait: each is a part of the run
