@@ -10,3 +10,5 @@ const { enableCompileCache } = await import("node:module")
 enableCompileCache?.()
 const { main } = await import("../dist/bundle/cli.js")
 await main(process.argv)
+// what a flow file has left open at import does not keep the command
+process.stdout.write("", () => process.stderr.write("", () => process.exit()))

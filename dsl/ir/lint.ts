@@ -5,7 +5,7 @@ import type { Problem } from "./check.ts"
 import { sourceText } from "./encode.ts"
 import type { Ask, Block, FlowIR, LoopNode, Node, NodeOf } from "./node.ts"
 import { grants } from "./tool.ts"
-import { toolsIn, updatedNames, visit, walk, walkBlock } from "./walk.ts"
+import { inner, toolsIn, updatedNames, visit, walk, walkBlock } from "./walk.ts"
 
 /**
  * What no run can reach, what nothing ends, what nothing bounds, what may wait for itself, what ends before what it holds, what is granted
@@ -23,12 +23,20 @@ const doubt = (path: string, rule: LintRule, message: string): Problem => ({ lev
 
 /** What a condition always says, if it always says the same. */
 const constant = (condition: Ask<any>): boolean | undefined => {
-  const said = /=>\s*\(?\s*(true|false|!0|!1)\s*\)?$/.exec(sourceText(condition))?.[1]
+  // the whole of what it gives, not what a function inside of it gives
+  const said = /^(?:\([^()]*\)|\w+)\s*=>\s*\(?\s*(true|false|!0|!1)\s*\)?$/.exec(sourceText(condition))?.[1]
   return said === undefined ? undefined : said === "true" || said === "!0"
 }
-/** The names that a condition takes out of its scope, where that is how it is written. */
-const readNames = (condition: Ask<any>): ReadonlyArray<string> =>
-  /^\(?\{([^{}.=]*)\}/.exec(sourceText(condition))?.[1]!.split(",").map((one) => one.split(":")[0]!.trim()).filter((name) => name !== "") ?? []
+/** The names that a condition takes out of its scope, where that is how it is written and it says nothing else: it calls nothing that may say another thing. */
+const readNames = (condition: Ask<any>): ReadonlyArray<string> => {
+  const [, given = "", said = ""] = /^\(?\{([^{}.=]*)\}\)?\s*=>(.*)$/s.exec(sourceText(condition)) ?? []
+  const read = given.split(",").map((one) => one.split(":").map((part) => part.trim())).filter(([name]) => name !== "")
+  const known = new Set(read.map((parts) => parts.at(-1)))
+  // what stands behind a dot is a part of something that is read
+  const free = said.replaceAll(/"[^"]*"|'[^']*'/g, "").match(/(?<![\w.$])[A-Za-z_$][\w$]*/g) ?? []
+  return !said.includes("(") && free.every((name) => known.has(name) || literals.has(name)) ? read.map(([name]) => name!) : []
+}
+const literals: ReadonlySet<string> = new Set(["true", "false", "null", "undefined"])
 
 /** A flow grants what its tools need and no more: what nobody needs is granted to whoever comes next. */
 function* grantProblems(flow: FlowIR): Generator<Problem> {
@@ -84,8 +92,11 @@ function* nodeProblems(flow: FlowIR, node: Node, path: string): Generator<Proble
 function* loopProblems({ name, turns, body }: LoopNode, path: string): Generator<Problem> {
   if (turns.by === "over" || turns.by === "times") return
   const always = constant(turns.test)
+  // a pass may end it
+  const breaks = breaksIn(body)
   if (turns.max === undefined) yield doubt(path, "endless", `'${name}' may never end: give it max`)
   else if (turns.by === "while" && always === false) yield doubt(path, "dead", `'${name}' makes no pass: its condition is always false`)
+  else if (breaks) return
   else if (always === (turns.by === "while")) yield doubt(path, "endless", `'${name}' ends at max and nowhere else: say times: ${turns.max}`)
   else {
     const read = readNames(turns.test)
@@ -95,6 +106,10 @@ function* loopProblems({ name, turns, body }: LoopNode, path: string): Generator
     }
   }
 }
+
+/** Something in a pass may end its loop. */
+const breaksIn = (block: Block): boolean =>
+  block.nodes.some((node) => (node.kind === "jump" ? node.to === "break" : node.kind !== "loop" && inner(node).some((one) => breaksIn(one.block))))
 
 /** The signals that a block waits for without a timeout. */
 const signalsOf = (block: Block): ReadonlySet<string> =>

@@ -61,11 +61,15 @@ export const compensationOf = (node: Node | undefined): Compensation | undefined
 export const childOf = (node: Node | undefined): FlowIR | undefined =>
   node?.kind === "step" && node.work.from === "flow" && node.work.as === "run" ? node.work.flow : undefined
 
-/** The tools of a flow, with the steps that use them. */
-export const toolsIn = (flow: FlowIR): ReadonlyArray<{ readonly path: string; readonly tool: ToolInfo }> =>
-  [...walk(flow)].flatMap(({ node, path }) =>
-    node.kind === "step" && node.work.from === "definition" && node.work.tool !== undefined ? [{ path, tool: node.work.tool }] : []
-  )
+/** The tools of a flow, with the steps that use them, also in the runs that it starts. */
+export const toolsIn = (flow: FlowIR): ReadonlyArray<{ readonly path: string; readonly tool: ToolInfo }> => [...toolsOf(flow, "", new Set([flow]))]
+function* toolsOf(flow: FlowIR, prefix: string, seen: ReadonlySet<FlowIR>): Generator<{ readonly path: string; readonly tool: ToolInfo }> {
+  for (const { node, path } of walk(flow)) {
+    const child = childOf(node)
+    if (child !== undefined && !seen.has(child)) yield* toolsOf(child, `${prefix}${path}/`, new Set([...seen, child]))
+    else if (node.kind === "step" && node.work.from === "definition" && node.work.tool !== undefined) yield { path: prefix + path, tool: node.work.tool }
+  }
+}
 
 type ForSignal = Extract<WaitFor, { by: "signal" }>
 const signals = new WeakMap<FlowIR, ReadonlyMap<string, ReadonlyArray<ForSignal>>>()

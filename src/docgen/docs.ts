@@ -46,19 +46,20 @@ export async function pagesOf(
   // one after the other: what a file does when it is loaded does not meet what another does
   for (const file of files) loaded.push(...flowsIn(file, await loadModule(file, { fresh: true })))
   if (loaded.length === 0) throw new SourceRefused(`${files.join(", ")} exports no flow`, "export one: export const flow = seq(\"name\")…")
-  const slugs = new Map<string, number>([["readme", 1], ["index", 1], ["events", 1]])
-  const slugOf = (name: string): string => {
-    const slug = name.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-").replaceAll(/^-+|-+$/g, "") || "flow"
-    const nr = (slugs.get(slug) ?? 0) + 1
-    slugs.set(slug, nr)
-    return nr === 1 ? slug : `${slug}-${nr}`
-  }
+  const slugs = new Set(["readme", "index", "events"])
+  const slugOf = (name: string) => freeSlug(name.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-").replaceAll(/^-+|-+$/g, "") || "flow", slugs)
   const found = loaded.map(({ flow: { ir }, file, exports: [exported] }) => ({ ir, exported, file, facts: sources.facts(file, exported, ir) }))
   // as they stand in their files
   const order = found.toSorted((a, b) => (a.file === b.file ? a.facts.line - b.facts.line : 0))
   const pages: Array<FlowPage> = []
   for (const { ir, exported, facts } of order) pages.push(pageOf({ ir, exported, facts, slug: slugOf(ir.name), example: await example?.(ir) }, root))
   return pages
+}
+
+/** The page with the diagrams that its doc comments ask for. */
+const saying = (page: FlowPage, pages: ReadonlyArray<FlowPage>): FlowPage => {
+  const said = (prose: string | undefined) => (prose === undefined ? undefined : embedded(prose, pages, `${page.file}:${page.line}`))
+  return { ...page, prose: said(page.prose), nodes: page.nodes.map((node) => ({ ...node, prose: said(node.prose) })) }
 }
 
 /** All Markdown pages by the names of their files, and what the site needs to know of them. */
@@ -89,10 +90,18 @@ export function written(pages: ReadonlyArray<FlowPage>, { title = "Flows", out, 
       title: titles.get(page)!,
       picture: page.kind === "agent" ? undefined : pictureOf(page.structure),
       diagram: page.kind === "agent" ? undefined : mermaid(page.structure),
-      markdown: embedded(flowPage(page, links, all.flatMap(([from, name]) => (name === page.name ? [from] : []))), pages),
+      markdown: flowPage(saying(page, pages), links, all.flatMap(([from, name, kind]) => (name === page.name && kind !== "tool" ? [from] : []))),
     })),
     { slug: "events", path: lies("events"), group: "Flows", title: "Events", picture: undefined, markdown: eventsPage(pages) },
   ]
+}
+
+/** A name that nothing else has: with a number, where it has to be. */
+function freeSlug(slug: string, taken: Set<string>): string {
+  let free = slug
+  for (let nr = 2; taken.has(free); nr++) free = `${slug}-${nr}`
+  taken.add(free)
+  return free
 }
 
 /** Markdown of the project's own, files or folders, for the site. */
@@ -102,13 +111,15 @@ export function ownPages(given: ReadonlyArray<string>, root: string, taken: Read
       readdirSync(one, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".md")).sort().map((name) => join(one, name)) :
       [one]
   )
+  const [slugs, paths] = [new Set<string>(), new Set<string>()]
   return files.flatMap((file) => {
     const path = relative(root, resolve(file)).replaceAll("\\", "/")
-    if (taken.has(path)) return []
+    if (taken.has(path) || paths.has(path)) return []
+    paths.add(path)
     const markdown = readFileSync(file, "utf8")
     const [, title = basename(file)] = /^# (.*)$/m.exec(markdown) ?? []
     return [{
-      slug: `page-${path.replace(/\.md$/, "").toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-")}`,
+      slug: freeSlug(`page-${path.replace(/\.md$/, "").toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-")}`, slugs),
       path,
       group: dirname(path) === "." ? "" : dirname(path),
       title,

@@ -21,6 +21,8 @@ export function dot(flow: EncodedFlow): string {
 
 class Drawing {
   readonly lines: Array<string> = []
+  /** The loops around: where their next pass begins, and what leaves them. */
+  readonly #loops: Array<{ readonly first: string; readonly breaks: Array<Exit> }> = []
   #next = 0
 
   node(text: string, attributes: string, depth: number): string {
@@ -49,21 +51,31 @@ class Drawing {
   #drawn(node: EncodedNode, entry: ReadonlyArray<Exit>, depth: number): ReadonlyArray<Exit> {
     const text = [node.name, detail(node)].filter(Boolean).join("\n")
     if (node.blocks.length === 0 || node.kind === "when") {
-      const id = this.node(text, node.kind === "when" ? "shape=diamond" : node.kind === "wait" ? "shape=hexagon" : "", depth)
+      const id = this.node(text, node.kind === "when" || node.kind === "jump" ? "shape=diamond" : node.kind === "wait" ? "shape=hexagon" : "", depth)
       this.connect(entry, id, depth)
       const undo = node.text["compensate"]
       if (undo !== undefined) this.connect([{ from: id, label: "undo", dotted: true }], this.node(`undo: ${body(undo)}`, "style=dashed", depth), depth)
-      if (node.kind === "jump") return [{ from: id, label: "no" }]
+      if (node.kind === "jump") {
+        const around = this.#loops.at(-1)!
+        if (node.shape["to"] === "break") around.breaks.push({ from: id, label: "yes" })
+        else this.connect([{ from: id, label: "yes" }], around.first, depth)
+        return [{ from: id, label: "no" }]
+      }
       const arms = node.blocks.flatMap(({ label, block }) => this.block(block, [{ from: id, label }], depth))
       return node.blocks.length === 0 ? [{ from: id }] : hasOther(node) ? arms : [...arms, { from: id, label: "no" }]
     }
     this.#add(depth, `subgraph cluster_${this.#next} { label=${quote(`${verb(node)} ${text}`)}`)
     const first = this.node("", "shape=point", depth + 1)
+    const loop = { first, breaks: new Array<Exit>() }
+    if (node.kind === "loop") this.#loops.push(loop)
     const ends = node.blocks.flatMap(({ label, block }) => this.block(block, [node.kind === "parallel" ? { from: first, label } : { from: first }], depth + 1))
-    if (node.kind === "loop") this.connect(ends.map(again), first, depth + 1)
+    if (node.kind === "loop") {
+      this.#loops.pop()
+      this.connect(ends.map(again), first, depth + 1)
+    }
     this.#add(depth, "}")
     this.connect(entry, first, depth)
-    return [...ends, ...caught(node).map((tag) => ({ from: first, label: `catch ${tag}`, dotted: true }))]
+    return [...ends, ...loop.breaks, ...caught(node).map((tag) => ({ from: first, label: `catch ${tag}`, dotted: true }))]
   }
 
   #add(depth: number, line: string): void {

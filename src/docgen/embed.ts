@@ -12,21 +12,45 @@ const forms: Readonly<Record<string, (page: FlowPage) => string>> = {
     table(["node", "gives", "fails with"], nodes.map(({ path, gives = "", fails }) => [code(path), code(gives), fails.map(code).join(", ")])),
 }
 
-function shown(form: string, name: string, pages: ReadonlyArray<FlowPage>): string {
-  const make = forms[form]
-  if (make === undefined) throw new SourceRefused(`{@heddle ${form} ${name}}: there is no '${form}'`, `one of ${Object.keys(forms).join(", ")}`)
+function shown(form: string, name: string, pages: ReadonlyArray<FlowPage>, place = ""): string {
+  const at = place === "" ? "" : `${place}: `
+  const make = Object.hasOwn(forms, form) ? forms[form] : undefined
+  if (make === undefined) throw new SourceRefused(`${at}{@heddle ${form} ${name}}: there is no '${form}'`, `one of ${Object.keys(forms).join(", ")}`)
   const page = pages.find((one) => one.name === name) ?? pages.find(({ exported }) => exported === name)
-  if (page === undefined) throw new SourceRefused(`{@heddle ${form} ${name}}: no flow is called '${name}'`, `one of ${pages.map((one) => one.name).join(", ")}`)
+  if (page === undefined) {
+    throw new SourceRefused(
+      `${at}{@heddle ${form} ${name}}: no flow is called '${name}'`,
+      `one of ${pages.map((one) => one.name).join(", ")}`,
+    )
+  }
   return make(page)
 }
 
 /** `text` with each `{@heddle graph flow}` (or `tree`, `nodes`) replaced by what it asks for. */
-export const embedded = (text: string, pages: ReadonlyArray<FlowPage>): string =>
-  text.replaceAll(/\{@heddle (\w+) ([^}\n]+)\}/g, (_, form: string, name: string) => shown(form, name.trim(), pages))
+export const embedded = (text: string, pages: ReadonlyArray<FlowPage>, place?: string): string =>
+  text.replaceAll(/\{@heddle (\w+) ([^}\n]+)\}/g, (_, form: string, name: string) => shown(form, name.trim(), pages, place))
 
-/** `text` with what stands between `<!-- heddle graph flow -->` and `<!-- /heddle -->` made anew. */
-export const refreshed = (text: string, pages: ReadonlyArray<FlowPage>): string =>
-  text.replaceAll(
-    /(<!-- heddle (\w+) ([^\n]+?) -->\n)[\s\S]*?(\n?<!-- \/heddle -->)/g,
-    (_, open: string, form: string, name: string) => `${open}\n${shown(form, name.trim(), pages)}\n\n<!-- /heddle -->`,
-  )
+const open = /^\s*<!--\s*heddle\s+(\w+)\s+(\S.*?)\s*-->\s*$/
+const close = /^\s*<!--\s*\/heddle\s*-->\s*$/
+/** `text` with what stands between `<!-- heddle graph flow -->` and `<!-- /heddle -->` made anew; what has no such region, or one without an end, is refused. */
+export function refreshed(text: string, pages: ReadonlyArray<FlowPage>, file: string): string {
+  const lines = text.split("\n")
+  const out: Array<string> = []
+  let regions = 0
+  for (let i = 0; i < lines.length; i++) {
+    const [, form, name] = open.exec(lines[i]!) ?? []
+    out.push(lines[i]!)
+    if (form === undefined) continue
+    const end = lines.findIndex((line, at) => at > i && (close.test(line) || open.test(line)))
+    if (end === -1 || open.test(lines[end]!)) {
+      throw new SourceRefused(`${file}:${i + 1}: what begins here has no end`, "put <!-- /heddle --> behind it, on a line of its own")
+    }
+    // lines end as they do around it
+    const eol = lines[i]!.endsWith("\r") ? "\r" : ""
+    out.push(...["", ...shown(form, name!, pages, `${file}:${i + 1}`).split("\n"), ""].map((line) => line + eol), lines[end]!)
+    i = end
+    regions++
+  }
+  if (regions === 0) throw new SourceRefused(`${file} has no region to renew`, "<!-- heddle graph flow --> and <!-- /heddle -->, each on a line of its own")
+  return out.join("\n")
+}

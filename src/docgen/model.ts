@@ -196,7 +196,8 @@ const isRejecting = (stage: Stage): boolean =>
 /** `groupBy(batch → save)` */
 const stageText = (stage: Stage): string => {
   if (stage.op === "group") return `groupBy(${stage.stages.map(stageText).join(" → ")})`
-  if (stage.op !== "partition") return stage.op === "work" ? stage.name : stage.op
+  // what has no name of its own is called as what it does
+  if (stage.op !== "partition") return stage.name.includes("#") ? stage.op : stage.name
   return `partition(${Object.entries(stage.parts).map(([label, part]) => `${label}: ${part.map(stageText).join(" → ")}`).join(", ")})`
 }
 const streamPage = (path: string, { stages, sink, buffer, bytes, overflow, rejects, checkpoint: { items, time } }: NodeOf<"stream">): StreamPage => ({

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs"
 import { CliError, exitCode } from "../exit-codes.ts"
 import type { Rules } from "./findings.ts"
+import { doubtful } from "./rules.ts"
 
 export interface CheckConfig {
   readonly files: ReadonlyArray<string>
@@ -22,7 +23,10 @@ export function configIn(file: string): CheckConfig {
   const { files = [], rules = {} } = (given as { readonly check?: { readonly files?: unknown; readonly rules?: unknown } } | null)?.check ?? {}
   if (!Array.isArray(files) || !files.every((one) => typeof one === "string")) throw wrong("check.files is no list of files")
   if (typeof rules !== "object" || rules === null) throw wrong("check.rules is no object")
+  const unknown = Object.keys((given as { readonly check?: object } | null)?.check ?? {}).find((key) => key !== "files" && key !== "rules")
+  if (unknown !== undefined) throw wrong(`check.${unknown} is nothing that can be set: files, rules`)
   for (const [rule, level] of Object.entries(rules)) {
+    if (!Object.hasOwn(doubtful, rule)) throw wrong(`there is no rule '${rule}': ${Object.keys(doubtful).join(", ")}`)
     if (!levels.has(level)) throw wrong(`check.rules.${rule} is ${JSON.stringify(level)}: use off, warning or error`)
   }
   return { files: files as ReadonlyArray<string>, rules: rules as Rules }

@@ -24,7 +24,10 @@ export interface Reported extends Place, FlowReport {
 }
 export interface Checked {
   readonly flows: ReadonlyArray<Reported>
+  /** As they are, before anything is explained or weighed. */
   readonly findings: ReadonlyArray<Finding>
+  /** The files that these stand in. */
+  readonly texts: ReadonlyMap<string, string>
   /** Names of the agents and tools that its flows use. */
   readonly uses: ReadonlySet<string>
   /** Names of those that it exports, and what to say if nobody uses them. */
@@ -32,7 +35,7 @@ export interface Checked {
 }
 
 /** The findings of one file that compiles. */
-export async function findingsOf(file: string, sources: Sources, rules: Rules, fresh: boolean): Promise<Checked> {
+export async function findingsOf(file: string, sources: Sources, fresh: boolean): Promise<Checked> {
   try {
     const exported = await loadModule(file, { fresh })
     const loaded = flowsIn(file, exported)
@@ -40,7 +43,8 @@ export async function findingsOf(file: string, sources: Sources, rules: Rules, f
     const texts = new Map([...new Set([resolve(file), ...found.map((one) => one.file)])].map((path) => [path, readFileSync(path, "utf8")]))
     return {
       flows: loaded.map(({ flow: { ir }, exports: [name] }) => ({ flow: ir.name, ...sources.place(file, name), ...report(ir) })),
-      findings: suppressed(found.flatMap((one) => weighed(one, rules)), texts),
+      findings: found,
+      texts,
       uses: new Set(loaded.flatMap(usesOf)),
       offers: offersOf(file, exported, sources),
     }
@@ -48,10 +52,19 @@ export async function findingsOf(file: string, sources: Sources, rules: Rules, f
     return {
       flows: [],
       findings: [{ file: resolve(file), line: 1, column: 1, level: "error", rule: "load", message: messageOf(error) }],
+      texts: new Map(),
       uses: new Set(),
       offers: new Map(),
     }
   }
+}
+
+/** What is told of all files: what nobody uses too, without what comments explain, each as much as the project says. */
+export function told(all: ReadonlyArray<Checked>, rules: Rules): ReadonlyArray<Finding> {
+  const used = new Set(all.flatMap(({ uses }) => [...uses]))
+  const unused = all.flatMap(({ offers }) => [...offers].flatMap(([name, finding]) => (used.has(name) ? [] : [finding])))
+  const texts = new Map(all.flatMap((one) => [...one.texts]))
+  return suppressed([...all.flatMap(({ findings }) => findings), ...unused], texts).flatMap((one) => weighed(one, rules))
 }
 
 /** The agents and tools that a flow uses, however deep. */

@@ -16,7 +16,10 @@ export function suppressed(findings: ReadonlyArray<Finding>, texts: ReadonlyMap<
       const place = { file, line: i + 1, column: line.indexOf("//") + 1 }
       // at the end of its line, or on a line of its own before what it is about
       const about = line.slice(0, line.indexOf("//")).trim() === "" ? next(lines, i) : i + 1
-      const explained = findings.filter((one) => one.file === file && one.line === about && one.rule === rule && one.level === "warning")
+      // a call may begin on one line and say its name on the next
+      const opens = /\(\s*$/.test(lines[about - 1] ?? "")
+      const isAbout = (at: number) => at === about || (opens && at === about + 1)
+      const explained = findings.filter((one) => one.file === file && isAbout(one.line) && one.rule === rule && one.level === "warning")
       if (reason === undefined) own.push({ ...place, level: "error", rule: "ignore-without-reason", message: `say why: // heddle-ignore ${rule}: …` })
       else if (explained.length === 0) {
         own.push({ ...place, level: "warning", rule: "ignore-nothing", message: `nothing here is found by '${rule}': remove the comment` })
@@ -27,6 +30,6 @@ export function suppressed(findings: ReadonlyArray<Finding>, texts: ReadonlyMap<
 }
 /** The line behind comments, counted from 1. */
 const next = (lines: ReadonlyArray<string>, from: number): number => {
-  const found = lines.findIndex((line, i) => i > from && !/^\s*(\/\/|$)/.test(line))
+  const found = lines.findIndex((line, i) => i > from && !/^\s*(\/\/|\/?\*|$)/.test(line))
   return found + 1
 }

@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from "node:path"
 import { openSources, type Sources } from "../../docgen/source/project.ts"
 import { messageOf } from "../../model/error.ts"
 import { configIn } from "../check/config.ts"
-import { type Checked, type Finding, findingsOf, type Reported, type Rules } from "../check/findings.ts"
+import { type Checked, type Finding, findingsOf, type Reported, type Rules, told } from "../check/findings.ts"
 import { sarif } from "../check/sarif.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
 import { clean, print, printJson, type Shown, style } from "../output.ts"
@@ -59,16 +59,12 @@ class Checking {
       if (!again.has(path)) continue
       // what does not compile is not run
       if (this.#compiler.some((found) => found.file === path)) this.#flows.delete(path)
-      else this.#flows.set(path, await findingsOf(file, this.#sources, this.#rules, fresh))
+      else this.#flows.set(path, await findingsOf(file, this.#sources, fresh))
     }
   }
 
   get #findings(): ReadonlyArray<Finding> {
-    const used = new Set([...this.#flows.values()].flatMap(({ uses }) => [...uses]))
-    const unused = this.#rules["unused"] === "off" ?
-      [] :
-      [...this.#flows.values()].flatMap(({ offers }) => [...offers].flatMap(([name, finding]) => (used.has(name) ? [] : [finding])))
-    return [...this.#compiler, ...[...this.#flows.values()].flatMap(({ findings }) => findings), ...unused]
+    return [...this.#compiler, ...told([...this.#flows.values()], this.#rules)]
   }
 
   tell({ json, sarif: asSarif, report = false }: CheckFlags, version: string): ExitCode {

@@ -9,7 +9,7 @@ import { refreshed } from "../../docgen/embed.ts"
 import type { Example } from "../../docgen/model.ts"
 import { site } from "../../docgen/pages/html.ts"
 import { trace, type TraceNode } from "../../engine/trace.ts"
-import { encodeValue } from "../../model/value.ts"
+import { decodeValue, encodeValue } from "../../model/value.ts"
 import { withExisting } from "../engine.ts"
 import { type ExitCode, exitCode } from "../exit-codes.ts"
 import { clean, print, printJson, type Shown, style } from "../output.ts"
@@ -42,7 +42,7 @@ export async function docsCommand(files: ReadonlyArray<string>, flags: DocsFlags
     const root = relative(flags.site, process.cwd()).replaceAll("\\", "/")
     for (const [name, text] of await site(title, [...named, ...more], root)) made.set(join(flags.site, name), text)
   }
-  for (const file of embed) made.set(file, refreshed(readFileSync(file, "utf8"), pages))
+  for (const file of embed) made.set(file, refreshed(readFileSync(file, "utf8"), pages, file))
   const folders = flags.site === undefined ? [out] : [out, flags.site]
   const gone = folders.flatMap((folder) =>
     stale(folder, new Set([...made.keys()].filter((file) => dirname(file) === join(folder)).map((file) => basename(file)))).map((name) => join(folder, name))
@@ -84,6 +84,7 @@ const exampleIn = (store: string) => (flow: FlowIR): Promise<Example | undefined
       const [run] = yield* heddle.list({ flow: flow.name, status: "completed", limit: 1 })
       if (run === undefined) return undefined
       const nodes = trace(yield* heddle.events(run.id))
-      return { run: run.id, input: run.input, output: encodeValue(yield* heddle.output(run.id)), steps: nodes.flatMap(steps) }
+      const said = (value: unknown) => (value === undefined ? "nothing" : encodeValue(value))
+      return { run: run.id, input: said(decodeValue(run.input)), output: said(yield* heddle.output(run.id)), steps: nodes.flatMap(steps) }
     }))
 const steps = ({ path, status, output, children }: TraceNode): Example["steps"] => [{ path, status, output: output ?? "" }, ...children.flatMap(steps)]

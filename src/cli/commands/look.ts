@@ -130,7 +130,8 @@ export async function graphCommand(
   { mermaid: asMermaid, format = "tree", json }: Shown & { readonly mermaid?: boolean; readonly format?: Drawing },
 ): Promise<ExitCode> {
   const flows = target.includes("#") ? [await loadFlow(target)] : await loadFlows(target)
-  if (flows.length === 0) await loadFlow(target)
+  // one picture is one file: several have to be asked for one by one
+  if (flows.length === 0 || (format === "svg" && flows.length > 1)) await loadFlow(target)
   if (json) printJson(flows.map(({ flow }) => encode(flow.ir)))
   else {for (const { flow } of flows) {
       print(drawings[asMermaid === true ? "mermaid" : format](encode(flow.ir)))

@@ -20,6 +20,6 @@ export function courseOf({ stages, buffer, checkpoint, sink }: StreamNode, stepO
   if (stages.some(({ op }) => op === "throttle")) return { size: 1, most }
   if (workers === 0) return { size: whole, most }
   // what is done is given on and recorded soon, however long the work takes
-  const soon = sink.to === "emit" ? workers : 4 * workers
+  const soon = sink.to === "emit" ? workers : 16 * workers
   return { size: Math.min(soon, most === 0 ? whole : Math.ceil(whole / 2)), most }
 }

@@ -15,11 +15,14 @@ export class Inlets {
   /** Those of which nothing more comes. */
   readonly #ended = new Set<string>()
   readonly #pipe: Pipe
+  /** One of them may be over before the stream is. */
+  readonly #mayEnd: boolean
 
   constructor({ source, stages }: StreamNode, pipe: Pipe) {
     const joining = stages.flatMap((stage, enters) => (stage.op === "merge" ? [[stage.name, { enters, source: stage.source }] as const] : []))
     this.#lanes = new Map([["", { enters: 0, source }], ...joining])
     this.#pipe = pipe
+    this.#mayEnd = joining.length > 0 || stages.some(({ op }) => op === "take" || op === "takeWhile")
   }
 
   /** All of them as one source. */
@@ -52,12 +55,12 @@ export class Inlets {
 
   /** Nothing comes of whatever they still give. */
   get isOver(): boolean {
-    return this.#open.length === 0
+    return this.#mayEnd && this.#open.length === 0
   }
 
   /** Number of the first stage that items may still come to from outside. */
   get reached(): number {
-    return Math.min(this.#pipe.end, ...this.#open)
+    return this.#mayEnd ? Math.min(this.#pipe.end, ...this.#open) : 0
   }
 
   /** Where those enter of which something may still come. */

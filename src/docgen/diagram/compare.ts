@@ -1,6 +1,6 @@
 /** Two versions of a flow in one picture: what is new, what is gone, what is not as it was. */
 import { changes, verdict } from "../../../dsl/ir/diff.ts"
-import type { EncodedBlock, EncodedFlow, EncodedNode } from "../../../dsl/ir/encode.ts"
+import { type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../../dsl/ir/encode.ts"
 import type { FlowIR } from "../../../dsl/ir/node.ts"
 import type { Changes } from "./layout.ts"
 import type { Change } from "./shapes.ts"
@@ -12,8 +12,23 @@ export function compared(before: EncodedFlow, now: EncodedFlow, migrations: Flow
     path,
     what === "added" || what === "removed" ? what : migrates && what === "changed" ? "migrated" : "changed",
   ])
-  return { flow: { ...now, body: both(before.body, now.body) }, changes: new Map(marks) }
+  const flow = { ...now, body: both(before.body, now.body) }
+  return { flow, changes: new Map([...marks, ...inside(flow.body, "", new Map(marks))]) }
 }
+
+/** What is in something that is new, or gone, is so too: an arm, a fork, a block. */
+function* inside(block: EncodedBlock, prefix: string, marks: ReadonlyMap<string, Change>, around?: Change): Generator<readonly [string, Change]> {
+  for (const node of block) {
+    const path = prefix + node.name
+    const own = around ?? whole(marks.get(path))
+    if (own !== undefined) yield [path, own]
+    for (const { label, block: inner } of node.blocks) {
+      const into = innerPrefix(node, path, label)
+      yield* inside(inner, into, marks, own ?? whole(marks.get(into.slice(0, -1))))
+    }
+  }
+}
+const whole = (change: Change | undefined): Change | undefined => (change === "added" || change === "removed" ? change : undefined)
 
 /** What is gone stands behind what it stood behind. */
 function both(before: EncodedBlock, now: EncodedBlock): EncodedBlock {

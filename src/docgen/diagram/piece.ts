@@ -67,7 +67,8 @@ export interface Arm {
 /** Side by side below a head, each behind a line of its own; they meet again below. */
 export function branched(head: Piece, arms: ReadonlyArray<Arm>): Piece {
   const space = 28
-  const widths = arms.map(({ label, piece }) => ({ piece, label, width: Math.max(piece.width, widthOf(label) + 24) }))
+  // its label begins at the line that leads to it
+  const widths = arms.map(({ label, piece }) => ({ piece, label, width: Math.max(piece.width, 2 * (widthOf(label) + 12)) }))
   const inner = widths.reduce((sum, { width }) => sum + width, 0) + space * (arms.length - 1)
   const width = Math.max(inner, head.width)
   const tallest = Math.max(...arms.map(({ piece }) => piece.height))

@@ -11,14 +11,14 @@ nav{background:var(--side);border-right:1px solid var(--line);padding:20px 16px;
 nav .home{font-weight:700;color:var(--ink);text-decoration:none;display:block;margin-bottom:12px}nav h2{font-size:.8rem;color:var(--soft);border:0;margin:16px 0 2px;padding:0 8px}nav ul{list-style:none;margin:4px 0 12px;padding:0}nav li a{display:block;padding:3px 8px;border-radius:6px;color:var(--ink);text-decoration:none;overflow-wrap:anywhere}
 nav li a:hover,nav li a[aria-current]{background:var(--code)}nav li a[aria-current]{font-weight:600}
 input,button{font:inherit;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:6px;padding:5px 8px}input{width:100%}button{cursor:pointer}:focus-visible{outline:2px solid var(--link);outline-offset:1px}
-main{padding:32px 40px 80px;max-width:1120px;width:100%}h1{line-height:1.2;margin:0 0 12px}h2{margin:40px 0 12px;padding-bottom:4px;border-bottom:1px solid var(--line);font-size:1.25rem}a{color:var(--link)}
+main{padding:32px 40px 80px;max-width:1120px;width:100%}h1{line-height:1.2;margin:0 0 12px;overflow-wrap:anywhere}h2{margin:40px 0 12px;padding-bottom:4px;border-bottom:1px solid var(--line);font-size:1.25rem}a{color:var(--link)}
 code{background:var(--code);border-radius:4px;padding:1px 4px;font:.86em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:break-word}pre{background:var(--code);border-radius:8px;padding:14px;overflow:auto}pre code{background:none;padding:0;overflow-wrap:normal}
 .table{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.93rem}th,td{text-align:left;vertical-align:top;padding:7px 10px;border-bottom:1px solid var(--line)}th{color:var(--soft);font-weight:600;white-space:nowrap}td:first-child{min-width:110px}td:first-child code{overflow-wrap:anywhere}
-.diagram{margin:20px 0;overflow:auto;border:1px solid var(--line);border-radius:10px;background:var(--paper);text-align:center}.diagram svg{max-width:100%;height:auto}
+.diagram{margin:20px 0;overflow:auto;border:1px solid var(--line);border-radius:10px;background:var(--paper);text-align:center}.diagram svg{max-width:none;height:auto}
 :root[data-theme=light] .hd{--ink:#1c2330;--soft:#5a6579;--line:#8290a8;--step:#fff;--frame:#f5f7fb;--choice:#fff7e0;--wait:#eef3ff;--end:#1c2330;--endink:#fff;--err:#b3261e;--undo:#7a4fb5;--again:#2764c9}
 :root[data-theme=dark] .hd{--ink:#e6eaf2;--soft:#a5b0c4;--line:#72809a;--step:#1d2430;--frame:#171d27;--choice:#2e2815;--wait:#1a2540;--end:#e6eaf2;--endink:#12161d;--err:#ff8a80;--undo:#c6a3ff;--again:#86b3ff}
 @media (max-width:760px){body{display:block}nav{position:static;height:auto}main{padding:20px}}
-@media print{nav,.skip{display:none}body{display:block}main{padding:0;max-width:none}h2,.diagram,tr{break-inside:avoid}pre{white-space:pre-wrap}}
+@media print{.diagram svg{max-width:100%}nav,.skip{display:none}body{display:block}main{padding:0;max-width:none}h2,.diagram,tr{break-inside:avoid}pre{white-space:pre-wrap}}
 `.trimStart()
 
 export const script = `

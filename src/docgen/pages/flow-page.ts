@@ -27,7 +27,10 @@ export function flowPage(page: FlowPage, links: Links, usedBy: ReadonlyArray<str
         ["needs", needs.map((one) => code(short(one, 100))).join(", ") || "nothing"],
       ]),
     ),
-    section("Nodes", nodes.length === 0 ? undefined : table(["node", "what", "reads", "gives", "fails with", "source"], nodes.map((node) => row(node, links)))),
+    section(
+      "Nodes",
+      nodes.length === 0 ? undefined : table(["node", "what", "reads", "gives", "fails with", "needs", "source"], nodes.map((node) => row(node, links))),
+    ),
     section("What its nodes say", ...nodes.flatMap(({ path, prose: said }) => (said === undefined ? [] : [`**${plain(path)}**: ${said}`]))),
     section("Types in full", ...whole.map(([title, type]) => `${title}\n\n${fence("ts", type)}`)),
     section(
@@ -66,12 +69,13 @@ export function flowPage(page: FlowPage, links: Links, usedBy: ReadonlyArray<str
   ].filter((part) => part !== undefined).join("\n\n") + "\n"
 }
 
-const row = ({ path, verb, detail, guard, uses, reads, gives, fails, file, line }: NodePage, links: Links): ReadonlyArray<string> => [
+const row = ({ path, verb, detail, guard, uses, reads, gives, fails, needs, file, line }: NodePage, links: Links): ReadonlyArray<string> => [
   code(path),
   [uses === undefined ? verb : linked(links, uses), plain(detail), guard === undefined ? "" : `when ${code(guard)}`].filter(Boolean).join(" · "),
   reads.map(({ name, type }) => code(`${name}: ${short(type)}`)).join(", "),
   gives === undefined ? "" : code(short(gives)),
   fails.map((one) => code(short(one))).join(", "),
+  needs.map((one) => code(short(one))).join(", "),
   file === undefined || line === undefined ? "" : placed(links, file, line, String(line)),
 ]
 const placed = (links: Links, file: string, line: number, text: string): string => {

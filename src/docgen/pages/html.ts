@@ -58,6 +58,16 @@ export async function site(
   return files
 }
 
+/** A whole address, or a path from the top. */
+const elsewhere = /^([a-z][a-z0-9+.-]*:|\/)/i
+const decoded = (path: string): string => {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path
+  }
+}
+
 interface Whole {
   /** The page of a file. */
   readonly slugs: ReadonlyMap<string, string>
@@ -77,16 +87,27 @@ function rendered(markdown: MarkdownIt, { markdown: text, path }: SitePage, { sl
     const to = String(tokens[i]!.attrGet("href"))
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a text has at least one part
     const [file, hash] = to.split("#") as [string, string?]
-    const there = posix.join(posix.dirname(path), file.replaceAll("%20", " "))
+    const there = posix.join(posix.dirname(path), decoded(file))
     const known = slugs.get(there)
     const at = hash === undefined ? "" : `#${hash}`
     if (known !== undefined) tokens[i]!.attrSet("href", `${known}.html${at}`)
     // what is no page is where it was, seen from here
-    else if (file !== "" && !/^([a-z][a-z0-9+.-]*:|\/)/i.test(file)) tokens[i]!.attrSet("href", `${posix.join(root, there)}${at}`)
+    else if (file !== "" && !elsewhere.test(file)) tokens[i]!.attrSet("href", `${posix.join(root, there)}${at}`)
     return link(tokens, i, options, env, self)
   }
+  const image = markdown.renderer.rules.image!
+  markdown.renderer.rules.image = (tokens, i, options, env, self) => {
+    const from = String(tokens[i]!.attrGet("src"))
+    if (!elsewhere.test(from)) tokens[i]!.attrSet("src", posix.join(root, posix.dirname(path), from))
+    return image(tokens, i, options, env, self)
+  }
+  const headings = new Map<string, number>()
   markdown.renderer.rules.heading_open = (tokens, i, options, _env, self) => {
-    tokens[i]!.attrSet("id", tokens[i + 1]!.content.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-"))
+    const id = tokens[i + 1]!.content.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+    // a second one of the same text has a number, as on GitHub
+    const nr = headings.get(id) ?? 0
+    headings.set(id, nr + 1)
+    tokens[i]!.attrSet("id", nr === 0 ? id : `${id}-${nr}`)
     return self.renderToken(tokens, i, options)
   }
   markdown.renderer.rules.table_open = () => "<div class=\"table\"><table>"

@@ -17,7 +17,7 @@ export function edges(pages: ReadonlyArray<FlowPage>): ReadonlyArray<readonly [f
     ),
     ...(kind === "agent" ? tools.map((tool) => [name, tool.name, "tool"] as const) : []),
   ])
-  return [...new Map(all.map((edge) => [edge.join(" "), edge])).values()]
+  return [...new Map(all.map((edge) => [JSON.stringify(edge), edge])).values()]
 }
 
 export function indexPage(title: string, pages: ReadonlyArray<FlowPage>): string {
@@ -35,7 +35,7 @@ export function indexPage(title: string, pages: ReadonlyArray<FlowPage>): string
   ) => (rows(kind).length === 0 ? undefined : table(["name", "what it does", "nodes", "fails with", "source"], rows(kind)))
   const tools = [...new Set(links.flatMap(([, to, kind]) => (kind === "tool" ? [to] : [])))].sort()
   const described = new Map(pages.flatMap((page) => page.tools.map(({ name, description }) => [name, description] as const)))
-  const usersOf = (name: string) => links.flatMap(([from, to]) => (to === name ? [plain(from)] : [])).join(", ")
+  const usersOf = (name: string) => links.flatMap(([from, to, kind]) => (to === name && kind === "tool" ? [plain(from)] : [])).join(", ")
   return [
     mark,
     `# ${plain(title)}`,

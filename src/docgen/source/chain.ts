@@ -99,9 +99,16 @@ export function proseOf(morph: Morph, node: AstNode): string | undefined {
 const spoken = (doc: JSDoc | undefined): string | undefined => {
   if (doc === undefined) return undefined
   const examples = doc.getTags().filter((tag) => tag.getTagName() === "example").map((tag) => `\`\`\`ts\n${tag.getCommentText()?.trim() ?? ""}\n\`\`\``)
-  return [doc.getDescription().trim(), ...examples].filter((part) => part !== "").join("\n\n") || undefined
+  return [linked(doc.getDescription().trim()), ...examples].filter((part) => part !== "").join("\n\n") || undefined
 }
+
+/** `{@link url text}` as a link, `{@link name}` as code, `{@link name text}` as its text. */
+const linked = (text: string): string =>
+  text.replaceAll(/\{@link(?:code|plain)?\s+([^\s|}]+)(?:\s*\|?\s*([^}]+))?\}/g, (_, to: string, said?: string) => {
+    const words = said?.trim() ?? ""
+    return /^https?:/.test(to) ? `[${words === "" ? to : words}](${to})` : words === "" ? `\`${to}\`` : words
+  })
 
 /** The text of a doc comment, without its stars. */
 const textOf = (comment: string | undefined): string | undefined =>
-  comment?.split("\n").map((line) => line.replace(/^\s*\*? ?/, "").trimEnd()).join("\n").trim() || undefined
+  linked(comment?.split("\n").map((line) => line.replace(/^\s*\*? ?/, "").trimEnd()).join("\n").trim() ?? "") || undefined

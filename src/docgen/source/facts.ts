@@ -226,7 +226,7 @@ class Reader {
     if (node.kind === "step") return call.getArguments().find((argument) => callsOf(this.#morph, argument).length > 0)
     const record = call.getArguments().find(Node.isObjectLiteralExpression)
     const property = label === undefined ? undefined : record?.getProperty(label) ?? record?.getProperty(JSON.stringify(label))
-    if (Node.isPropertyAssignment(property)) return bodyOf(this.#morph, property.getInitializer())
+    if (property !== undefined) return bodyOf(this.#morph, Node.isPropertyAssignment(property) ? property.getInitializer() : property)
     const blocks = this.#functions(call).filter((fn) => this.#isBlock(fn))
     return bodyOf(this.#morph, blocks[label === "no" ? 1 : 0])
   }
@@ -258,7 +258,7 @@ const errorsIn = (type: Type): ReadonlyArray<Type> => {
 
 /** What a function of a block gives. */
 const bodyOf = ({ Node }: Morph, fn: Node | undefined): Node | undefined => {
-  if (!Node.isArrowFunction(fn) && !Node.isFunctionExpression(fn)) return undefined
+  if (!Node.isArrowFunction(fn) && !Node.isFunctionExpression(fn) && !Node.isMethodDeclaration(fn)) return undefined
   const body = fn.getBody()
   // its own return, not one of a function inside it
   return Node.isBlock(body) ? body.getStatements().find(Node.isReturnStatement)?.getExpression() : body

@@ -1,5 +1,5 @@
 /** Flows from a user's files, loaded with tsx so that TypeScript needs no build. */
-import { existsSync, readFileSync, statSync } from "node:fs"
+import { existsSync, readFileSync, statSync, writeSync } from "node:fs"
 import { createRequire, registerHooks, type ResolveHookSync } from "node:module"
 import { relative, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -92,6 +92,11 @@ export async function loadModule(path: string, { timeout = importTimeout, fresh 
   const unregister = register()
   const loading = fresh ? again(file, ++loadings) : undefined
   let timer: NodeJS.Timeout | undefined
+  const ended = () => {
+    writeSync(2, `${path} ended the process at import: a flow file must do nothing then\n`)
+    process.exitCode = 2
+  }
+  process.once("exit", ended)
   try {
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(
@@ -110,6 +115,7 @@ export async function loadModule(path: string, { timeout = importTimeout, fresh 
     )
   } finally {
     clearTimeout(timer)
+    process.off("exit", ended)
     loading?.end()
     await unregister()
   }

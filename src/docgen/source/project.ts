@@ -59,6 +59,7 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
     },
   })
   const sources = paths.map((path) => project.addSourceFileAtPath(path))
+  project.resolveSourceFileDependencies()
   const declared = (file: string, name: string) => project.getSourceFileOrThrow(file).getExportedDeclarations().get(name)![0]!
   return {
     refresh: (changed) => {
@@ -68,6 +69,7 @@ export async function openSources(files: ReadonlyArray<string>, tsconfig: string
         if (existsSync(file)) source.replaceWithText(readFileSync(file, "utf8"))
         else source.refreshFromFileSystemSync()
       }
+      project.resolveSourceFileDependencies()
     },
     dependents: (changed) => {
       const found = new Set(changed)
