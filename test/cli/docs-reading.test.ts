@@ -16,6 +16,7 @@ import { dot } from "../../src/docgen/dot.ts"
 import { mermaid } from "../../src/docgen/mermaid.ts"
 import { edges } from "../../src/docgen/pages/index-page.ts"
 import { site } from "../../src/docgen/pages/html.ts"
+import { endedAtImport } from "../../src/docgen/source/load.ts"
 import { openSources } from "../../src/docgen/source/project.ts"
 import { heddle, terminal } from "./command-line.ts"
 
@@ -51,6 +52,9 @@ describe("a file that does something at import", () => {
       spawnSync(process.execPath, ["bin/heddle.js", "check", file("import.ts", text), ...more], { encoding: "utf8", timeout: 60_000 })
     const ended = run(`${plain}process.exit(0)\n`)
     expect([ended.status, ended.stderr]).toEqual([2, expect.stringContaining("ended the process at import")])
+    endedAtImport("here.ts")
+    expect(process.exitCode).toBe(2)
+    process.exitCode = 0
     const open = run(`${plain}setInterval(() => undefined, 1000)\n`, "--json")
     expect([open.status, JSON.parse(open.stdout)]).toEqual([0, expect.objectContaining({ ok: true })])
   })
@@ -125,6 +129,9 @@ describe("rules", () => {
     expect(rules((await checked(offers("// heddle-ignore unused: served by MCP\n"), {})).out)).toEqual([])
     expect(rules((await checked(offers("// heddle-ignore dead: nothing\n"), { rules: { "ignore-nothing": "off", unused: "off" } })).out)).toEqual([])
   })
+  it("that explain what stands nowhere are told", async () => {
+    expect(rules((await checked(`${plain}// heddle-ignore dead: nothing behind it`, {})).out)).toEqual(["warning ignore-nothing"])
+  })
   it("are explained also over a comment, and where a call says its name on the next line", async () => {
     const waits = `${head}export const f = seq("f")\n  // heddle-ignore endless-wait: a person answers\n  .wait(\n    "approval",\n  )
   // heddle-ignore endless-wait: another\n  /** Prose. */\n  .wait("second")\n`
@@ -165,7 +172,14 @@ export const mails = seq("mails").step("send", () => Effect.flatMap(Mailer, (one
     return b.step("inMethod", () => 1)
   },
   q: (b) => b.step("other", () => 2),
-})\n`
+})
+const priced = seq<{ n: number }>("priced").step("p", () => Effect.fail({ _tag: "Declined" as const }))
+const all = { priced }
+const make = () => () => 1
+const named = ({ n }: { n: number }) => Effect.as(Effect.fail({ _tag: "Odd" as const, n }), 1)
+export const nested = seq<{ n: number }>("nested").step("n", () => 1).step("first", () => Effect.fail({ _tag: "Declined" as const }))
+  .step("in", nest(priced, ({ n }) => ({ n }))).step("of", nest(all.priced, ({ n }) => ({ n })), {}).step("by", named).step("made", make())
+  .loop("l", { times: 2 }, (b) => b.step("x", () => 1).update("n", ({ n, x }) => n + x))\n`
   const made = await heddle("docs", file("mails.ts", text), "--out", at("mails"), "--site", at("mails-site"))
   expect(made.errors).toBe("")
   const page = readFileSync(at("mails/mails.md"), "utf8")
@@ -173,6 +187,11 @@ export const mails = seq("mails").step("send", () => Effect.flatMap(Mailer, (one
   expect(page).toMatch(/\| `m\/p\/inMethod` \|.*`number`/)
   expect(page).toContain("See [the site](https://x.y), [https://z.y](https://z.y), `order` and that;")
   expect(page).toContain("● send")
+  const other = readFileSync(at("mails/nested.md"), "utf8")
+  expect(other).toMatch(/\| `in` \|.*`\{ _tag: "Declined"; \}`/)
+  expect(other).toMatch(/\| `of` \|.*`\{ _tag: "Declined"; \}`/)
+  expect(other).toMatch(/\| `by` \|[^|]*\| `n: number` \|.*_tag: "Odd"/)
+  expect(other).toMatch(/\| `l\/n` \|.*\| `number` \|/)
   // what types say is text
   const literal = `${head}export const odd = seq("odd").step("s", () => "{@heddle tree odd}" as const)\n`
   await heddle("docs", file("odd.ts", literal), "--out", at("odd"))

@@ -6,9 +6,10 @@ import { decide, hook, secret, seq as typed, state } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
+import { SessionNotFound } from "../../src/model/service-error.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
-import { failure, file, go, no, out } from "../support.ts"
+import { failing, failure, file, go, no, out } from "../support.ts"
 
 const seq = typed as any
 const shared = state<number>("shared", { scope: "global", initial: 0 })
@@ -83,6 +84,14 @@ it("a session that its first run creates is asked about like any other, and list
   await go(heddle.run(flow, undefined, { session: "good" }))
   await go(heddle.run(flow, undefined, { session: "good" }))
   expect(told).toEqual([["session.active", "good"], ["good", undefined, "active"]])
+  // somebody else was faster
+  const store = memoryStore()
+  await go(makeHeddle(store).sessions.create({ id: "good" }))
+  const late = makeHeddle(failing(store, "sessions.get", { error: new SessionNotFound({ session: "good" }) }), {
+    hooks: [hook("session.after", () => void told.push("again"))],
+  })
+  await go(late.run(flow, undefined, { session: "good" }))
+  expect(told).toHaveLength(2)
 })
 
 it("behind a suspension its runs are paused already; a hook of a session that fails is heard of", async () => {

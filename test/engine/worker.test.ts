@@ -11,7 +11,7 @@ import { makeHeddle } from "../../src/engine/heddle.ts"
 import { owner } from "../../src/engine/owner.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
-import { failure, go } from "../support.ts"
+import { failure, go, racing } from "../support.ts"
 
 const until = async (holds: () => Promise<boolean>): Promise<void> => {
   const end = Date.now() + 5000
@@ -190,3 +190,15 @@ it("workers of several processes keep to their bounds together", async () => {
   }
   expect([processes.size > 1, most.at > 1]).toEqual([true, true])
 }, 60_000)
+
+it("a run that another worker has taken first is looked at again soon", async () => {
+  let races = 0
+  const heddle = makeHeddle(racing(memoryStore(), () => ++races === 1))
+  const flow = seq("f").step("s", () => 1)
+  await go(heddle.start(flow, undefined, { id: "r" }))
+  await go(Effect.scoped(Effect.gen(function*() {
+    yield* heddle.worker([flow], { perFlow: 1, poll: 5 })
+    yield* Effect.promise(() => isAt(heddle, "r", "completed"))
+  })))
+  expect(races).toBe(2)
+})

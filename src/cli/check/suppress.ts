@@ -17,7 +17,7 @@ export function suppressed(findings: ReadonlyArray<Finding>, texts: ReadonlyMap<
       // at the end of its line, or on a line of its own before what it is about
       const about = line.slice(0, line.indexOf("//")).trim() === "" ? next(lines, i) : i + 1
       // a call may begin on one line and say its name on the next
-      const opens = /\(\s*$/.test(lines[about - 1] ?? "")
+      const opens = /\(\s*$/.test(String(lines.at(about - 1)))
       const isAbout = (at: number) => at === about || (opens && at === about + 1)
       const explained = findings.filter((one) => one.file === file && isAbout(one.line) && one.rule === rule && one.level === "warning")
       if (reason === undefined) own.push({ ...place, level: "error", rule: "ignore-without-reason", message: `say why: // heddle-ignore ${rule}: …` })

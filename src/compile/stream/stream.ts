@@ -32,12 +32,9 @@ export const compileStream: CompileNode<StreamNode> = (node, compileBlock) => {
   return (frame, path, past) =>
     Effect.clockWith((clock) => {
       const flowing = new Flowing(node, frame, path, () => clock.currentTimeMillisUnsafe(), bodies)
-      return Effect.onExit(
-        Effect.flatMap(flowing.begin(past), () =>
-          Effect.flatMap(Effect.whileLoop({ while: () => flowing.goesOn, body: () => flowing.turn(), step: () => undefined }), () => flowing.end())),
-        () =>
-          flowing.left,
-      )
+      const turns = Effect.whileLoop({ while: () => flowing.goesOn, body: () => flowing.turn(), step: () => undefined })
+      const flowed = Effect.flatMap(flowing.begin(past), () => Effect.flatMap(turns, () => flowing.end()))
+      return Effect.onExit(flowed, () => flowing.left)
     })
 }
 
@@ -58,6 +55,7 @@ class Flowing {
   #keeps = false
   /** What was read before the run was resumed, and has not gone through. */
   #left: Items = []
+  /** Most items of one chunk. */
   #size = 0
   /** How many items have been sent on their way, and how many since the last that marks. */
   #taken = 0
@@ -206,8 +204,9 @@ class Flowing {
       after(this.#write(out), () => {
         arrived()
         if (this.#inlets.isOver) this.goesOn = false
+        if (wave.marks) this.#marks--
+        // one after the other: whoever sent it sees what is due
         if (cut === undefined) return Effect.void
-        this.#marks--
         const isWanted = this.#node.sink.to !== "emit" || this.#sink!.sent !== undefined || this.#progress.isDue
         return isWanted ? this.#checkpoint(cut) : Effect.void
       })

@@ -69,7 +69,7 @@ export class Waves {
       const mine = this.#pipe.stations.map(() => Deferred.makeUnsafe<void>())
       this.#last = mine
       this.#items += wave.items.length
-      return Effect.map(Effect.forkChild(this.#ride(wave, before, mine), { startImmediately: true }), (fiber) => {
+      return Effect.map(Effect.forkChild(this.#ride(wave, before, mine)), (fiber) => {
         this.#fibers.add(fiber)
         fiber.addObserver((exit) => {
           this.#fibers.delete(fiber)
@@ -114,13 +114,11 @@ export class Waves {
     })
   }
 
-  /** Waits until one more of so many items may be sent; fails where one on its way has. */
+  /** Waits until one more of so many items may be sent; fails where one on its way has. To be asked when it is needed, not before. */
   room(items: number): Run<void> {
-    return Effect.suspend(() => {
-      if (this.#failure !== undefined) return this.#failure
-      if (this.#fibers.size === 0 || this.#items + items <= this.#most) return Effect.void
-      return Effect.flatMap(Deferred.await(this.#bell), () => this.room(items))
-    })
+    if (this.#failure !== undefined) return this.#failure
+    if (this.#fibers.size === 0 || this.#items + items <= this.#most) return Effect.void
+    return Effect.flatMap(Deferred.await(this.#bell), () => this.room(items))
   }
 
   /** Waits until none is on its way. */

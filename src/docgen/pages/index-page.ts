@@ -35,7 +35,8 @@ export function indexPage(title: string, pages: ReadonlyArray<FlowPage>): string
   ) => (rows(kind).length === 0 ? undefined : table(["name", "what it does", "nodes", "fails with", "source"], rows(kind)))
   const tools = [...new Set(links.flatMap(([, to, kind]) => (kind === "tool" ? [to] : [])))].sort()
   const described = new Map(pages.flatMap((page) => page.tools.map(({ name, description }) => [name, description] as const)))
-  const usersOf = (name: string) => links.flatMap(([from, to, kind]) => (to === name && kind === "tool" ? [plain(from)] : [])).join(", ")
+  const calls = links.filter(([, , kind]) => kind === "tool")
+  const usersOf = (name: string) => calls.filter(([, to]) => to === name).map(([from]) => plain(from)).join(", ")
   return [
     mark,
     `# ${plain(title)}`,

@@ -1,5 +1,5 @@
 /** What the source and the compiler know of a flow: where each node is written, what it reads, gives and fails with. */
-import type { CallExpression, Node, Type } from "ts-morph"
+import type { CallExpression, Node, Signature, Type } from "ts-morph"
 import type { Block, FlowIR, Node as FlowNode } from "../../../dsl/ir/node.ts"
 import { childPrefix, inner } from "../../../dsl/ir/walk.ts"
 import { callsOf, type Morph, proseOf, textsOf, type Written, writtenIn } from "./chain.ts"
@@ -130,7 +130,7 @@ class Reader {
     const flow = this.types(call)
     const after = stage ?? flow
     const name = node.kind === "step" ? node.updates ?? node.name : node.name
-    const bound = flow?.output.getProperty(name)
+    const given = flow?.output.getProperty(name)?.getTypeAtLocation(call) ?? this.#bound(call, name)
     const added = (what: "failure" | "needs", list: (type: Type, at: Node) => ReadonlyArray<string>): ReadonlyArray<string> => {
       if (before === undefined || after === undefined) return []
       const known = new Set(list(before[what], call))
@@ -138,16 +138,43 @@ class Reader {
     }
     const [first] = call.getArguments()
     const texts = textsOf(this.#morph, call, node, this.#functions(call).filter((fn) => !this.#isBlock(fn)))
-    const definition = call.getArguments().find((argument) => Node.isIdentifier(argument) && this.types(argument) !== undefined)
+    const definition = call.getArguments().find((argument) => this.#isDefinition(argument))
+    const work = definition ?? call.getArguments().flatMap((argument) => this.#nested(argument)).find((one) => this.#isDefinition(one))
     return {
       ...placeOf(Node.isStringLiteral(first) ? first : callee.getNameNode()),
       reads: definition === undefined ? this.#reads(call) : this.#taken(definition),
-      gives: stage === undefined ? bound === undefined ? undefined : this.text(bound.getTypeAtLocation(call), call) : this.text(stage.item, call),
-      fails: [...new Set([...added("failure", (type, at) => this.members(type, at)), ...this.#own(call, node, definition)])].sort(),
+      gives: stage !== undefined ? this.text(stage.item, call) : given === undefined ? undefined : this.text(given, call),
+      fails: [...new Set([...added("failure", (type, at) => this.members(type, at)), ...this.#own(call, node, work)])].sort(),
       needs: added("needs", (type, at) => this.services(type, at)),
       prose: proseOf(this.#morph, call) ?? (definition === undefined ? undefined : proseOf(this.#morph, definition)),
       texts,
     }
+  }
+
+  /** What a name is bound to that a block does not give back: one of the scope around it, which it has changed. */
+  #bound(call: CallExpression, name: string): Type | undefined {
+    const scope = call.getType().getProperty("~scope")?.getTypeAtLocation(call)
+    const of = (type: Type, part: string) => type.getPropertyOrThrow(part).getTypeAtLocation(call)
+    const all = scope === undefined ? [] : ["recent", "sealed"].flatMap((part) => membersOf(of(scope, part)))
+    const found = all.find((one) => of(one, "name").getLiteralValue() === name)
+    return found === undefined ? undefined : of(found, "value")
+  }
+
+  #isDefinition(node: Node): boolean {
+    const { Node } = this.#morph
+    return (Node.isIdentifier(node) || Node.isPropertyAccessExpression(node)) && this.types(node) !== undefined
+  }
+
+  /** What `nest(flow, (scope) => …)` holds. */
+  #nested(node: Node): ReadonlyArray<Node> {
+    return this.#morph.Node.isCallExpression(node) && node.getExpression().getText() === "nest" ? node.getArguments().slice(0, 1) : []
+  }
+
+  /** A function that is given by its name, as it is called. */
+  #named(call: CallExpression): Signature | undefined {
+    const { Node } = this.#morph
+    const found = call.getArguments().find((argument) => Node.isIdentifier(argument) && !this.#isDefinition(argument))
+    return found?.getType().getCallSignatures()[0]
   }
 
   /** What the compiler knows of the stages of a stream. */
@@ -166,7 +193,7 @@ class Reader {
     const types = definition === undefined ? undefined : this.types(definition)
     if (types !== undefined) return [...this.members(types.failure, call), ...late]
     const work = this.#functions(call).find((fn) => !this.#morph.Node.isPropertyAssignment(fn.getParent()))
-    const given = work?.getReturnType()
+    const given = work?.getReturnType() ?? this.#named(call)?.getReturnType()
     // whatever is awaited may be rejected
     const rejected = given?.getSymbol()?.getName() === "Promise" ? ["StepThrew"] : []
     return [...(given === undefined ? [] : this.#texts(errorsIn(given), call)), ...rejected, ...late]
@@ -183,6 +210,10 @@ class Reader {
   #reads(call: CallExpression): ReadonlyArray<Named> {
     const { Node } = this.#morph
     const found = new Map<string, string>()
+    const [taken] = this.#named(call)?.getParameters() ?? []
+    for (const property of taken?.getTypeAtLocation(call).getProperties() ?? []) {
+      found.set(property.getName(), this.text(property.getTypeAtLocation(call), call))
+    }
     for (const fn of this.#functions(call)) {
       // a stage is given its item first
       const scope = fn.getParameters()[this.#stagesOf(call) === undefined ? 0 : 1]
@@ -205,8 +236,7 @@ class Reader {
   #functions(call: CallExpression): ReadonlyArray<Written> {
     const { Node } = this.#morph
     return call.getArguments().flatMap((argument) => {
-      // nest(flow, (scope) => …)
-      if (Node.isCallExpression(argument) && argument.getExpression().getText() === "nest") return this.#functions(argument)
+      if (Node.isCallExpression(argument) && this.#nested(argument).length > 0) return this.#functions(argument)
       const parts = Node.isObjectLiteralExpression(argument) ?
         argument.getProperties().flatMap((property) => (Node.isPropertyAssignment(property) ? [property.getInitializerOrThrow()] : [])) :
         [argument]

@@ -84,6 +84,12 @@ const isModule = (file: string): boolean => {
 /** Where this package lies. */
 const ours = new URL("../../../", import.meta.url).href
 
+/** The process ends while a file is loaded: that is no success. */
+export const endedAtImport = (path: string): void => {
+  writeSync(2, `${path} ended the process at import: a flow file must do nothing then\n`)
+  process.exitCode = 2
+}
+
 /** What `file` exports. */
 export async function loadModule(path: string, { timeout = importTimeout, fresh = false }: Loading = {}): Promise<Readonly<Record<string, unknown>>> {
   const file = resolve(path)
@@ -92,10 +98,7 @@ export async function loadModule(path: string, { timeout = importTimeout, fresh 
   const unregister = register()
   const loading = fresh ? again(file, ++loadings) : undefined
   let timer: NodeJS.Timeout | undefined
-  const ended = () => {
-    writeSync(2, `${path} ended the process at import: a flow file must do nothing then\n`)
-    process.exitCode = 2
-  }
+  const ended = endedAtImport.bind(undefined, path)
   process.once("exit", ended)
   try {
     const late = new Promise<never>((_resolve, reject) => {
