@@ -112,3 +112,11 @@ const linked = (text: string): string =>
 /** The text of a doc comment, without its stars. */
 const textOf = (comment: string | undefined): string | undefined =>
   linked(comment?.split("\n").map((line) => line.replace(/^\s*\*? ?/, "").trimEnd()).join("\n").trim() ?? "") || undefined
+
+/** What a function of a block gives. */
+export const bodyOf = ({ Node }: Morph, fn: AstNode | undefined): AstNode | undefined => {
+  if (!Node.isArrowFunction(fn) && !Node.isFunctionExpression(fn) && !Node.isMethodDeclaration(fn)) return undefined
+  const body = fn.getBody()
+  // its own return, not one of a function inside it
+  return Node.isBlock(body) ? body.getStatements().find(Node.isReturnStatement)?.getExpression() : body
+}

@@ -2,7 +2,7 @@
 import type { CallExpression, Node, Signature, Type } from "ts-morph"
 import type { Block, FlowIR, Node as FlowNode } from "../../../dsl/ir/node.ts"
 import { childPrefix, inner } from "../../../dsl/ir/walk.ts"
-import { callsOf, type Morph, proseOf, textsOf, type Written, writtenIn } from "./chain.ts"
+import { bodyOf, callsOf, type Morph, proseOf, textsOf, type Written, writtenIn } from "./chain.ts"
 
 export interface Place {
   readonly file: string
@@ -284,14 +284,6 @@ const errorsIn = (type: Type): ReadonlyArray<Type> => {
     default:
       return []
   }
-}
-
-/** What a function of a block gives. */
-const bodyOf = ({ Node }: Morph, fn: Node | undefined): Node | undefined => {
-  if (!Node.isArrowFunction(fn) && !Node.isFunctionExpression(fn) && !Node.isMethodDeclaration(fn)) return undefined
-  const body = fn.getBody()
-  // its own return, not one of a function inside it
-  return Node.isBlock(body) ? body.getStatements().find(Node.isReturnStatement)?.getExpression() : body
 }
 
 const nameIn = ({ Node }: Morph, call: CallExpression): string | undefined => {
