@@ -3,7 +3,7 @@ import { fromInput, type Input as Duration } from "effect/Duration"
 import { budgetItems, type Limit, peakItems, type RunBudget } from "./limit.ts"
 import type { Block, EachNode, FlowIR, Node, ParallelNode } from "./node.ts"
 import { nameProblem } from "./path.ts"
-import type { Stage } from "./stream.ts"
+import { innerStages, type Stage } from "./stream.ts"
 import { notGranted } from "./tool.ts"
 import { childPrefix, inner, toolsIn, updatedNames, visit, walkBlock } from "./walk.ts"
 
@@ -254,8 +254,7 @@ function* stageProblems(path: string, stages: ReadonlyArray<Stage>, isPart: bool
     if (stage.op === "merge" && isPart) {
       yield error(path, "stage", `merge '${stage.name}' stands in a group or a part, which has no source of its own: merge before or behind it`)
     }
-    if (stage.op === "group") yield* stageProblems(path, stage.stages, true)
-    if (stage.op === "partition") { for (const part of Object.values(stage.parts)) yield* stageProblems(path, part, true) }
+    yield* stageProblems(path, innerStages(stage), true)
   }
 }
 

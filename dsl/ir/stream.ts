@@ -80,6 +80,10 @@ export type Stage =
     | { readonly op: "partition"; readonly key: ItemCall; readonly parts: Readonly<Record<string, ReadonlyArray<Stage>>> }
   )
 
+/** The stages that a stage has inside: of a group, of each part. */
+export const innerStages = (stage: Stage): ReadonlyArray<Stage> =>
+  stage.op === "group" ? stage.stages : stage.op === "partition" ? Object.values(stage.parts).flat() : []
+
 /** What a sink of an author's or a library's own is given. */
 export interface SinkContext {
   readonly run: string

@@ -5,7 +5,7 @@ import type { StepNode } from "../../dsl/ir/node.ts"
 import { isStoreError } from "../model/error.ts"
 import { StateConflict } from "../model/service-error.ts"
 import type { Changes } from "../services/state-changes.ts"
-import type { Frame } from "./frame.ts"
+import type { Frame, RunContext } from "./frame.ts"
 import { hooksAt } from "./hooks-at.ts"
 import type { Jump, Run } from "./program.ts"
 import { encodeError } from "./record.ts"
@@ -13,6 +13,10 @@ import { threw } from "./settle.ts"
 
 /** How often a step begins again because others have changed what it had read. */
 const tries = 10
+
+/** Others have changed what was read of State: whoever listens is told. */
+export const conflicted = ({ journal }: RunContext, path: string, { scope, name: key }: StateConflict): void =>
+  journal.notice("state.conflicted", path, () => JSON.stringify({ scope, key }))
 
 /**
  * Writes the step's event and its changes, or neither. Where others have changed meanwhile what the step had read, it begins again with what
@@ -42,7 +46,7 @@ export const committed = (
     onFailure: (error): Run<Jump> => {
       if (error instanceof StateConflict) {
         const { scope, name: key } = error
-        journal.notice("state.conflicted", path, () => JSON.stringify({ scope, key }))
+        conflicted(frame.run, path, error)
         const asked = hooksAt(frame.run, "state.conflict", path, () => ({ scope: {}, key, of: scope.split(":")[0]! }))
         return Effect.flatMap(asked, () => {
           if (delivery !== "atLeastOnce" || nr >= tries) return failed(error)

@@ -14,6 +14,7 @@ import { dataOf } from "../services/recorded.ts"
 import { Changes, undoing } from "../services/state-changes.ts"
 import { standingOf } from "./standing.ts"
 import { attempt, Context, repeated } from "./attempt.ts"
+import { conflicted } from "./commit.ts"
 import type { RunContext } from "./frame.ts"
 import { hooksAt } from "./hooks-at.ts"
 import type { Run } from "./program.ts"
@@ -100,9 +101,8 @@ const undone = (run: RunContext, path: string, event: RunEvent, state: ReadonlyA
     hookedUndo(run, path, event, work),
     (changes) => Effect.mapError(recordUndone(run, event, state, changes), (error) => changes?.failure ?? error),
   )
-  return Effect.catchIf(recorded, (error) => error instanceof StateConflict, (error) => {
-    const { scope, name: key } = error as StateConflict
-    run.journal.notice("state.conflicted", path, () => JSON.stringify({ scope, key }))
+  return Effect.catchIf(recorded, (error): error is StateConflict => error instanceof StateConflict, (error) => {
+    conflicted(run, path, error)
     return nr === tries ? Effect.fail(error) : undone(run, path, event, state, work, nr + 1)
   })
 }

@@ -5,7 +5,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec"
 import { encode, type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../dsl/ir/encode.ts"
 import type { Limit } from "../../dsl/ir/limit.ts"
 import type { FlowIR, Node, NodeOf } from "../../dsl/ir/node.ts"
-import type { Stage, StreamShape } from "../../dsl/ir/stream.ts"
+import { innerStages, type Stage, type StreamShape } from "../../dsl/ir/stream.ts"
 import type { ToolInfo } from "../../dsl/ir/tool.ts"
 import { compensationOf, signalWaits, toolsIn, walk } from "../../dsl/ir/walk.ts"
 import { jsonSchemaOf } from "../builtin/agents/json-schema.ts"
@@ -187,12 +187,7 @@ const toolPage = ({ name, description, level, needs, approval, parameters, input
   approval: typeof approval === "function" ? "sometimes" : approval ? "always" : "never",
   parameters: parameters ?? schemaOf(input),
 })
-const isRejecting = (stage: Stage): boolean =>
-  stage.op === "group" ?
-    stage.stages.some(isRejecting) :
-    stage.op === "partition" ?
-    Object.values(stage.parts).some((part) => part.some(isRejecting)) :
-    stage.op === "work" && stage.failure === "reject"
+const isRejecting = (stage: Stage): boolean => (stage.op === "work" ? stage.failure === "reject" : innerStages(stage).some(isRejecting))
 /** `groupBy(batch → save)` */
 const stageText = (stage: Stage): string => {
   if (stage.op === "group") return `groupBy(${stage.stages.map(stageText).join(" → ")})`

@@ -13,27 +13,19 @@ import { traceparent } from "../services/tracing.ts"
 import type { Conductor } from "./conduct.ts"
 import { parseInput } from "./drive.ts"
 import { owner } from "./owner.ts"
-import { sessionAsked, sessionBecame, sessionTold, sessionWarned } from "./session-hooks.ts"
+import { createdSession, sessionWarned } from "./session-hooks.ts"
 import { admit } from "./session-meter.ts"
 import type { Ties } from "./ties.ts"
 
 /** A new run is let into its session, which begins with the first that names it; whoever only asks for a run that is there is not counted. */
 const enterSession = (conductor: Conductor, session: string, run: string): Effect.Effect<void, StoreFailed | SessionRefused> => {
   const { store } = conductor.keeping
-  const becoming = { session, from: undefined, to: "active" } as const
   return Effect.flatMap(Effect.exit(store.runs.get(run)), (found) => {
     if (Exit.isSuccess(found)) return Effect.void
-    const known = Effect.catchTag(store.sessions.get(session), "SessionNotFound", () =>
-      Effect.gen(function*() {
-        yield* sessionAsked(conductor, becoming, "be created")
-        const given = { id: session, name: undefined, user: undefined, parent: undefined, context: "{}", policy: "{}", tags: [] }
-        const { created, session: record } = yield* store.sessions.create(given)
-        if (created) {
-          sessionTold(conductor, record)
-          yield* sessionBecame(conductor, becoming)
-        }
-        return record
-      }))
+    const known = Effect.catchTag(store.sessions.get(session), "SessionNotFound", () => {
+      const given = { id: session, name: undefined, user: undefined, parent: undefined, context: "{}", policy: "{}", tags: [] }
+      return Effect.map(createdSession(conductor, given), (made) => made.session)
+    })
     return Effect.flatMap(known, (record) => {
       const now = Date.now()
       const warned = (warning: Warning) => sessionWarned(conductor, session, "start a run", warning)

@@ -1,11 +1,11 @@
 /** What becomes of sessions, as hooks let it through. */
 import * as Effect from "effect/Effect"
 import type { HookPoints } from "../../dsl/ir/hook.ts"
-import type { HookFailed } from "../model/error.ts"
+import type { HookFailed, StoreFailed } from "../model/error.ts"
 import { SessionRefused } from "../model/service-error.ts"
 import type { LiveKind } from "../model/event.ts"
 import { redact } from "../model/secret.ts"
-import type { SessionRecord, SessionStatus } from "../model/session.ts"
+import type { NewSession, SessionRecord, SessionStatus } from "../model/session.ts"
 import type { Hooks, Verdict } from "../services/hooks.ts"
 import type { Keeping } from "../services/journal.ts"
 import { outsideNotice } from "../services/notice.ts"
@@ -45,6 +45,22 @@ export const sessionBecame = (around: Around, becoming: Becoming): Effect.Effect
 /** Tells whoever listens what a session is now. */
 export const sessionTold = (around: Around, { id, status, reason, user }: Pick<SessionRecord, "id" | "status" | "reason" | "user">): void =>
   tell(around, id, `session.${status}`, { ...(reason === undefined ? {} : { reason }), ...(user === undefined ? {} : { user }) })
+
+/** Creates a session, if hooks let it be; hooks and listeners are told, unless there was one already. */
+export const createdSession = (
+  around: Around & { readonly keeping: Pick<Keeping, "store"> },
+  given: NewSession,
+): Effect.Effect<{ readonly created: boolean; readonly session: SessionRecord }, SessionRefused | StoreFailed> =>
+  Effect.gen(function*() {
+    const becoming = { session: given.id, from: undefined, to: "active" } as const
+    yield* sessionAsked(around, becoming, "be created")
+    const made = yield* around.keeping.store.sessions.create(given)
+    if (made.created) {
+      sessionTold(around, made.session)
+      yield* sessionBecame(around, becoming)
+    }
+    return made
+  })
 
 /** Tells that something of a session is nearly used up; fails where a hook says that `asked` must not be then. */
 export function sessionWarned(around: Around, id: string, asked: string, warning: Warning): Effect.Effect<void, SessionRefused> {

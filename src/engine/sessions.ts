@@ -18,7 +18,7 @@ import { archived } from "./offers.ts"
 import { around, overtime, policyOf } from "./session-meter.ts"
 import type { Conductor } from "./conduct.ts"
 import { clearSession, exportSession } from "./session-archive.ts"
-import { sessionAsked, sessionBecame, sessionTold } from "./session-hooks.ts"
+import { createdSession, sessionAsked, sessionBecame, sessionTold } from "./session-hooks.ts"
 import { importSession } from "./session-import.ts"
 import type { Retired, RetireOptions, Session, SessionChange, SessionOptions } from "./session-types.ts"
 import { free, openRuns, pausedWith, unended } from "./session-runs.ts"
@@ -68,11 +68,8 @@ export class Sessions {
       }
       const told = withoutSecrets({ name, user, tags })
       const given: NewSession = { id, ...told, parent, context: yield* stored("context", () => encodeValue(context)), policy: JSON.stringify(policy) }
-      yield* sessionAsked(this.#conductor, { session: id, from: undefined, to: "active" }, "be created")
-      const { created, session } = yield* this.#store.sessions.create(given)
+      const { created, session } = yield* createdSession(this.#conductor, given)
       if (!created) return yield* refused("there is one with this id already")
-      sessionTold(this.#conductor, session)
-      yield* sessionBecame(this.#conductor, { session: id, from: undefined, to: "active" })
       return shown(session)
     })
   }

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { encode, seq, tool } from "heddle"
+import { encode, nest, seq, tool } from "heddle"
 import { describe, expect, it, vi } from "vitest"
 import { z } from "zod"
 import { check } from "../../dsl/ir/check.ts"
@@ -16,7 +16,8 @@ import { dot } from "../../src/docgen/dot.ts"
 import { mermaid } from "../../src/docgen/mermaid.ts"
 import { edges } from "../../src/docgen/pages/index-page.ts"
 import { site } from "../../src/docgen/pages/html.ts"
-import { endedAtImport } from "../../src/docgen/source/load.ts"
+import { loadModule } from "../../src/docgen/source/load.ts"
+import { endedAtImport } from "../../src/docgen/source/watchdog.ts"
 import { openSources } from "../../src/docgen/source/project.ts"
 import { heddle, terminal } from "./command-line.ts"
 
@@ -37,10 +38,9 @@ const rules = (out: string) =>
 
 describe("capabilities", () => {
   const money = tool("pay", { description: "Pays.", input: z.object({ t: z.string() }), level: "privileged", needs: ["money.send"] }, () => 1)
-  const refund = (seq as any)("refund", { capabilities: ["money.send"] }).step("pay", money as any)
+  const refund = seq("refund", { input: z.object({ t: z.string() }), capabilities: ["money.send"] }).step("pay", nest(money, ({ input }) => input))
   it("of a flow are those of the runs that it starts, too", () => {
-    const streamed = (capabilities: ReadonlyArray<string>) =>
-      (seq("f", { capabilities }) as any).stream("i", () => [{ t: "" }], (s: any) => s.map(refund)) as { readonly ir: Parameters<typeof check>[0] }
+    const streamed = (capabilities: ReadonlyArray<string>) => seq("f", { capabilities }).stream("i", () => [{ t: "" }], (s) => s.map(refund))
     expect(check(streamed([]).ir)).toEqual([expect.objectContaining({ rule: "capability", path: "i/refund/pay" })])
     expect([check(streamed(["money.*"]).ir), lint(streamed(["money.*"]).ir).map(({ rule }) => rule)]).toEqual([[], []])
   })
@@ -52,12 +52,21 @@ describe("a file that does something at import", () => {
       spawnSync(process.execPath, ["bin/heddle.js", "check", file("import.ts", text), ...more], { encoding: "utf8", timeout: 60_000 })
     const ended = run(`${plain}process.exit(0)\n`)
     expect([ended.status, ended.stderr]).toEqual([2, expect.stringContaining("ended the process at import")])
-    endedAtImport("here.ts")
+    endedAtImport()
     expect(process.exitCode).toBe(2)
     process.exitCode = 0
     const open = run(`${plain}setInterval(() => undefined, 1000)\n`, "--json")
     expect([open.status, JSON.parse(open.stdout)]).toEqual([0, expect.objectContaining({ ok: true })])
   })
+})
+
+it("many files can be loaded at once", async () => {
+  const before = process.listenerCount("exit")
+  const loading = Array.from({ length: 12 }, (_, nr) => loadModule(file(`many/${nr}.ts`, plain)))
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(process.listenerCount("exit")).toBeLessThanOrEqual(before + 1)
+  expect(await Promise.all(loading)).toHaveLength(12)
+  expect(process.listenerCount("exit")).toBe(before)
 })
 
 describe("regions of other texts", () => {
@@ -97,6 +106,7 @@ it("every page has a name of its own; each thing on the map is one", async () =>
 
 it("what is in an arm or a fork that is new, or gone, is marked in pictures", () => {
   const one = (name: string) => (b: any) => b.step(name, () => 1)
+  // the arms are what differs: no one type has them all
   const flow = (arms: object) => encode((seq("f") as any).match("m", () => "a", arms).parallel("p", { x: one("s") }).ir)
   const { flow: both, changes } = compared(
     flow({ a: one("ma"), c: (b: any) => b.loop("lc", { times: 2 }, one("mc")) }),
@@ -144,6 +154,7 @@ describe("rules", () => {
   })
   it("do not say of a loop that it says the same where a pass ends it or its condition looks elsewhere", () => {
     const found = (flow: any) => lint(flow.ir).map(({ rule }) => rule)
+    // conditions are read as they are written, whatever the types say of their names
     const f = () => seq("f").step("n", () => 1) as any
     const broken = (b: any) => b.step("x", () => 1).when("w", ({ x }: any) => x > 0, (c: any) => c.break(({ x }: any) => x > 0))
     expect(found(f().loop("l", { while: ({ n }: any) => n < 100, max: 10 }, broken))).toEqual([])
@@ -210,11 +221,7 @@ it("pages of one's own in a site: links of any letters, pictures, headings of on
 })
 
 it("DOT draws what leaves a loop and what goes on with its next pass; a picture is one flow", async () => {
-  const looped = (seq("f") as any).loop(
-    "l",
-    { times: 3 },
-    (b: any) => b.step("a", () => 1).break(({ a }: any) => a > 1).continue(({ a }: any) => a > 0).step("c", () => 2),
-  )
+  const looped = seq("f").loop("l", { times: 3 }, (b) => b.step("a", () => 1).break(({ a }) => a > 1).continue(({ a }) => a > 0).step("c", () => 2))
   const drawn = dot(encode(looped.ir))
   expect(drawn.match(/label="yes"/g)).toHaveLength(2)
   expect(drawn).toMatch(/shape=diamond/)

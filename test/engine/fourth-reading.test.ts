@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect } from "effect"
-import { decide, hook, secret, seq as typed, state } from "heddle"
+import { decide, hook, secret, seq, state } from "heddle"
 import { expect, it } from "vitest"
 import { z } from "zod"
 import { makeHeddle } from "../../src/engine/heddle.ts"
@@ -11,17 +11,17 @@ import { memoryStore } from "../../src/store/memory/store.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
 import { failing, failure, file, go, no, out } from "../support.ts"
 
-const seq = typed as any
 const shared = state<number>("shared", { scope: "global", initial: 0 })
 
 it("a fork does not begin before hooks have answered", async () => {
   for (const wait of [0, 5]) {
     let ran = 0
     const heddle = makeHeddle(memoryStore(), { hooks: [hook("fork.before", async () => (await sleep(wait), decide.cancel("no")))] })
-    const pays = (b: any) => b.step("pay", () => void ran++)
-    for (const flow of [seq("p").parallel("p", { a: pays, b: pays }), seq("e").each("e", () => [1, 2], pays)]) {
-      expect(await failure(heddle.run(flow, undefined))).toMatchObject({ _tag: "RunCancelled" })
-    }
+    const pay = () => void ran++
+    const forks = seq("p").parallel("p", { a: (b) => b.step("pay", pay), b: (b) => b.step("pay", pay) })
+    const items = seq("e").each("e", () => [1, 2], (b) => b.step("pay", pay))
+    expect(await failure(heddle.run(forks, undefined))).toMatchObject({ _tag: "RunCancelled" })
+    expect(await failure(heddle.run(items, undefined))).toMatchObject({ _tag: "RunCancelled" })
     expect(ran).toBe(0)
   }
 })
@@ -32,7 +32,7 @@ it("a step does not begin again before hooks have answered to a conflict, and no
     hooks: [hook("state.conflict", async () => (await sleep(20), log.push("answer"), decide.cancel("enough")))],
   })
   heddle.listen(({ kind }) => void (/state|retried/.test(kind) && log.push(kind)))
-  const flow = seq("f").step("s", async (_: unknown, { state: kept }: any) => {
+  const flow = seq("f").step("s", async (_, { state: kept }) => {
     log.push("body")
     const seen = await kept.get(shared)
     await go(heddle.state({}).set(shared, seen + 10))
@@ -44,7 +44,7 @@ it("a step does not begin again before hooks have answered to a conflict, and no
   const path = file()
   const sums = await go(Effect.scoped(Effect.gen(function*() {
     const heddle = makeHeddle(yield* openSqlite(path))
-    const adds = seq("adds").step("s", async (_: unknown, { state: kept }: any) => {
+    const adds = seq("adds").step("s", async (_, { state: kept }) => {
       const seen = await kept.get(shared)
       await sleep(1)
       await kept.set(shared, seen + 1)
@@ -122,7 +122,7 @@ it("what hooks hide of State is as if it were not there", async () => {
   await go(outside.set(name.at("1"), "a"))
   await go(outside.set(name.at("2"), "b"))
   await go(outside.set(name, "b"))
-  const read = seq("f").step("s", async (_: unknown, { state: kept }: any) => [await kept.get(name), await kept.list(name)])
+  const read = seq("f").step("s", async (_, { state: kept }) => [await kept.get(name), await kept.list(name)])
   expect(await go(heddle.run(read, undefined))).toEqual({ s: [undefined, [{ member: "1", value: "a" }]] })
   await go(outside.set(name, "bad"))
   expect(await failure(heddle.run(read, undefined))).toMatchObject({ _tag: "StateRefused" })
@@ -134,7 +134,7 @@ it("a conflict in a compensation is heard of", async () => {
   heddle.listen(({ kind, path }) => void (kind === "state.conflicted" && told.push(path)))
   let tries = 0
   const flow = seq("f").step("a", () => 1, {
-    compensate: async (_: unknown, _given: unknown, { state: kept }: any) => {
+    compensate: async (_, _given, { state: kept }) => {
       const seen = await kept.get(shared)
       if (tries++ === 0) await go(heddle.state({}).set(shared, 7))
       await kept.set(shared, seen + 1)
@@ -152,7 +152,7 @@ it("a warning is asked about before too much is, and may end the run instead", a
       hook("limit.exceeded", () => void log.push("exceeded")),
     ],
   })
-  const flow = seq("f", { budget: { tokens: 100 } }).step("s", (_: unknown, { charge }: any) => charge({ tokens: 300 }))
+  const flow = seq("f", { budget: { tokens: 100 } }).step("s", (_, { charge }) => charge({ tokens: 300 }))
   expect(await failure(heddle.run(flow, undefined))).toMatchObject({ _tag: "RunCancelled", reason: "dear" })
   expect(log).toEqual(["warned 50"])
 })

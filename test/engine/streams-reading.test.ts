@@ -18,6 +18,7 @@ const thenSilent = <Item>(items: ReadonlyArray<Item>) =>
     yield* items
     await new Promise((resolve) => signal.addEventListener("abort", resolve))
   }, { onResume: "reopen" })
+/** Flows of any type: what is looked at is what comes of them. */
 const run = (flow: any, options: object = {}) => go(makeHeddle(memoryStore()).run(flow, undefined as never, options)) as Promise<any>
 
 describe("several sources", () => {
@@ -160,6 +161,7 @@ describe("time", () => {
 
   it("what is emitted is seen as it comes, though a throttle or work is slow, and the source is rested longer than a timer can", async () => {
     const heddle = makeHeddle(memoryStore())
+    // two pipes of different types, driven the same way
     for (const slow of [(s: any) => s.throttle({ limit: 1, per: 30 }), (s: any) => s.each("w", () => sleep(30))]) {
       const id = `r${String(slow).length}`
       const fiber = Effect.runFork(

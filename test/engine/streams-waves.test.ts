@@ -13,7 +13,7 @@ import { failing, failure, file, go, no, out } from "../support.ts"
 
 const numbers = (count: number) => Array.from({ length: count }, (_, n) => n)
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000)
-/** Runs a flow, and once more where its process died. */
+/** Runs a flow, and once more where its process died. Flows of any type: those here are made from random sizes, which no one type describes. */
 const survived = async (store: Store["Service"], flow: any, dies: number | null, operation: string): Promise<any> => {
   let writes = 0
   const heddle = makeHeddle(failing(store, operation, { times: () => ++writes === dies }))

@@ -20,10 +20,10 @@ export function configIn(file: string): CheckConfig {
   } catch {
     throw wrong("it is not JSON")
   }
-  const { files = [], rules = {} } = (given as { readonly check?: { readonly files?: unknown; readonly rules?: unknown } } | null)?.check ?? {}
+  const { files = [], rules = {}, ...more } = (given as { readonly check?: { readonly files?: unknown; readonly rules?: unknown } } | null)?.check ?? {}
   if (!Array.isArray(files) || !files.every((one) => typeof one === "string")) throw wrong("check.files is no list of files")
   if (typeof rules !== "object" || rules === null) throw wrong("check.rules is no object")
-  const unknown = Object.keys((given as { readonly check?: object } | null)?.check ?? {}).find((key) => key !== "files" && key !== "rules")
+  const [unknown] = Object.keys(more)
   if (unknown !== undefined) throw wrong(`check.${unknown} is nothing that can be set: files, rules`)
   for (const [rule, level] of Object.entries(rules)) {
     if (!Object.hasOwn(doubtful, rule)) throw wrong(`there is no rule '${rule}': ${Object.keys(doubtful).join(", ")}`)

@@ -1,7 +1,7 @@
 /** Stages one behind the other. */
 import * as Effect from "effect/Effect"
 import type { Values } from "../../../dsl/ir/node.ts"
-import type { Stage } from "../../../dsl/ir/stream.ts"
+import { innerStages, type Stage } from "../../../dsl/ir/stream.ts"
 import { StreamOverflowed } from "../../model/stream-error.ts"
 import type { Run } from "../program.ts"
 import { threw } from "../settle.ts"
@@ -102,7 +102,7 @@ export class Pipe {
     return this.#ops.reduce((sum, op) => sum + op.late, 0)
   }
   /** Nothing comes of more items that enter at the stage of this number. */
-  isOver(from = 0): boolean {
+  isOver(from: number): boolean {
     return this.#ops.some((op, i) => i >= from && op.isOver)
   }
   save(from = 0, to = this.end): ReadonlyArray<unknown> {
@@ -122,14 +122,7 @@ const both = (first: Items | Run<Items>, second: () => Items | Run<Items>): Run<
   Effect.flatMap(run(first), (a) => Effect.map(Effect.suspend(() => run(second())), (b) => (b.length === 0 ? a : [...a, ...b])))
 
 /** Names of the stages that do work in one. */
-const worksIn = (stage: Stage): ReadonlyArray<string> =>
-  stage.op === "work" ?
-    [stage.name] :
-    stage.op === "group" ?
-    stage.stages.flatMap(worksIn) :
-    stage.op === "partition" ?
-    Object.values(stage.parts).flatMap((part) => part.flatMap(worksIn)) :
-    []
+const worksIn = (stage: Stage): ReadonlyArray<string> => (stage.op === "work" ? [stage.name] : innerStages(stage).flatMap(worksIn))
 
 export const run = (items: Items | Run<Items>): Run<Items> => (Effect.isEffect(items) ? items : Effect.succeed(items))
 

@@ -63,7 +63,7 @@ export class Waves {
 
   /** Sends one; where waves do not overlap, it has arrived then. */
   send(wave: Wave): Run<void> {
-    if (this.#most === 0) return after(this.room(0), () => this.#alone(wave))
+    if (this.#most === 0) return after(this.settled(), () => this.#alone(wave))
     return Effect.suspend(() => {
       const before = this.#last
       const mine = this.#pipe.stations.map(() => Deferred.makeUnsafe<void>())
@@ -121,12 +121,9 @@ export class Waves {
     return Effect.flatMap(Deferred.await(this.#bell), () => this.room(items))
   }
 
-  /** Waits until none is on its way. */
+  /** Waits until none is on its way: there is never room for so many beside others. */
   settled(): Run<void> {
-    return Effect.suspend(() => {
-      if (this.#failure !== undefined) return this.#failure
-      return this.#fibers.size === 0 ? Effect.void : Effect.flatMap(Deferred.await(this.#bell), () => this.settled())
-    })
+    return this.room(Number.POSITIVE_INFINITY)
   }
 
   /** Interrupts those on their way. */

@@ -1,5 +1,5 @@
 /** Flows from a user's files, loaded with tsx so that TypeScript needs no build. */
-import { existsSync, readFileSync, statSync, writeSync } from "node:fs"
+import { existsSync, readFileSync, statSync } from "node:fs"
 import { createRequire, registerHooks, type ResolveHookSync } from "node:module"
 import { relative, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -84,12 +84,6 @@ const isModule = (file: string): boolean => {
 /** Where this package lies. */
 const ours = new URL("../../../", import.meta.url).href
 
-/** The process ends while a file is loaded: that is no success. */
-export const endedAtImport = (path: string): void => {
-  writeSync(2, `${path} ended the process at import: a flow file must do nothing then\n`)
-  process.exitCode = 2
-}
-
 /** What `file` exports. */
 export async function loadModule(path: string, { timeout = importTimeout, fresh = false }: Loading = {}): Promise<Readonly<Record<string, unknown>>> {
   const file = resolve(path)
@@ -98,8 +92,6 @@ export async function loadModule(path: string, { timeout = importTimeout, fresh 
   const unregister = register()
   const loading = fresh ? again(file, ++loadings) : undefined
   let timer: NodeJS.Timeout | undefined
-  const ended = endedAtImport.bind(undefined, path)
-  process.once("exit", ended)
   try {
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(
@@ -118,7 +110,6 @@ export async function loadModule(path: string, { timeout = importTimeout, fresh 
     )
   } finally {
     clearTimeout(timer)
-    process.off("exit", ended)
     loading?.end()
     await unregister()
   }

@@ -1,4 +1,5 @@
-/** Ends the process where a file that is loaded never gives back the thread: nothing else could say so. */
+/** Looks after files that are loaded: one that never gives back the thread ends the process, one that ends the process is no success. Nothing else could say so. */
+import { writeSync } from "node:fs"
 import { Worker } from "node:worker_threads"
 
 const code = `
@@ -11,14 +12,27 @@ if (Atomics.wait(state, 0, 0, workerData.most) === "timed-out") {
 }
 `
 
+/** Files that are being loaded. */
+const underWay = new Set<string>()
+/** Told when the process ends meanwhile. */
+export const endedAtImport = (): void => {
+  writeSync(2, `${[...underWay].join(", ")} ended the process at import: a flow file must do nothing then\n`)
+  process.exitCode = 2
+}
+
 /** What `work` gives; the process ends with a sentence if the thread is blocked for longer than `most` milliseconds meanwhile. */
 export async function watched<A>(file: string, most: number, work: () => Promise<A>): Promise<A> {
   const state = new SharedArrayBuffer(4)
   const dog = new Worker(code, { eval: true, execArgv: [], workerData: { state, file, most } })
   dog.unref()
+  // one listener for all of them
+  if (underWay.size === 0) process.once("exit", endedAtImport)
+  underWay.add(file)
   try {
     return await work()
   } finally {
+    underWay.delete(file)
+    if (underWay.size === 0) process.off("exit", endedAtImport)
     const flag = new Int32Array(state)
     Atomics.store(flag, 0, 1)
     Atomics.notify(flag, 0)
