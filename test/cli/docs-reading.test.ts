@@ -104,6 +104,16 @@ it("every page has a name of its own; each thing on the map is one", async () =>
   expect(mapOf("t", links)).toBeDefined()
 })
 
+it("what an agent calls is listed, also where it is a flow", async () => {
+  const text = `${head}import { agent, scripted } from ${JSON.stringify(new URL("../../dist/src/builtin/agents/index.js", import.meta.url).pathname)}
+const Ask = z.object({ q: z.string() })
+const helper = seq("helper", { input: Ask }).step("s", () => 1)
+const asker = agent("asker", { input: Ask, model: scripted([]), tools: [helper] })
+export const f = seq("f").step("ask", nest(asker, () => ({ q: "" })))\n`
+  expect((await heddle("docs", file("asks.ts", text), "--out", at("asks"))).errors).toBe("")
+  expect(readFileSync(at("asks/README.md"), "utf8")).toMatch(/\| `helper` \| asker \|/)
+})
+
 it("what is in an arm or a fork that is new, or gone, is marked in pictures", () => {
   const one = (name: string) => (b: any) => b.step(name, () => 1)
   // the arms are what differs: no one type has them all
