@@ -324,6 +324,12 @@ it("the newest checkpoint is enough; those that say more stay", async () => {
     }, { failure: "reject" }), { buffer: 2, checkpoint: { items: 2 } })
   await go(heddle.run(busy, undefined, { id: "busy" }))
   expect(await kept("busy")).toEqual([2, 6, 10])
+  // of a list each says what came to it: all of them together are as long as the list, however often it is recorded
+  const list = seq("h").stream("s", () => numbers(10), (s) => s.collect(), { buffer: 2, checkpoint: { items: 2 } })
+  await go(heddle.run(list, undefined, { id: "list" }))
+  expect(await kept("list")).toEqual([2, 4, 6, 8, 10])
+  const parts = (await go(heddle.events("list"))).flatMap(({ kind, data }) => (kind === "stream.checkpointed" ? [JSON.parse(data).saved.part] : []))
+  expect(parts).toEqual([[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]])
 })
 
 it("stages and sinks read the session, and what they do counts there", async () => {

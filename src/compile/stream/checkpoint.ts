@@ -31,8 +31,12 @@ export interface Saved {
   readonly pending?: Items
   /** Those since the checkpoint before: the stage, the place, the item, the error. */
   readonly rejects?: ReadonlyArray<unknown>
+  /** What its sink was given since the checkpoint before, where those of all checkpoints are what it has. */
+  readonly part?: Items
 }
 const kind = "stream.checkpointed"
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written below
+const savedIn = (event: RunEvent): Saved => revive(dataOf(event).saved) as Saved
 
 export class Progress {
   /** Behind the last chunk that went through. */
@@ -75,14 +79,18 @@ export class Progress {
 
   #load(event: RunEvent): Saved {
     const data = dataOf(event)
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written below
-    const saved = revive(data.saved) as Saved
+    const saved = savedIn(event)
     this.at = saved.at
     this.items = this.#savedItems = saved.items
     this.#rejected = saved.rejected
     for (const [name, count] of saved.counts) this.counts.set(name, count)
-    if (saved.rejects === undefined && data.sent === undefined && data.state === undefined) this.#former = event.seq
+    if (saved.rejects === undefined && saved.part === undefined && data.sent === undefined && data.state === undefined) this.#former = event.seq
     return saved
+  }
+
+  /** What all checkpoints say that its sink was given. */
+  parts(): Run<Items> {
+    return Effect.map(this.#run.journal.progress(this.#path, kind), (events) => events.flatMap((event) => savedIn(event).part ?? []))
   }
 
   /** When it has to be recorded though nothing comes, in milliseconds since 1970. */
@@ -113,7 +121,7 @@ export class Progress {
   /** Writes a checkpoint, in one transaction with what its sink does there, or with what its stages have changed of State. */
   record(pipe: Pipe, sink: Ending, reader: Reader, { stages, counts }: Cut = { stages: pipe.save(), counts: this.counts }): Run<void> {
     const { changes } = this
-    const { sent } = sink
+    const { sent, part } = sink
     const rejects = this.#rejects
     const encoded = Effect.suspend(() =>
       stored(this.#path, () => {
@@ -126,6 +134,7 @@ export class Progress {
           rejected: this.#rejected,
           ...(this.pending.length === 0 ? {} : { pending: this.pending }),
           ...(rejects.length === 0 ? {} : { rejects }),
+          ...(part.length === 0 ? {} : { part }),
         }
         return `{"count":${this.items},"saved":${encodeValue(saved)}${sent === undefined ? "" : `,"sent":${encodeValue(sent)}`}}`
       })
@@ -136,7 +145,7 @@ export class Progress {
       this.#rejects = []
       this.hasGiven = false
       return Effect.map(this.#write(sink.within, changes, data), (seq) => {
-        this.#former = changes.none && rejects.length === 0 && sent === undefined ? seq : undefined
+        this.#former = changes.none && rejects.length === 0 && part.length === 0 && sent === undefined ? seq : undefined
         this.#flowed(reader, pipe)
         sink.saved()
       })

@@ -19,6 +19,8 @@ export interface Ending {
   readonly within: ((sql: Transaction) => void) | undefined
   /** What readers of the run are to be given, with that record. */
   readonly sent: Sent | undefined
+  /** What it was given since that was last recorded, where the records together are what it has. */
+  readonly part: Items
   /** What was written is recorded. */
   saved(): void
   close(): Run<unknown>
@@ -35,6 +37,9 @@ abstract class Keeping implements Ending {
   get sent(): Sent | undefined {
     return undefined
   }
+  get part(): Items {
+    return none
+  }
   saved(): void {
     // nothing waits for it
   }
@@ -42,6 +47,8 @@ abstract class Keeping implements Ending {
     // nothing is open
   }
 }
+
+const none: Items = []
 
 class Count extends Keeping {
   #count: number
@@ -63,11 +70,14 @@ class Count extends Keeping {
 
 class Collect extends Keeping {
   readonly #all: Array<unknown>
+  /** How many of them are recorded. */
+  #recorded: number
   readonly #most: number
   readonly #path: string
-  constructor(most: number, path: string, saved: unknown) {
+  constructor(most: number, path: string, recorded: Items) {
     super()
-    this.#all = [...((saved as Items | undefined) ?? [])]
+    this.#all = [...recorded]
+    this.#recorded = recorded.length
     this.#most = most
     this.#path = path
   }
@@ -77,7 +87,13 @@ class Collect extends Keeping {
     return Effect.void
   }
   save(): unknown {
-    return this.#all
+    return this.#all.length
+  }
+  override get part(): Items {
+    return this.#all.slice(this.#recorded)
+  }
+  override saved(): void {
+    this.#recorded = this.#all.length
   }
   close(): Run<unknown> {
     return Effect.succeed(this.#all)
@@ -179,15 +195,15 @@ class Own extends Keeping {
   }
 }
 
-/** The sink as it was when it saved what it is given, or at its beginning. */
-export const opened = (to: SinkTo, context: SinkContext, saved: unknown): Run<Ending> => {
+/** The sink as it was when it saved what it is given, having recorded the parts, or at its beginning. */
+export const opened = (to: SinkTo, context: SinkContext, saved: unknown, parts: Items): Run<Ending> => {
   const { path, scope } = context
   // oxlint-disable typescript/no-unsafe-type-assertion -- the recorder knows nothing of the author's types
   switch (to.to) {
     case "count":
       return Effect.succeed(new Count(saved))
     case "collect":
-      return Effect.succeed(new Collect(to.most, path, saved))
+      return Effect.succeed(new Collect(to.most, path, parts))
     case "fold":
       return Effect.succeed(new Fold(saved === undefined ? own(to.initial) : saved, to.call as never, scope, path))
     case "emit":

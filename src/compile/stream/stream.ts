@@ -119,7 +119,9 @@ class Flowing {
       this.#size = size
       this.#waves = new Waves(this.#pipe, this.#progress.counts, most, () => this.#intake.wake())
       run.offers.shared.set(path, () => this.#changed())
-      this.#sink = yield* opened(this.#node.sink, sinkContext(run, path, scope, this.#intake.signal), saved?.sink)
+      const { sink } = this.#node
+      const parts = saved !== undefined && sink.to === "collect" ? yield* this.#progress.parts() : none
+      this.#sink = yield* opened(sink, sinkContext(run, path, scope, this.#intake.signal), saved?.sink, parts)
       // what has had enough when it was recorded reads nothing more
       if (this.#inlets.isOver) this.goesOn = false
       else yield* this.#intake.open(source, this.#progress.at, this.#size, this.#keeps)
