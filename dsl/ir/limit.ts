@@ -56,7 +56,7 @@ export interface Budget extends Spending {
 }
 export type BudgetItem = keyof Budget
 /** All that may be nearly used up: what a budget bounds, and what a session may have. */
-export type BoundName = BudgetItem | "time" | "runs" | "artifacts" | "artifactBytes"
+export type BoundName = BudgetItem | "time" | "runs" | "rate" | "artifacts" | "artifactBytes"
 /** What steps say that they have spent, and all that a budget adds up. */
 export const spendingItems = ["tokens", "cost", "bytes"] as const satisfies ReadonlyArray<keyof Spending>
 export const budgetItems = ["steps", "iterations", ...spendingItems] as const satisfies ReadonlyArray<BudgetItem>

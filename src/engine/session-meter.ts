@@ -181,7 +181,7 @@ export function overtime(store: Store["Service"], session: SessionRecord, now: n
   )
 }
 
-/** The same for a new run: there are so many it may start, and so fast. `warned` is told how it gets near to the first. */
+/** The same for a new run: there are so many it may start, and so fast. `warned` is told how it gets near to that. */
 export function admit(
   store: Store["Service"],
   session: SessionRecord,
@@ -199,15 +199,19 @@ export function admit(
       return yield* new SessionRefused({ session: id, asked: "start a run", reason: `it has started ${runs} runs, which is what it may` })
     }
     const per = rate === undefined ? 0 : Duration.toMillis(rate.per)
-    if (rate !== undefined && (yield* started(rate.limit, now - per + 1)) >= rate.limit) {
+    const lately = rate === undefined ? 0 : yield* started(rate.limit, now - per + 1)
+    if (rate !== undefined && lately >= rate.limit) {
       return yield* new SessionRefused({
         session: id,
         asked: "start a run",
         reason: `it has started ${rate.limit} runs within ${per} ms, which is what it may: try again later`,
       })
     }
-    if (runs === undefined) return
-    const about = { limit: "runs", of: `session '${id}'`, used: used + 1, allowed: runs } as const
-    for (const percent of sharesBetween(used, used + 1, runs)) yield* warned({ ...about, percent })
+    for (const [limit, begun, allowed] of [["runs", used, runs], ["rate", lately, rate?.limit]] as const) {
+      if (allowed === undefined) continue
+      for (const percent of sharesBetween(begun, begun + 1, allowed)) {
+        yield* warned({ limit, of: `session '${id}'`, used: begun + 1, allowed, percent })
+      }
+    }
   })
 }

@@ -90,7 +90,7 @@ describe("warnings", () => {
     expect(told).toEqual([75, 90].map((percent) => `${percent}% of time of session 's' at ''`))
   })
 
-  it("runs of a session; a hook may refuse the next", async () => {
+  it("runs of a session, in all and in a time; a hook may refuse the next", async () => {
     told.length = 0
     const heddle = makeHeddle(memoryStore(), { hooks: [telling] })
     const notices: Array<string> = []
@@ -100,6 +100,12 @@ describe("warnings", () => {
     for (let i = 0; i < 4; i++) await go(heddle.run(flow, undefined, { session: "s" }))
     expect(told).toEqual([50, 75, 90].map((percent) => `${percent}% of runs of session 's' at ''`))
     expect(notices).toEqual(["s", "s", "s"])
+    told.length = 0
+    await go(heddle.sessions.create({ id: "fast", policy: { rate: { limit: 2, per: "1 hour" } } }))
+    await go(heddle.run(flow, undefined, { session: "fast" }))
+    expect(told.splice(0)).toEqual(["50% of rate of session 'fast' at ''"])
+    await go(heddle.run(flow, undefined, { session: "fast" }))
+    expect(told).toEqual([75, 90].map((percent) => `${percent}% of rate of session 'fast' at ''`))
     expect(await failure(heddle.run(flow, undefined, { session: "s" }))).toMatchObject({ _tag: "SessionRefused" })
     const strict = makeHeddle(memoryStore(), { hooks: [hook("limit.warned", () => decide.cancel("enough"))] })
     await go(strict.sessions.create({ id: "s", policy: { runs: 2 } }))
