@@ -47,7 +47,7 @@ describe("capabilities", () => {
 })
 
 describe("a file that does something at import", () => {
-  it("that ends the process, or leaves something open, is told, and the command ends", () => {
+  it("that ends the process, or leaves something open, is told, and the command ends; what it prints is not what the command says", () => {
     const run = (text: string, ...more: ReadonlyArray<string>) =>
       spawnSync(process.execPath, ["bin/heddle.js", "check", file("import.ts", text), ...more], { encoding: "utf8", timeout: 60_000 })
     const ended = run(`${plain}process.exit(0)\n`)
@@ -57,6 +57,8 @@ describe("a file that does something at import", () => {
     process.exitCode = 0
     const open = run(`${plain}setInterval(() => undefined, 1000)\n`, "--json")
     expect([open.status, JSON.parse(open.stdout)]).toEqual([0, expect.objectContaining({ ok: true })])
+    const prints = run(`${plain}console.log("hello")\n`, "--json")
+    expect([prints.stderr, JSON.parse(prints.stdout)]).toEqual([expect.stringContaining("hello\n"), expect.objectContaining({ ok: true })])
   })
 })
 

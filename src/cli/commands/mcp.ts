@@ -3,7 +3,6 @@ import type { AnyDefinition } from "../../../dsl/flow/flow.ts"
 import { mcpHandler } from "../../builtin/mcp/handler.ts"
 import { Offers } from "../../builtin/mcp/offers.ts"
 import { serveMcp } from "../../builtin/mcp/serve.ts"
-import { take } from "../../builtin/mcp/take.ts"
 import { openHeddle } from "../../engine/client.ts"
 import { messageOf } from "../../model/error.ts"
 import { CliError, type ExitCode, exitCode } from "../exit-codes.ts"
@@ -25,8 +24,7 @@ export async function mcpCommand(
   files: ReadonlyArray<string>,
   { store, name, signals = [], session, allowPrivileged = false, port, origins = [] }: McpFlags,
 ): Promise<ExitCode> {
-  // files may print when they are loaded: stdout belongs to the protocol
-  const found = await loadDefinitions(files).finally(take(process.stdout).giveBack)
+  const found = await loadDefinitions(files)
   await using heddle = (await openHeddle({ store })).match((opened) => opened, (error) => {
     throw error
   })
