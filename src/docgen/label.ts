@@ -16,6 +16,25 @@ const settings = (pairs: Readonly<Record<string, unknown>>, defaults: Readonly<R
     )
     .join(" · ")
 
+/** A stage of a stream, with what it has inside. */
+export interface NamedStage {
+  readonly op: string
+  readonly name: string
+  readonly stages?: ReadonlyArray<NamedStage>
+  readonly parts?: Readonly<Record<string, ReadonlyArray<NamedStage>>>
+}
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `encode` writes these
+export const stagesOf = ({ shape }: EncodedNode): ReadonlyArray<NamedStage> => shape["stages"] as ReadonlyArray<NamedStage>
+/** Its name; what has none of its own is called as what it does. */
+export const stageName = ({ op, name }: NamedStage): string => (op === "group" ? "groupBy" : op === "partition" || name.includes("#") ? op : name)
+/** `groupBy(batch → save)` */
+export const stageText = (stage: NamedStage): string => {
+  const inside = (stages: ReadonlyArray<NamedStage>) => stages.map(stageText).join(" → ")
+  const parts = Object.entries(stage.parts ?? {}).map(([label, part]) => `${label}: ${inside(part)}`)
+  const text = stage.stages === undefined ? parts.join(", ") : inside(stage.stages)
+  return text === "" ? stageName(stage) : `${stageName(stage)}(${text})`
+}
+
 const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => string>> = {
   step: ({ shape }) =>
     [
@@ -44,11 +63,7 @@ const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => strin
   jump: ({ text }) => `if ${body(text["condition"])}`,
   each: ({ shape, text }) => [`of ${body(text["items"])}`, join(shape)].filter(Boolean).join(" · "),
   parallel: ({ shape }) => join(shape),
-  stream: ({ shape, text }) => {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `encode` writes these
-    const stages = (shape["stages"] as ReadonlyArray<{ readonly op: string; readonly name: string }>).map(({ op, name }) => (name.includes("#") ? op : name))
-    return [`from ${body(text["source"])}`, ...stages, shape["sink"]].map(String).join(" → ")
-  },
+  stream: (node) => [streamSource(node), ...stagesOf(node).map(stageText), streamSink(node)].join(" → "),
   protect: ({ shape }) =>
     settings(
       { catches: shape["catches"], fallback: shape["fallback"], timeout: shape["timeout"], rollback: shape["rollback"], compensated: shape["compensated"] },
@@ -62,6 +77,8 @@ const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => strin
       settings({ timeout: shape["timeout"] }, {}),
     ].filter(Boolean).join(" · "),
 }
+export const streamSource = ({ text }: EncodedNode): string => `from ${body(text["source"])}`
+export const streamSink = ({ shape }: EncodedNode): string => text(shape["sink"])
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `encode` writes these as text
 const text = (value: unknown): string => value as string
 /** `for 2 days`, or what is asked of the scope. */

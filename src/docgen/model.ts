@@ -11,7 +11,7 @@ import { compensationOf, signalWaits, toolsIn, walk } from "../../dsl/ir/walk.ts
 import { jsonSchemaOf } from "../builtin/agents/json-schema.ts"
 import { messageOf } from "../model/error.ts"
 import { type EventKind, eventKinds } from "../model/event.ts"
-import { detail, guard, verb } from "./label.ts"
+import { detail, guard, stageText, verb } from "./label.ts"
 import type { FlowFacts, Named, NodeFacts } from "./source/facts.ts"
 
 export interface Uses {
@@ -188,13 +188,6 @@ const toolPage = ({ name, description, level, needs, approval, parameters, input
   parameters: parameters ?? schemaOf(input),
 })
 const isRejecting = (stage: Stage): boolean => (stage.op === "work" ? stage.failure === "reject" : innerStages(stage).some(isRejecting))
-/** `groupBy(batch → save)` */
-const stageText = (stage: Stage): string => {
-  if (stage.op === "group") return `groupBy(${stage.stages.map(stageText).join(" → ")})`
-  // what has no name of its own is called as what it does
-  if (stage.op !== "partition") return stage.name.includes("#") ? stage.op : stage.name
-  return `partition(${Object.entries(stage.parts).map(([label, part]) => `${label}: ${part.map(stageText).join(" → ")}`).join(", ")})`
-}
 const streamPage = (path: string, { stages, sink, buffer, bytes, overflow, rejects, checkpoint: { items, time } }: NodeOf<"stream">): StreamPage => ({
   path,
   stages: stages.map(stageText),

@@ -21,6 +21,7 @@ import { trace } from "../../src/engine/trace.ts"
 import { memoryStore } from "../../src/store/memory/store.ts"
 import { StoreFailed } from "../../src/model/error.ts"
 import { openSqlite } from "../../src/store/sqlite/store.ts"
+import { pictureOf } from "../../src/docgen/diagram/layout.ts"
 import { mermaid } from "../../src/docgen/mermaid.ts"
 import { unicode } from "../../src/docgen/unicode.ts"
 import { failure, file, go, no, out, status } from "../support.ts"
@@ -1042,7 +1043,10 @@ it("it is drawn with its stages, compared and rewritten", async () => {
         .collect(),
   )
   expect(unicode(encode(flow.ir)).join("\n")).toContain("rows  ")
-  expect(unicode(encode(flow.ir)).join("\n")).toContain("map → window → group → partition → save → collect")
+  expect(unicode(encode(flow.ir)).join("\n")).toContain("map → window → groupBy(batch) → partition(a: take) → save → collect")
+  // what has stages inside is a frame around them
+  const { shapes } = pictureOf(encode(flow.ir))
+  expect(shapes.flatMap((shape) => (shape.kind === "frame" ? shape.words.map(({ text }) => text) : []))).toEqual(["≋ rows", "groupBy", "partition"])
   expect(unicode(encode(flow.ir)).join("\n")).toContain("● save")
   expect(mermaid(encode(flow.ir))).toContain("save")
   const { calls } = await testFlow(flow, undefined)

@@ -1,6 +1,6 @@
 /** A flow as a picture: blocks are stacked, branches stand side by side, what holds a block is a frame around it. Nothing is searched for, so a small change stays small. */
 import { type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../../dsl/ir/encode.ts"
-import { body, caught, detail, guard, hasOther, verb } from "../label.ts"
+import { body, caught, detail, guard, hasOther, type NamedStage, stageName, stagesOf, stageText, streamSink, streamSource, verb } from "../label.ts"
 import { type About, type Arm, beside, boxed, branched, framed, passing, type Piece, stacked } from "./piece.ts"
 import { type Change, type Look, type Picture, type Shape, type Words, wrapped } from "./shapes.ts"
 
@@ -93,6 +93,17 @@ function shielded(node: EncodedNode, frame: Piece): Piece {
 
 /** The stages of a stream, from its source to its sink. */
 function stages(node: EncodedNode, path: string): Piece {
-  const parts = detail(node).split(" → ")
-  return stacked(parts.map((text) => boxed({ path, look: "stage", change: undefined, title: text }, lines("", text), 70)))
+  const about = (title: string): About => ({ path, look: "stage", change: undefined, title })
+  const box = (text: string): Piece => boxed(about(text), lines("", text), 70)
+  const inside = (all: ReadonlyArray<NamedStage>): Piece => stacked(all.map(drawn))
+  const drawn = (stage: NamedStage): Piece => {
+    const { stages: inner, parts } = stage
+    const name = stageName(stage)
+    if (inner !== undefined) return framed(about(stageText(stage)), lines("", name), inside(inner))
+    if (parts === undefined) return box(name)
+    return framed(about(stageText(stage)), lines("", name), stacked([]), {
+      lanes: Object.entries(parts).map(([label, part]) => ({ label, piece: inside(part) })),
+    })
+  }
+  return stacked([box(streamSource(node)), ...stagesOf(node).map(drawn), box(streamSink(node))])
 }
