@@ -1,4 +1,8 @@
-/** Write workflows: `seq("name").step(…).when(…).loop(…)`. */
+/**
+ * Write workflows: `seq("name").step(…).when(…).loop(…)`.
+ *
+ * @module heddle/dsl
+ */
 export { seq } from "./flow/builder.ts"
 export type { FlowOptions } from "./flow/builder.ts"
 export { nest, step, transaction } from "./flow/definition.ts"

@@ -1,4 +1,8 @@
-/** Write and run workflows. */
+/**
+ * Write and run workflows.
+ *
+ * @module heddle
+ */
 export * from "../dsl/index.ts"
 export type { ClientArtifacts, ClientSessions } from "./engine/client-sessions.ts"
 export type { ClientState } from "./engine/client-state.ts"

@@ -152,8 +152,30 @@ describe("docs", () => {
   })
 })
 
+const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> }
+
+it("the site of these docs is made, and its links lead somewhere", { timeout: 240_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "heddle-site-"))
+  try {
+    const docs = scripts["docs"]!.replace(/.*(?=bin\/heddle\.js)/, `"${process.execPath}" `).replace("docs/examples", join(folder, "pages"))
+    // npm adds what comes behind the dashes
+    await promisify(execFile)("sh", ["-c", scripts["docs:site"]!.replace("npm run -s docs --", docs).replaceAll("_site", join(folder, "site"))])
+    const site = join(folder, "site")
+    const files = readdirSync(site, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".html"))
+    expect(files).toEqual(
+      expect.arrayContaining(["index.html", "search.html", "page-readme.html", "hello.html", "api/index.html", "api/functions/heddle.seq.html"]),
+    )
+    const gone = files.flatMap((file) =>
+      Array.from(read(join(site, file)).matchAll(/\s(?:href|src)="(?![a-z]+:)([^"#?]+)/g), ([, url]) => join(dirname(file), decodeURIComponent(url!)))
+        .filter((path) => !existsSync(join(site, path))).map((path) => `${file}: ${path}`)
+    )
+    expect(gone).toEqual([])
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
 it("the examples' pages say what the examples do", { timeout: 120_000 }, async () => {
-  const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> }
   const command = /heddle\.js (docs .*)$/.exec(scripts["docs"]!)![1]!
   const { stdout } = await promisify(execFile)("sh", ["-c", `"${process.execPath}" bin/heddle.js ${command} --check`], {
     env: { ...process.env, NO_COLOR: "1" },

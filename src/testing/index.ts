@@ -1,4 +1,8 @@
-/** Test your own flows, and your own store. */
+/**
+ * Test your own flows, and your own store.
+ *
+ * @module heddle/testing
+ */
 export { jumpingClock } from "./clock.ts"
 export type { StoreCheck } from "./conformance/runs.ts"
 export { storeConformance } from "./conformance/store.ts"

@@ -1,4 +1,8 @@
-/** Agents: models, tools and people in bounded, recorded loops. */
+/**
+ * Agents: models, tools and people in bounded, recorded loops.
+ *
+ * @module heddle/agents
+ */
 export type { AgentInfo } from "../../../dsl/ir/agent.ts"
 export { agent } from "./agent.ts"
 export type { Agent, AgentOptions } from "./agent.ts"

@@ -1,4 +1,8 @@
-/** The Model Context Protocol: tools of servers come in, flows go out as tools. */
+/**
+ * The Model Context Protocol: tools of servers come in, flows go out as tools.
+ *
+ * @module heddle/mcp
+ */
 export { McpFailed } from "./error.ts"
 export type { McpFailure } from "./error.ts"
 export { mcpHandler } from "./handler.ts"

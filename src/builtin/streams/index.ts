@@ -1,4 +1,8 @@
-/** Sources and sinks of streams. */
+/**
+ * Sources and sinks of streams.
+ *
+ * @module heddle/streams
+ */
 export { toArtifact } from "./artifact.ts"
 export { linesTo } from "./file.ts"
 export { csv, lines, ndjson } from "./lines.ts"

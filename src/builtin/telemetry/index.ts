@@ -1,4 +1,8 @@
-/** Ready-made listeners: what happens as metrics, as Effect's logs, and as log lines. Spans need none: provide a tracer. */
+/**
+ * Ready-made listeners: what happens as metrics, as Effect's logs, and as log lines. Spans need none: provide a tracer.
+ *
+ * @module heddle/telemetry
+ */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"

@@ -1,4 +1,8 @@
-/** Ready-made tools. */
+/**
+ * Ready-made tools.
+ *
+ * @module heddle/tools
+ */
 export { parseData } from "./data.ts"
 export { ToolRefused } from "./error.ts"
 export type { FetchLimits } from "./fetch.ts"
