@@ -136,7 +136,7 @@ export function nest(flow: { readonly ir: FlowIR } | { readonly name: string; re
 }
 
 /** Work that can be told to wait for nothing: a transaction ends before its step returns. */
-type Sync<Result> = Result extends PromiseLike<unknown> ? FlowTypeError<"a transaction cannot wait: return a plain value"> : Result
+export type Sync<Result> = Result extends PromiseLike<unknown> ? FlowTypeError<"a transaction cannot wait: return a plain value"> : Result
 
 /**
  * Work inside the transaction that records its step, in the journal's own database: it happens exactly once, or not at all.

@@ -157,8 +157,9 @@ const ofItem = (call: (item: never, scope: Values, step: unknown) => unknown): W
   turn: undefined,
   own: { retry: undefined, timeout: undefined, limits: [], hooks: [], description: undefined },
 })
-/** Something defined elsewhere, given the item; a flow is a run of its own for each. */
-const of = (work: Work): Work => work.from === "flow" ? { ...work, input: ({ item }) => item, as: "run" } : { ...work, given: ({ item }) => item } as Work
+/** Something defined elsewhere, given the item; a flow is a run of its own for each, told by its item, too: after a crash another may come in its place. */
+const of = (work: Work): Work =>
+  work.from === "flow" ? { ...work, input: ({ item }) => item, as: "run", ofItem: true } : { ...work, given: ({ item }) => item } as Work
 
 /** A stream as it is recorded. */
 export function streamed(

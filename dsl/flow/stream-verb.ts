@@ -5,6 +5,7 @@ import type { Limit } from "../ir/limit.ts"
 import type { StepContext, Transaction } from "../ir/node.ts"
 import type { Sink, Source } from "../ir/stream.ts"
 import type { StepTimedOut, StreamLost, StreamOverflowed } from "./failure.ts"
+import type { Sync } from "./definition.ts"
 import type { AnyDefinition, Chain, FailureOf, InputOf, NeedsIn, OutputOf } from "./flow.ts"
 import type { NodeHook, StepHook } from "./hook.ts"
 import type { FreshName } from "./names.ts"
@@ -174,7 +175,7 @@ export interface Stages<in out Item, in out Scope, out Failure, out Needs> {
   /**
    * Writes the items of each checkpoint in the transaction that records it, in the journal's own database: each exactly once. The function is synchronous.
    */
-  transaction(call: (sql: Transaction, items: ReadonlyArray<Item>, scope: Scope) => void): Sunk<number, Failure, Needs>
+  transaction<Result>(call: (sql: Transaction, items: ReadonlyArray<Item>, scope: Scope) => Sync<Result>): Sunk<number, Failure, Needs>
   to<Result>(sink: Sink<Item, Result>): Sunk<Result, Failure, Needs>
 }
 type PartOf<Parts> = { [L in keyof Parts]: Parts[L] extends (part: never) => infer P ? P : never }[keyof Parts]

@@ -1,5 +1,5 @@
 /** What the compiler cannot see, or a caller without types got wrong. */
-import { fromInput, type Input as Duration } from "effect/Duration"
+import { fromInput, type Input as Duration, toMillis } from "effect/Duration"
 import { budgetItems, type Limit, peakItems, type RunBudget } from "./limit.ts"
 import type { Block, EachNode, FlowIR, Node, ParallelNode } from "./node.ts"
 import { nameProblem } from "./path.ts"
@@ -250,7 +250,12 @@ function* stageProblems(path: string, stages: ReadonlyArray<Stage>, isPart: bool
       stage.op === "window" && stage.of.by === "session" ?
       { session: stage.of.gap } :
       {}
-    for (const [what, value] of Object.entries(times)) yield* timeProblems(path, `${stage.op} '${stage.name}': ${what}`, value)
+    for (const [what, value] of Object.entries(times)) {
+      yield* timeProblems(path, `${stage.op} '${stage.name}': ${what}`, value)
+      if (stage.op === "window" && stage.of.by === "time" && what !== "late" && value !== undefined && isNothing(value)) {
+        yield error(path, "stage", `window '${stage.name}': ${what} is 0: a window of no length has nothing in it`)
+      }
+    }
     if (stage.op === "merge" && isPart) {
       yield error(path, "stage", `merge '${stage.name}' stands in a group or a part, which has no source of its own: merge before or behind it`)
     }
@@ -262,6 +267,11 @@ function* timeProblems(path: string, option: string, time: Duration | undefined)
   if (time === undefined) return
   const found = fromInput(time)
   if (found._tag === "None") yield error(path, option, `${option}: ${JSON.stringify(time)} is not a duration: write "10 seconds", or milliseconds`)
+}
+
+const isNothing = (time: Duration): boolean => {
+  const found = fromInput(time)
+  return found._tag === "Some" && toMillis(found.value) <= 0
 }
 
 function* joinProblems(node: EachNode | ParallelNode, path: string): Generator<Problem> {

@@ -70,7 +70,14 @@ export type Work =
     readonly effects?: string | undefined
     readonly compensate?: Compensation | "irreversible" | undefined
   }
-  | { readonly from: "flow"; readonly flow: FlowIR; readonly input: Ask | undefined; readonly as: "inline" | "run" }
+  | {
+    readonly from: "flow"
+    readonly flow: FlowIR
+    readonly input: Ask | undefined
+    readonly as: "inline" | "run"
+    /** Its run is told by its input, too: at the same place may stand another item after a crash. */
+    readonly ofItem?: boolean
+  }
 
 /** What a step's function is told beside the scope. */
 export interface StepContext {

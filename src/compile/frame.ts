@@ -59,8 +59,8 @@ export interface RunContext {
   readonly cancel: (reason: string) => Run<never>
   /** Has another flow started as a run of its own, once for each `key`. */
   readonly spawn: (flow: FlowIR, input: unknown, key: string) => Run<void>
-  /** Runs another flow as a run of its own, for the step at `path`. */
-  readonly child: (flow: FlowIR, input: unknown, path: string, generation: number) => Run<{ readonly id: string; readonly output: unknown }>
+  /** Runs another flow as a run of its own, for the step at `path`; `which`: what tells it from others that were started there. */
+  readonly child: (flow: FlowIR, input: unknown, path: string, which: string) => Run<{ readonly id: string; readonly output: unknown }>
   /** Undoes what such a run has done; `onlyState`: if it has changed State. */
   readonly undoChild: (flow: FlowIR, id: string, onlyState: boolean) => Run<unknown>
   /** Rings when something was sent to the run, until the function it gives is called. */

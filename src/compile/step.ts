@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type { FlowIR, StepNode, Values, Work } from "../../dsl/ir/node.ts"
 import { InputInvalid, OutputInvalid, StepTimedOut, StepUncertain } from "../model/error.ts"
 import { StateRefused } from "../model/service-error.ts"
+import { encodeValue } from "../model/value.ts"
 import { withoutSecrets } from "../model/without-secrets.ts"
 import { within } from "../services/permits.ts"
 import type { Known } from "../services/recorded.ts"
@@ -14,7 +15,7 @@ import type { Frame, Offers } from "./frame.ts"
 import { ask } from "./ask.ts"
 import { isDone } from "../services/done.ts"
 import { after, type BlockProgram, type Body, type CompileBlock, type CompileNode, type Outcome, type Run } from "./program.ts"
-import { encodeError, encodeOutcome, storable } from "./record.ts"
+import { encodeError, encodeOutcome, storable, stored } from "./record.ts"
 import { validate } from "./schema.ts"
 import { startScope } from "./session-scope.ts"
 import { ofAttempt } from "./standing.ts"
@@ -212,7 +213,7 @@ export const flowRetried = ({ path: parent, run: { journal, offers } }: Frame, p
   })
 
 /** Another flow as the work of this step: its own scope, in the same run or in one of its own. */
-const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" }>, compileBlock: CompileBlock): Attempt => {
+const nested = (name: string, { flow, input, as, ofItem = false }: Extract<Work, { from: "flow" }>, compileBlock: CompileBlock): Attempt => {
   const given = (frame: Frame, path: string): Run<unknown> =>
     input === undefined ? Effect.succeed(wholeScope(frame.scope)) : ask(path, () => input(frame.scope))
   /** What an earlier try did is not this one's: of this process, or of one that died. */
@@ -225,10 +226,13 @@ const nested = (name: string, { flow, input, as }: Extract<Work, { from: "flow" 
       Effect.flatMap(
         Effect.andThen(Effect.andThen(anew(frame, path, past, tries), deeper(frame, path)), given(frame, path)),
         (value) =>
-          Effect.map(frame.run.child(flow, value, path, frame.run.journal.generation(path)), ({ id, output }): Outcome => {
-            // it may have
-            frame.run.journal.stateful = true
-            return { value: output, child: id }
+          after(ofItem ? stored(path, () => encodeValue(value)) : Effect.succeed(""), (item) => {
+            const generation = frame.run.journal.generation(path)
+            return Effect.map(frame.run.child(flow, value, path, (generation === 0 ? "" : `#${generation}`) + item), ({ id, output }): Outcome => {
+              // it may have
+              frame.run.journal.stateful = true
+              return { value: output, child: id }
+            })
           }),
       )
   }

@@ -13,19 +13,19 @@ import type { Live } from "./live.ts"
 import type { Settling } from "./next.ts"
 import { tied } from "./ties.ts"
 
-/** Runs `flow` for the step at `place` of the run that goes on here; gives its output. */
+/** Runs `flow` for the step at `path` of the run that goes on here; gives its output. `which` tells it from others that were started there. */
 export function runChild(
   conductor: Conductor,
   here: Live,
   flow: FlowIR,
   input: unknown,
-  place: string,
+  { path, which }: { readonly path: string; readonly which: string },
   { durability, retries, unpauses }: Settling,
 ): Effect.Effect<any, any, any> {
-  const id = childId(here.run.id, flow.name, place)
+  const id = childId(here.run.id, flow.name, path + which)
   const how: Settling = { durability, onSuspend: "return", retries, unpauses }
   // a flow in which a run of its own is a step is counted
-  here.budgets!.adopt(id, place.replace(/#\d+$/, ""))
+  here.budgets!.adopt(id, path)
   const seen = Effect.gen(function*() {
     // a child that exists has its input already: what would be computed now may be another one
     const known = yield* Effect.exit(conductor.keeping.store.runs.get(id))

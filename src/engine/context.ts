@@ -80,8 +80,8 @@ export class Context implements RunContext {
     return this.#driving.spawn(flow, input, key)
   }
 
-  child(flow: FlowIR, input: unknown, path: string, generation: number): ReturnType<RunContext["child"]> {
-    return this.#driving.child(flow, input, path, generation)
+  child(flow: FlowIR, input: unknown, path: string, which: string): ReturnType<RunContext["child"]> {
+    return this.#driving.child(flow, input, path, which)
   }
 
   undoChild(flow: FlowIR, id: string, onlyState: boolean): Run<unknown> {

@@ -69,8 +69,8 @@ export class Tenure implements Driving {
     return this.#conductor.spawn(this.#here.run, flow, input, key)
   }
 
-  child(flow: FlowIR, input: unknown, path: string, generation: number): ReturnType<Driving["child"]> {
-    return runChild(this.#conductor, this.#here, flow, input, generation === 0 ? path : `${path}#${generation}`, this.#how)
+  child(flow: FlowIR, input: unknown, path: string, which: string): ReturnType<Driving["child"]> {
+    return runChild(this.#conductor, this.#here, flow, input, { path, which }, this.#how)
   }
 
   undoChild(flow: FlowIR, id: string, onlyState: boolean): Effect.Effect<void, any, any> {

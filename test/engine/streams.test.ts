@@ -441,7 +441,7 @@ describe("going on", () => {
       "s",
       () => [1, 2, 12, 31],
       (s) =>
-        s.window({ time: 10, at: (n) => n }).flatMap((w) => w).window({ session: 5, at: (n) => n }).debounce(1).partition(() => "a", {
+        s.window({ time: 10, at: (n) => n }).flatMap((w) => w).window({ session: 5, at: (n) => n }).debounce("1 hour").partition(() => "a", {
           a: (p) => p.throttle({ limit: 100, per: 1 }).batch(2, { within: 1 }),
         })
           .fold(0, (sum, b) => sum + b.length),

@@ -9,8 +9,12 @@ const partSize = 256 * 1024
 
 /** What is known of the content so far: the versions of the parts that are kept, and what is behind them. */
 interface Written {
+  /** Where the parts are. */
+  readonly place: string
   readonly parts: ReadonlyArray<number>
   readonly rest: string
+  /** Bytes of all of it. */
+  readonly size: number
 }
 
 /**
@@ -25,26 +29,36 @@ interface Written {
  */
 export const toArtifact = (name: string, options: ArtifactOptions = {}): Sink<unknown, Artifact> => ({
   name,
-  open(saved, { run, path, artifacts }) {
+  async open(saved, { run, path, artifacts }) {
     const place = `part-${createHash("sha256").update(`${run}/${path}`).digest("hex").slice(0, 16)}`
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is what `save` gave
-    let { parts, rest } = (saved as Written | undefined) ?? { parts: [], rest: "" }
+    const before = (saved as Written | undefined) ?? { place, parts: [], rest: "", size: 0 }
+    let { parts, rest, size } = before
+    // a fork goes on with parts of its own: its original removes those that are there
+    if (before.place !== place) parts = await copied(artifacts, before, place)
     const every = { newest: false, limit: Number.MAX_SAFE_INTEGER } as const
+    /** The one that this stream has made; where the same was there before, it is that. */
+    const made = (all: ReadonlyArray<Artifact>): Artifact | undefined => {
+      const fits = all.filter((one) => one.name === name && one.size === size)
+      return fits.find(({ by }) => by === `${run}/${path}`) ?? fits[0]
+    }
     return {
       async write(items) {
-        rest += items.map((item) => `${lineOf(item)}\n`).join("")
+        const more = items.map((item) => `${lineOf(item)}\n`).join("")
+        rest += more
+        size += Buffer.byteLength(more)
         if (rest.length < partSize) return
         const { version } = await artifacts.put(`${place}/${parts.length}`, rest, { type: "part" })
         parts = [...parts, version]
         rest = ""
       },
-      save: (): Written => ({ parts, rest }),
+      save: (): Written => ({ place, parts, rest, size }),
       async close() {
         const kept = await artifacts.list({ ...every, name: `${place}/` })
         // parts go once the artifact is there, the first that is in it before all others: without it, another process has come so far and died
         const first = kept.find((part) => part.name === `${place}/0` && part.version === parts[0])
         const artifact = parts.length > 0 && first === undefined ?
-          (await artifacts.list({ ...every, name, by: `${run}/${path}` })).find((one) => one.name === name) :
+          made(await artifacts.list({ ...every, name })) :
           await artifacts.put(name, whole(artifacts, place, parts, rest), { mime: "text/plain", ...options })
         if (artifact === undefined) throw new Error(`artifact '${name}' was removed before it was recorded that this stream has ended`)
         // also what another try has left
@@ -54,6 +68,15 @@ export const toArtifact = (name: string, options: ArtifactOptions = {}): Sink<un
     }
   },
 })
+
+/** The same parts in another place. */
+async function copied(artifacts: ArtifactAccess, { place: from, parts }: Written, to: string): Promise<ReadonlyArray<number>> {
+  const versions: Array<number> = []
+  for (const [nr, version] of parts.entries()) {
+    versions.push((await artifacts.put(`${to}/${nr}`, artifacts.read(`${from}/${nr}`, { version }), { type: "part" })).version)
+  }
+  return versions
+}
 
 async function* whole(artifacts: ArtifactAccess, place: string, parts: ReadonlyArray<number>, rest: string): AsyncGenerator<Uint8Array | string> {
   for (const [nr, version] of parts.entries()) yield* artifacts.read(`${place}/${nr}`, { version })

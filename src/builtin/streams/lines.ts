@@ -1,5 +1,5 @@
 /** Files as sources: by line or record, from any place that was named. */
-import { open } from "node:fs/promises"
+import { type FileHandle, open } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import * as Csv from "effect/encoding/Csv"
 import * as Stream from "effect/Stream"
@@ -82,6 +82,8 @@ export const csv = (
     // its names stand at its beginning, wherever it goes on
     for await (const { items, next } of records({ ...opening, from: undefined, size: 1 })) {
       names = items[0]
+      // an empty line is no record
+      if (names === undefined) continue
       opening = { ...opening, from: opening.from ?? next }
       break
     }
@@ -121,7 +123,8 @@ async function* chunks<Item>(
   const handle = await open(file, "r")
   try {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it was named below
-    let at = (from as number | undefined) ?? 0
+    const place = (from as Place | undefined) ?? 0
+    let at = typeof place === "number" ? place : await lineEnd(handle, place.behind)
     // one block for the whole file: the beginning of a record that is not whole yet is moved to its front
     let buffer = Buffer.allocUnsafe(block)
     let rest = 0
@@ -147,12 +150,22 @@ async function* chunks<Item>(
       ends = make()
       if (bytesRead > 0) continue
       if (rest > 0) texts.push(textOf(buffer, 0, rest))
-      if (texts.length > 0) yield { items: read(texts), next: at + rest }
+      // where more is written later, its line has ended there
+      if (texts.length > 0) yield { items: read(texts), next: rest > 0 ? { behind: at + rest } : at }
       return
     }
   } finally {
     await handle.close()
   }
+}
+
+/** A byte at which a line begins, or that lies behind the last one, which had no end. */
+type Place = number | { readonly behind: number }
+/** Where the line ends that had no end when it was read up to here. */
+const lineEnd = async (handle: FileHandle, at: number): Promise<number> => {
+  const { bytesRead, buffer } = await handle.read(Buffer.alloc(2), 0, 2, at)
+  const written = buffer.toString("latin1", 0, bytesRead)
+  return at + (written.startsWith("\n") ? 1 : written === "\r\n" ? 2 : 0)
 }
 
 const tooLong = (file: string, longest: number): RangeError => new RangeError(`${file}: a line has more than ${longest} bytes`)

@@ -42,7 +42,7 @@ export class Progress {
   /** Behind the last chunk that went through. */
   at: unknown
   items = 0
-  /** How many items each stage has been given, by its name. */
+  /** How many items each stage has been given, by its name and the groups it is in. */
   readonly counts = new Map<string, number>()
   /** What the work of its stages has changed of State since the last checkpoint. */
   changes = new Changes()

@@ -1,5 +1,6 @@
 /** How the items of a stream travel: how many make up a chunk, and how many are on their way at once. */
 import type { StepNode, StreamNode } from "../../../dsl/ir/node.ts"
+import { innerStages, type Stage } from "../../../dsl/ir/stream.ts"
 
 export interface Course {
   /** Most items of one chunk: how far the stream has come is recorded between two of them. */
@@ -7,6 +8,8 @@ export interface Course {
   /** Most items on their way at once; 0: one chunk after the other. */
   readonly most: number
 }
+
+const paces = (stage: Stage): boolean => stage.op === "throttle" || innerStages(stage).some(paces)
 
 /** `keeps`: what is read is recorded before it goes through, one chunk after the other. */
 export function courseOf({ stages, buffer, checkpoint, sink }: StreamNode, stepOf: (stage: string) => StepNode, keeps: boolean): Course {
@@ -17,7 +20,7 @@ export function courseOf({ stages, buffer, checkpoint, sink }: StreamNode, stepO
   if (keeps || works.some(({ name }) => stepOf(name).work.from === "flow")) return { size: whole, most: 0 }
   const most = workers < 2 ? 0 : Math.min(buffer, Math.max(whole, 4 * workers))
   // each item goes on when its time has come
-  if (stages.some(({ op }) => op === "throttle")) return { size: 1, most }
+  if (stages.some(paces)) return { size: 1, most }
   if (workers === 0) return { size: whole, most }
   // what is done is given on and recorded soon, however long the work takes
   const soon = sink.to === "emit" ? workers : 16 * workers

@@ -38,21 +38,23 @@ class Calling extends Plain {
   push(items: Items): Items | Run<Items> {
     const out: Array<unknown> = []
     for (let i = 0; i < items.length; i++) {
-      let result: unknown
       try {
-        result = this.#call(items[i], this.#scope)
+        const result = this.#call(items[i], this.#scope)
+        if (isPending(result) || (this.#keep !== keeps.flatMap && isProgram(result))) return this.#settled(items, i, result, out)
+        this.#keep(out, items[i], result)
       } catch (cause) {
         return Effect.fail(threw(this.#path, cause))
       }
-      if (isPending(result) || (this.#keep !== keeps.flatMap && isProgram(result))) return this.#settled(items, i, result, out)
-      this.#keep(out, items[i], result)
     }
     return out
   }
 
   #settled(items: Items, from: number, first: unknown, out: Array<unknown>): Run<Items> {
     const one = (i: number) =>
-      Effect.map(settle(this.#path, () => (i === from ? first : this.#call(items[i], this.#scope))), (result) => this.#keep(out, items[i], result))
+      Effect.flatMap(
+        settle(this.#path, () => (i === from ? first : this.#call(items[i], this.#scope))),
+        (result) => Effect.try({ try: () => this.#keep(out, items[i], result), catch: (cause) => threw(this.#path, cause) }),
+      )
     const rest = Array.from({ length: items.length - from }, (_, i) => from + i)
     return Effect.as(Effect.forEach(rest, one, { discard: true }), out)
   }

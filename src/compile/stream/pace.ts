@@ -18,8 +18,11 @@ export class Debounce extends Plain {
     this.#now = now
   }
   push(items: Items): Items {
-    this.#last = { item: items.at(-1), at: this.#now() }
-    return none
+    const now = this.#now()
+    // what was due is given though nobody has had time to ask
+    const due = now >= this.due ? this.end() : none
+    this.#last = { item: items.at(-1), at: now }
+    return due
   }
   override get due(): number {
     return this.#last === undefined ? Number.POSITIVE_INFINITY : this.#last.at + this.#quiet

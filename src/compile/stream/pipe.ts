@@ -1,6 +1,7 @@
 /** Stages one behind the other. */
 import * as Effect from "effect/Effect"
 import type { Values } from "../../../dsl/ir/node.ts"
+import { passPath } from "../../../dsl/ir/path.ts"
 import { innerStages, type Stage } from "../../../dsl/ir/stream.ts"
 import { StreamOverflowed } from "../../model/stream-error.ts"
 import type { Run } from "../program.ts"
@@ -16,9 +17,11 @@ export interface Making {
   readonly path: string
   readonly scope: Values
   readonly now: () => number
-  readonly work: (stage: Extract<Stage, { readonly op: "work" }>, isPart: boolean) => Work
+  readonly work: (stage: Extract<Stage, { readonly op: "work" }>, making: Making) => Work
   /** These are stages of a group or a part, whose work is bounded together with that of the others. */
   readonly isPart?: boolean
+  /** The numbers of the groups that they are in, as they stand in paths: `[3]`. */
+  readonly groups?: string
 }
 
 /** Stages up to one that does work, which the last station does not have. */
@@ -152,11 +155,17 @@ const opOf = (stage: Stage, making: Making): Op => {
     case "debounce":
       return new Debounce(stage, now)
     case "work":
-      return making.work(stage, making.isPart === true)
+      return making.work(stage, making)
     case "merge":
       return new Joining()
     case "group":
-      return new Grouped(stage.name, stage.key as never, () => new Pipe(stage.stages, { ...making, isPart: true }), stage.most, making)
+      return new Grouped(
+        stage.name,
+        stage.key as never,
+        (_key, nr) => new Pipe(stage.stages, { ...making, isPart: true, groups: passPath(making.groups ?? "", nr) }),
+        stage.most,
+        making,
+      )
     case "partition":
       return new Grouped(
         stage.name,
@@ -183,11 +192,11 @@ class Grouped extends Plain {
   readonly #pipes = new Map<string, Pipe>()
   readonly #name: string
   readonly #key: (item: unknown, scope: Values) => string
-  readonly #make: (key: string) => Pipe
+  readonly #make: (key: string, nr: number) => Pipe
   readonly #most: number
   readonly #making: Making
 
-  constructor(name: string, key: (item: unknown, scope: Values) => string, make: (key: string) => Pipe, most: number, making: Making) {
+  constructor(name: string, key: (item: unknown, scope: Values) => string, make: (key: string, nr: number) => Pipe, most: number, making: Making) {
     super()
     this.#name = name
     this.#key = key
@@ -209,7 +218,8 @@ class Grouped extends Plain {
       for (const key of groups.keys()) {
         if (this.#pipes.has(key)) continue
         if (this.#pipes.size >= this.#most) return Effect.fail(new StreamOverflowed({ path, what: "keys", most: this.#most }))
-        this.#pipes.set(key, this.#make(key))
+        // in the order in which their first items came, wherever a chunk ended
+        this.#pipes.set(key, this.#make(key, this.#pipes.size))
       }
     } catch (cause) {
       return Effect.fail(threw(`${path}/${this.#name}`, cause))
@@ -238,7 +248,7 @@ class Grouped extends Plain {
   }
   override load(saved: unknown): void {
     for (const [key, state] of saved as ReadonlyArray<readonly [string, ReadonlyArray<unknown>]>) {
-      const pipe = this.#make(key)
+      const pipe = this.#make(key, this.#pipes.size)
       pipe.load(state)
       this.#pipes.set(key, pipe)
     }

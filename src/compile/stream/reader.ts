@@ -56,6 +56,9 @@ export class Direct implements Reader {
   }
 }
 
+/** How long nothing but a source and its stages may go on, in milliseconds. */
+const longestTurn = 8
+
 interface Held extends LaneChunk {
   readonly bytes: number
   /** When it was read. */
@@ -185,6 +188,7 @@ export class Buffered implements Reader {
   }
 
   async #read(): Promise<void> {
+    let turned = performance.now()
     try {
       while (!this.#closed) {
         while (this.#overflow === "ask" && this.#hungry === undefined && !this.#closed) await this.#room()
@@ -196,6 +200,11 @@ export class Buffered implements Reader {
         if (done === true || this.#closed) break
         this.#offer(value)
         this.#feed(true)
+        // a source that answers at once leaves room for timers, signals and whatever else the process has to do
+        if (performance.now() - turned > longestTurn) {
+          await new Promise((resolve) => setImmediate(resolve))
+          turned = performance.now()
+        }
         while (this.#overflow === "suspend" && this.#hasNoRoom && !this.#closed) {
           await this.#room()
         }

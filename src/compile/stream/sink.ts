@@ -152,6 +152,8 @@ class Pending extends Keeping {
   }
 }
 
+const isPromise = (value: unknown): value is PromiseLike<unknown> => typeof value === "object" && value !== null && "then" in value
+
 /** It is done in the transaction of the checkpoint. */
 class Transactional extends Pending {
   readonly #call: (sql: Transaction, items: Items, scope: Values) => unknown
@@ -162,7 +164,13 @@ class Transactional extends Pending {
     this.#scope = scope
   }
   override get within(): Ending["within"] {
-    return this.pending.length === 0 ? undefined : (sql) => void this.#call(sql, this.pending, this.#scope)
+    if (this.pending.length === 0) return undefined
+    return (sql) => {
+      const given = this.#call(sql, this.pending, this.#scope)
+      if (!isPromise(given)) return
+      given.then(undefined, () => undefined)
+      throw new TypeError("a transaction cannot wait, and this one gives a promise: write what is there already")
+    }
   }
 }
 
@@ -196,7 +204,7 @@ class Own extends Keeping {
 }
 
 /** The sink as it was when it saved what it is given, having recorded the parts, or at its beginning. */
-export const opened = (to: SinkTo, context: SinkContext, saved: unknown, parts: Items): Run<Ending> => {
+export const opened = (to: SinkTo, context: SinkContext, isBegun: boolean, saved: unknown, parts: Items): Run<Ending> => {
   const { path, scope } = context
   // oxlint-disable typescript/no-unsafe-type-assertion -- the recorder knows nothing of the author's types
   switch (to.to) {
@@ -205,7 +213,7 @@ export const opened = (to: SinkTo, context: SinkContext, saved: unknown, parts: 
     case "collect":
       return Effect.succeed(new Collect(to.most, path, parts))
     case "fold":
-      return Effect.succeed(new Fold(saved === undefined ? own(to.initial) : saved, to.call as never, scope, path))
+      return Effect.succeed(new Fold(isBegun ? saved : own(to.initial), to.call as never, scope, path))
     case "emit":
       return Effect.succeed(new Emitting(saved))
     case "transaction":

@@ -86,10 +86,10 @@ class Flowing {
       path,
       scope,
       now,
-      work: (stage, isPart) => {
+      work: (stage, { isPart = false, groups = "" }) => {
         const { step, body } = bodies.get(stage.name)!
         if (isPart && !slots.has(stage.name)) slots.set(stage.name, makeUnsafe(stage.concurrency))
-        return new Work(stage, step, body, { frame, path, counts, reject }, slots.get(stage.name))
+        return new Work(stage, step, body, { frame, path, groups, counts, reject }, slots.get(stage.name))
       },
     })
     this.#inlets = new Inlets(node, this.#pipe)
@@ -121,7 +121,7 @@ class Flowing {
       run.offers.shared.set(path, () => this.#changed())
       const { sink } = this.#node
       const parts = saved !== undefined && sink.to === "collect" ? yield* this.#progress.parts() : none
-      this.#sink = yield* opened(sink, sinkContext(run, path, scope, this.#intake.signal), saved?.sink, parts)
+      this.#sink = yield* opened(sink, sinkContext(run, path, scope, this.#intake.signal), saved !== undefined, saved?.sink, parts)
       // what has had enough when it was recorded reads nothing more
       if (this.#inlets.isOver) this.goesOn = false
       else yield* this.#intake.open(source, this.#progress.at, this.#size, this.#keeps)

@@ -100,7 +100,7 @@ export class Waves {
         const leave = () => {
           if (marks) {
             stages.push(...pipe.save(from, work === undefined ? to : to + 1).map(own))
-            for (const name of names) if (this.#counts.has(name)) counts.set(name, this.#counts.get(name)!)
+            for (const [key, count] of this.#counts) if (names.includes(key.split("[", 1)[0]!)) counts.set(key, count)
           }
           if (work !== undefined) Deferred.doneUnsafe(mine[nr]!, Effect.void)
           left?.(nr)

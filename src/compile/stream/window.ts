@@ -26,6 +26,8 @@ export const windowed = (of: WindowOf, path: string, now: () => number): Plain =
 class CountWindow extends Holding {
   /** How many are still to be left out before the next window begins. */
   #skip = 0
+  /** How many of those that are held were in the window before. */
+  #shared = 0
   readonly #size: number
   readonly #every: number
   constructor(size: number, every: number) {
@@ -45,22 +47,24 @@ class CountWindow extends Holding {
       out.push(this.held)
       this.#skip = Math.max(0, this.#every - this.#size)
       this.held = this.held.slice(this.#every)
+      this.#shared = this.held.length
     }
     return out
   }
   /** A last one that is not full, if it has what no window before it had. */
   override end(): Items {
-    const fresh = this.held.length > Math.max(0, this.#size - this.#every)
+    const fresh = this.held.length > this.#shared
     const held = this.taken()
     return fresh ? [held] : none
   }
   override save(): unknown {
-    return { held: this.held, skip: this.#skip }
+    return { held: this.held, skip: this.#skip, shared: this.#shared }
   }
   override load(saved: unknown): void {
-    const { held, skip } = saved as { readonly held: Items; readonly skip: number }
+    const { held, skip, shared } = saved as { readonly held: Items; readonly skip: number; readonly shared: number }
     this.held = [...held]
     this.#skip = skip
+    this.#shared = shared
   }
 }
 

@@ -18,7 +18,9 @@ const left = Symbol("left")
 export interface Working {
   readonly frame: Frame
   readonly path: string
-  /** How many items each stage has been given, by its name: they number its items. */
+  /** The numbers of the groups that it is in, as they stand in paths. */
+  readonly groups: string
+  /** How many items each stage has been given, by its name and groups: they number its items. */
   readonly counts: Map<string, number>
   /** An item is left out and recorded. */
   readonly reject: (stage: string, at: string, item: unknown, error: unknown) => Run<void>
@@ -46,9 +48,9 @@ export class Work extends Plain {
     const last = items.length - 1
     if (last < 0) begun?.()
     const { name, concurrency, ordered } = this.#stage
-    const { counts, frame: { run: { waiting } } } = this.#working
-    const from = counts.get(name) ?? 0
-    counts.set(name, from + items.length)
+    const { counts, groups, frame: { run: { waiting } } } = this.#working
+    const from = counts.get(name + groups) ?? 0
+    counts.set(name + groups, from + items.length)
     const done: Array<unknown> = []
     const work = (item: unknown, i: number): Run<unknown> =>
       Effect.tap(this.#one(item, from + i), (value) => Effect.sync(() => void (!ordered && value !== left && done.push(value))))
@@ -67,9 +69,9 @@ export class Work extends Plain {
   }
 
   #one(item: unknown, nr: number): Run<unknown> {
-    const { frame, path } = this.#working
+    const { frame, path, groups } = this.#working
     const { name, keeps } = this.#stage
-    const at = passPath(`${path}/${name}`, nr)
+    const at = passPath(`${path}/${name}${groups}`, nr)
     const worked = Effect.suspend(() => this.#body(frame.reading({ ...frame.scope, item }), at, undefined))
     return Effect.matchEffect(worked, {
       onSuccess: ({ value }) => Effect.succeed(keeps ? item : value),
