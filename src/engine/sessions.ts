@@ -18,6 +18,7 @@ import { archived } from "./offers.ts"
 import { around, overtime, policyOf } from "./session-meter.ts"
 import type { Conductor } from "./conduct.ts"
 import { clearSession, exportSession } from "./session-archive.ts"
+import { digest } from "./untrusted.ts"
 import { createdSession, sessionAsked, sessionBecame, sessionTold } from "./session-hooks.ts"
 import { importSession } from "./session-import.ts"
 import type { Retired, RetireOptions, Session, SessionChange, SessionOptions } from "./session-types.ts"
@@ -157,13 +158,13 @@ export class Sessions {
     })
   }
 
-  /** Puts an ended session away: all of it becomes one artifact, `sessions/<id>.json`, which `import` brings back. */
+  /** Puts an ended session away: all of it becomes one artifact, `sessions/<id>.json` (what is behind 200 characters of an id is hashed), which `import` brings back. */
   archive(
     id: string,
   ): Effect.Effect<Artifact, StoreFailed | SessionNotFound | SessionConflict | SessionRefused | RunNotFound | ArtifactNotFound | ArtifactRefused> {
     return Effect.gen({ self: this }, function*() {
       const { status } = yield* this.#store.sessions.get(id)
-      const name = `sessions/${id}.json`
+      const name = `sessions/${id.length > 200 ? `${id.slice(0, 200)}-${digest({ id }).slice(0, 20)}` : id}.json`
       if (status === "archived") {
         // somebody else has come so far
         yield* clearSession(this.#store, id)

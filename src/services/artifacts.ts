@@ -68,6 +68,10 @@ export class ArtifactView {
       const { name, mime, type, tags, about } = guard === undefined ? description : yield* guard.before(description)
       const session = options.session ?? this.#asker.session ?? ""
       const described = yield* this.#described(name, mime, about)
+      const stray = [...from.map(({ id }) => id), ...past?.from ?? []].find((id) => placeOfId(id) === undefined)
+      if (stray !== undefined) {
+        return yield* new ArtifactRefused({ artifact: name, reason: `it was made from '${stray.slice(0, 300)}', which is no id of an artifact` })
+      }
       yield* this.#may(session, name, "write")
       const quota = yield* this.#asker.quota(session)
       const used = yield* this.#store.artifacts.usage(session)
@@ -165,9 +169,16 @@ export class ArtifactView {
     )
   }
 
-  /** Takes back all that `to` was granted. */
+  /** Takes back all that `to` was granted, of every version. */
   revoke(name: string, to: string, place?: ArtifactPlace): Asked<void> {
-    return Effect.flatMap(this.#owned(name, place), ({ nr, grants }) => this.#store.artifacts.change(nr, { grants: grants.filter((one) => one.to !== to) }))
+    const versions = Effect.flatMap(
+      this.#owned(name, place),
+      ({ session }) => this.#store.artifacts.list({ session, name, newest: false, limit: Number.MAX_SAFE_INTEGER }),
+    )
+    return Effect.flatMap(versions, (all) =>
+      // `list` takes what begins so
+      Effect.forEach(all.filter((one) => one.name === name), ({ nr, grants }) =>
+        this.#store.artifacts.change(nr, { grants: grants.filter((one) => one.to !== to) }), { discard: true }))
   }
 
   tag(name: string, tags: ReadonlyArray<string>, place?: ArtifactPlace): Asked<void> {

@@ -23,6 +23,8 @@ export interface Pending {
   changes: Array<Change>
   /** Its value follows from what was read: nobody may have changed it since. */
   depends: boolean
+  /** It was compared: where others have written meanwhile, nothing is combined with that. */
+  exact: boolean
   /** It was only added to: how much. */
   by: number | undefined
   ttl: Duration.Input | undefined
@@ -53,7 +55,8 @@ export class Changes {
   of(scope: string, key: StateKey): Pending {
     if (this.#closed) throw new StateRefused({ name: key.name, reason: "the step has ended: wait for what it does with state before it returns" })
     const id = `${scope} ${key.name}`
-    const found = this.#pending.get(id) ?? { scope, key, read: undefined, changes: [], depends: false, by: undefined, ttl: undefined, fresh: false }
+    const found = this.#pending.get(id) ??
+      { scope, key, read: undefined, changes: [], depends: false, exact: false, by: undefined, ttl: undefined, fresh: false }
     this.#pending.set(id, found)
     return found
   }
@@ -68,18 +71,25 @@ export class Changes {
     return [...this.#pending.values()].filter(({ changes }) => changes.length > 0).map((pending) => this.#write(pending, now))
   }
 
+  /** That what was only read is still as it was; writes nothing. */
+  get unchanged(): ReadonlyArray<StateWrite> {
+    return [...this.#pending.values()].flatMap(({ scope, key: { name }, read, changes }) =>
+      changes.length > 0 || read === undefined ? [] : [{ scope, name, expected: read.entry?.revision ?? 0, next: (now) => now }]
+    )
+  }
+
   /** Why writing failed, if it was not the store's fault. */
   get failure(): unknown {
     return this.#failure
   }
 
   #write(pending: Pending, now: number): StateWrite {
-    const { scope, key, read, depends } = pending
+    const { scope, key, read, depends, exact } = pending
     const seen = read?.entry?.revision ?? 0
     return {
       scope,
       name: key.name,
-      expected: depends && key.merge === undefined ? seen : undefined,
+      expected: depends && (exact || key.merge === undefined) ? seen : undefined,
       next: (entry) => {
         try {
           const next = nextOf(pending, depends && (entry?.revision ?? 0) !== seen ? read?.entry : entry, now)

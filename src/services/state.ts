@@ -8,6 +8,7 @@ import type { Replace, Skip } from "../../dsl/ir/hook.ts"
 import type { StateKey, StateListOptions, StateMember, StateSetOptions } from "../../dsl/ir/state.ts"
 import type { StoreFailed } from "../model/error.ts"
 import { StateConflict, StateRefused } from "../model/service-error.ts"
+import type { StateWrite } from "../model/state-entry.ts"
 import type { Store } from "../store/store.ts"
 import { type Change, Changes, failedWith, gone, nextOf, type Pending } from "./state-changes.ts"
 import { type Asked, type Place, scopeOf, type StateError } from "./state-scope.ts"
@@ -46,20 +47,30 @@ export class StateView {
   }
 
   set<Value>(key: StateKey<Value, any>, value: Value, { ttl }: StateSetOptions = {}): Asked<void> {
-    return this.#change(key, (pending) => {
-      encodeState(key, value)
-      put(pending, () => value, ttl)
-      pending.fresh = true
-      return Effect.void
-    }, nothing)
+    return this.#change(
+      key,
+      (pending) => {
+        encodeState(key, value)
+        put(pending, () => value, ttl)
+        pending.fresh = true
+        return Effect.void
+      },
+      nothing,
+      true,
+    )
   }
 
   delete(key: StateKey): Asked<void> {
-    return this.#change(key, (pending) => {
-      put(pending, () => gone, undefined)
-      pending.fresh = true
-      return Effect.void
-    }, nothing)
+    return this.#change(
+      key,
+      (pending) => {
+        put(pending, () => gone, undefined)
+        pending.fresh = true
+        return Effect.void
+      },
+      nothing,
+      true,
+    )
   }
 
   update<Value, Empty>(key: StateKey<Value, Empty>, change: (value: Value | Empty) => Value): Asked<Value> {
@@ -90,7 +101,10 @@ export class StateView {
         is = value === undefined || value === gone ?
           expected === undefined :
           expected !== undefined && encodeState(key, value) === encodeState(key, expected)
-        if (is) put(pending, () => next, undefined)
+        if (!is) return
+        // what it was to stay is as it was
+        put(pending, () => next, pending.ttl)
+        pending.exact = true
       })
     return this.#change(key, changed, (_next, taken) => is && taken)
   }
@@ -124,7 +138,10 @@ export class StateView {
   transaction<A, E, R>(work: (state: StateView) => Effect.Effect<A, E, R>, tries = 10): Effect.Effect<A, E | StateError, R> {
     return Effect.suspend(() => {
       const changes = new Changes()
-      const done = Effect.flatMap(work(new StateView(this.#store, this.#place, changes, this.#news)), (value) => Effect.as(this.#write(changes), value))
+      const done = Effect.flatMap(
+        work(new StateView(this.#store, this.#place, changes, this.#news)),
+        (value) => Effect.as(this.#write(changes, changes.unchanged), value),
+      )
       return tries <= 1 ? done : Effect.catchIf(
         done,
         (error): error is StateConflict & E => error instanceof StateConflict,
@@ -162,9 +179,14 @@ export class StateView {
     })
   }
 
-  /** Takes a change, if nobody objects; gives what `result` makes of what is there then, and of whether it was taken. */
-  #change<A>(key: StateKey, take: (pending: Pending, now: number) => Asked<void>, result: (next: () => unknown, taken: boolean) => A): Asked<A> {
-    return this.#in(key, "writers", (scope, changes, now) => {
+  /** Takes a change, if nobody objects; gives what `result` makes of what is there then, and of whether it was taken. `isBlind`: whatever was there. */
+  #change<A>(
+    key: StateKey,
+    take: (pending: Pending, now: number) => Asked<void>,
+    result: (next: () => unknown, taken: boolean) => A,
+    isBlind = false,
+  ): Asked<A> {
+    const changed = this.#in(key, "writers", (scope, changes, now) => {
       const pending = changes.of(scope, key)
       const next = () => valueOf(key, nextOf(pending, pending.read?.entry, now))
       const guard = this.#guard?.change
@@ -172,6 +194,8 @@ export class StateView {
       // one after the other: each is asked about on what the one before has left
       return this.#turns.withPermits(1)(Effect.suspend(() => Effect.map(guarded(guard, pending, () => take(pending, now)), (taken) => result(next, taken))))
     })
+    // what a change is made of, and what comes of it, is read
+    return isBlind ? changed : Effect.andThen(this.#allowed(key, "readers"), changed)
   }
 
   #allowed(key: StateKey<any, any>, may: "readers" | "writers"): Asked<void> {
@@ -189,9 +213,9 @@ export class StateView {
       }))
   }
 
-  #write(changes: Changes): Asked<void> {
+  #write(changes: Changes, also: ReadonlyArray<StateWrite> = []): Asked<void> {
     return Effect.flatMap(currentTimeMillis, (now) => {
-      const written = Effect.map(this.#store.states.commit(changes.writes(now)), this.#news)
+      const written = Effect.map(this.#store.states.commit([...also, ...changes.writes(now)]), this.#news)
       return Effect.catchTag(written, "StoreFailed", (error) => failedWith(changes, error))
     })
   }
@@ -229,6 +253,7 @@ const put = (pending: Pending, change: Change, ttl: Duration | undefined): void 
   // what is written without having been read overwrites whatever is there
   pending.depends = pending.read !== undefined
   pending.changes = [change]
+  pending.exact = false
   pending.by = undefined
   pending.ttl = ttl
 }

@@ -309,8 +309,8 @@ describe("people", () => {
     const flow = clerk()
     expect((await heddle.run(flow, { text: "bob@us" }))._unsafeUnwrap()).toBe("I heard: sent to bob@us")
     await heddle.run(flow, { text: "eve@them" }, { id: "r", onSuspend: "return" })
-    const asked = (await heddle.events("r"))._unsafeUnwrap().find(({ name }) => name === "ask")!
-    const { hash, tool: name, input } = JSON.parse(asked.data).output
+    const askedIn = async (run: string) => JSON.parse((await heddle.events(run))._unsafeUnwrap().find(({ name }) => name === "ask")!.data).output
+    const { hash, tool: name, input } = await askedIn("r")
     expect([name, input, sent]).toEqual(["mail", { to: "eve@them" }, ["bob@us"]])
     expect((await heddle.signal(flow, "r", "approval", { hash: "another", approved: true, by: "Mallory" })).isOk()).toBe(true)
     expect((await heddle.resume(flow, "r", { onSuspend: "return" }))._unsafeUnwrapErr()).toMatchObject({ _tag: "RunSuspended" })
@@ -318,10 +318,13 @@ describe("people", () => {
     await heddle.signal(flow, "r", "approval", { hash, approved: true, by: "Ada" })
     expect((await heddle.resume(flow, "r"))._unsafeUnwrap()).toBe("I heard: sent to eve@them")
     await heddle.run(flow, { text: "eve@them" }, { id: "no", onSuspend: "return" })
-    await heddle.signal(flow, "no", "approval", { hash, approved: false, reason: "not her" })
+    // what was approved once is no approval of the same again
+    await heddle.signal(flow, "no", "approval", { hash, approved: true })
+    expect((await heddle.resume(flow, "no", { onSuspend: "return" }))._unsafeUnwrapErr()).toMatchObject({ _tag: "RunSuspended" })
+    await heddle.signal(flow, "no", "approval", { hash: (await askedIn("no")).hash, approved: false, reason: "not her" })
     expect((await heddle.resume(flow, "no"))._unsafeUnwrap()).toBe("I heard: Error: not approved: not her")
     await heddle.run(flow, { text: "eve@them" }, { id: "plain", onSuspend: "return" })
-    await heddle.signal(flow, "plain", "approval", { hash, approved: false })
+    await heddle.signal(flow, "plain", "approval", { hash: (await askedIn("plain")).hash, approved: false })
     expect((await heddle.resume(flow, "plain"))._unsafeUnwrap()).toBe("I heard: Error: not approved")
     expect((await heddle.signal(flow, "plain", "approval", { yes: 1 } as never))._unsafeUnwrapErr().message).toContain(
       "an approval is { hash: string, approved: boolean",

@@ -4,14 +4,14 @@ import type { StandardSchemaV1 } from "@standard-schema/spec"
 import { err } from "neverthrow"
 import { seq } from "../../../dsl/flow/builder.ts"
 import type { LimitExceeded } from "../../../dsl/flow/failure.ts"
-import type { AnyDefinition, AnyFlow, FailureOf, NeedsIn, Types } from "../../../dsl/flow/flow.ts"
+import type { AnyDefinition, AnyFlow, FailureOf, NeedsIn, OutputOf, Types } from "../../../dsl/flow/flow.ts"
 import type { SignalMark } from "../../../dsl/flow/mark.ts"
 import type { Declared, Frame } from "../../../dsl/flow/scope.ts"
 import { defined, nest } from "../../../dsl/flow/definition.ts"
 import type { AgentInfo } from "../../../dsl/ir/agent.ts"
 import type { Hook } from "../../../dsl/ir/hook.ts"
 import type { StepContext } from "../../../dsl/ir/node.ts"
-import { type Approval, callable, callBlock, described } from "./calls.ts"
+import { type Approval, callable, callBlock, described, type HandOff } from "./calls.ts"
 import { advance, type AgentLimits, type CallResult, type Chat, isTooMany } from "./chat.ts"
 import { AgentFailed, ModelFailed } from "./error.ts"
 import { jsonSchemaOf } from "./json-schema.ts"
@@ -56,6 +56,8 @@ type FailureIn<Tool extends AnyDefinition, OnError, Limits> =
   | ModelFailed
   | (OnError extends "fail" ? FailureOf<Tool> : never)
   | Limits
+/** What a conversation that is handed over gives is the agent's own answer. */
+type HandedBy<Tool extends AnyDefinition> = Tool extends HandOff<infer Definition> ? OutputOf<Definition> : never
 type NeedsOfAll<Tool extends AnyDefinition, Own> =
   | ([Own] extends [never] ? Model : never)
   | NeedsIn<Tool>
@@ -102,7 +104,7 @@ export function agent<
 >(
   name: Name,
   options: AgentOptions<Input, Output, Tool, Own, OnError>,
-): Agent<Name, Input, Output, FailureIn<Tool, OnError, LimitExceeded>, NeedsOfAll<Tool, Own>> {
+): Agent<Name, Input, Output | HandedBy<Tool>, FailureIn<Tool, OnError, LimitExceeded>, NeedsOfAll<Tool, Own>> {
   const { input, output, outputSchema, model, instructions, prompt, limits = {}, settings = {}, onToolError = "tell", allow, description } = options
   const tools = (options.tools ?? []).map((one) => callable(`agent '${name}'`, one, allow === "privileged"))
   const twice = tools.find(({ info }, i) => tools.findIndex((one) => one.info.name === info.name) !== i)
@@ -127,7 +129,10 @@ export function agent<
     Effect.gen(function*() {
       const used: ModelShape = model ?? (yield* Model)
       const parts = used.turn({ messages, tools: seen, output: wanted, settings, key: step.key })
-      const said = yield* Effect.tapError(collect(parts, step.progress), ({ retryAfter = 0 }) => Effect.sleep(Math.min(retryAfter, longestRest)))
+      // what is not tried again has nobody to wait for
+      const rest = ({ retryable, retryAfter = 0 }: ModelFailed) =>
+        retryable && step.attempt <= tries.times ? Effect.sleep(Math.min(retryAfter, longestRest)) : Effect.void
+      const said = yield* Effect.tapError(collect(used.name, parts, step.progress), rest)
       const { usage } = said
       yield* Effect.annotateCurrentSpan(spanOf(used.name, said))
       step.charge({ tokens: usage.input + usage.output, ...(usage.cost === undefined ? {} : { cost: usage.cost }) })

@@ -4,7 +4,7 @@ import type { Input as Duration } from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { nest } from "../../../dsl/flow/definition.ts"
 import type { AnyDefinition } from "../../../dsl/flow/flow.ts"
-import type { FlowIR } from "../../../dsl/ir/node.ts"
+import type { FlowIR, StepContext } from "../../../dsl/ir/node.ts"
 import { nameProblem } from "../../../dsl/ir/path.ts"
 import type { ToolInfo } from "../../../dsl/ir/tool.ts"
 import { validate } from "../../compile/schema.ts"
@@ -21,7 +21,7 @@ export interface Callable {
 }
 /** What somebody has to say before a call happens. */
 export interface Approval {
-  /** Of the call that is meant, as the step `ask` of the call gives it: another one is not approved by it. */
+  /** Of the call that is meant, as the step `ask` of the call gives it: another one, of the same tool with the same arguments too, is not approved by it. */
   readonly hash: string
   readonly approved: boolean
   readonly by?: string | undefined
@@ -91,11 +91,11 @@ const checked = (tools: ReadonlyMap<string, Callable>, { name, args }: ModelCall
   })
 }
 
-/** What a person is asked to approve: the hash stands for the tool and exactly these arguments. What its schema makes of them is what is judged and shown. */
-const asked = ({ name, approval, input: schema }: ToolInfo, given: unknown): Effect.Effect<object | null, unknown> =>
+/** What a person is asked to approve: the hash stands for this very call of the tool, and for exactly these arguments. What its schema makes of them is what is judged and shown. */
+const asked = ({ name, approval, input: schema }: ToolInfo, given: unknown, key: string): Effect.Effect<object | null, unknown> =>
   Effect.map(validate(schema, given), (input) => {
     const isNeeded = typeof approval === "function" ? approval(input as never) : approval
-    return isNeeded ? { tool: name, input, hash: createHash("sha256").update(JSON.stringify([name, given])).digest("hex") } : null
+    return isNeeded ? { tool: name, input, hash: createHash("sha256").update(JSON.stringify([key, name, given])).digest("hex") } : null
   })
 const approvalSchema = schemaOf((value): { readonly value: Approval } | { readonly wrong: string } => {
   const { hash, approved, by, reason } = Object(value) as Partial<Record<keyof Approval, unknown>>
@@ -142,7 +142,7 @@ const called = (block: Chain, { definition, info, final }: Callable, { longest, 
   if (info.approval === false) return run(block)
   type Asked = { readonly ask: { readonly hash: string } | null; readonly verdict: Approval | undefined }
   return block
-    .step("ask", ({ check }: { check: { input: unknown } }) => asked(info, check.input), { description: "what has to be approved" })
+    .step("ask", ({ check }: { check: { input: unknown } }, { key }: StepContext) => asked(info, check.input, key), { description: "what has to be approved" })
     .when(({ ask }: Asked) => ask !== null)
     // answers with another hash are for other calls
     .wait("verdict", {

@@ -1,10 +1,10 @@
 /** Language models: one turn in, its parts out as they come. */
 import { Service } from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { schemaOf } from "../schema.ts"
-import type { ModelFailed } from "./error.ts"
+import { ModelFailed } from "./error.ts"
 
 /** A call of a tool, as the model asks for it. */
 export interface ModelCall {
@@ -95,9 +95,15 @@ export const turned = schemaOf((given): { readonly value: ModelTurn } | { readon
 const nothing: ModelTurn = { text: "", calls: [], reason: "unknown", usage: { input: 0, output: 0 } }
 
 /** Takes a turn to its end; whoever listens hears its parts as they come. */
-export const collect = (parts: Stream.Stream<ModelPart, ModelFailed>, heard: (part: ModelPart) => void): Effect.Effect<ModelTurn, ModelFailed> =>
-  Stream.runFold(parts, () => nothing, (turn, part) => {
+export const collect = (
+  model: string,
+  parts: Stream.Stream<ModelPart, ModelFailed>,
+  heard: (part: ModelPart) => void,
+): Effect.Effect<ModelTurn, ModelFailed> => {
+  let isWhole = false
+  const folded = Stream.runFold(parts, () => nothing, (turn, part) => {
     heard(part)
+    isWhole ||= part.type === "finish"
     switch (part.type) {
       case "text":
         return { ...turn, text: turn.text + part.text }
@@ -109,6 +115,11 @@ export const collect = (parts: Stream.Stream<ModelPart, ModelFailed>, heard: (pa
         return { ...turn, reason: part.reason, usage: part.usage }
     }
   })
+  return Effect.flatMap(
+    folded,
+    (turn) => isWhole ? Effect.succeed(turn) : Effect.fail(new ModelFailed({ model, kind: "malformed", reason: "the answer ended before it was complete" })),
+  )
+}
 
 /** What a turn costs: tokens at prices for a million of each. */
 export const priced = (usage: ModelUsage, price: { readonly input: number; readonly output: number } | undefined): ModelUsage =>

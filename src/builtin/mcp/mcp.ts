@@ -7,6 +7,7 @@ import { tool, type ToolDefinition } from "../../../dsl/flow/tool.ts"
 import type { BreakerPolicy } from "../../../dsl/ir/hook.ts"
 import type { ToolLevel } from "../../../dsl/ir/tool.ts"
 import { validate } from "../../compile/schema.ts"
+import { messageOf } from "../../model/error.ts"
 import { Breaker } from "../../services/breaker.ts"
 import type { Connection } from "./connection.ts"
 import { McpFailed, type McpFailure } from "./error.ts"
@@ -171,7 +172,10 @@ export class McpServer {
     try {
       return await connection.request(method, params, until)
     } catch (cause) {
-      throw cause instanceof McpFailed ? cause : this.#failed("timeout", `it has not answered '${method}' within ${this.#timeout} ms`)
+      if (cause instanceof McpFailed) throw cause
+      throw until.aborted ?
+        this.#failed("timeout", `it has not answered '${method}' within ${this.#timeout} ms`) :
+        this.#failed("ended", `its answer to '${method}' broke off: ${messageOf(cause)}`)
     }
   }
 

@@ -68,7 +68,7 @@ export async function fetchChecked(given: FetchRequest, limits: FetchLimits, sig
       if (hop >= redirects) denied("redirects", `it leads on more than ${redirects} times`)
       const next = parsed(new URL(location, url).href)
       if (url.protocol === "https:" && next.protocol === "http:" && !downgrades) denied("downgrade", "it leads from https to http")
-      if (status === 303 || (status < 303 && method === "POST")) {
+      if ((status === 303 && method !== "HEAD") || (status < 303 && method === "POST")) {
         ;[method, body, headers] = ["GET", undefined, without(headers, /^content-/i)]
       }
       if (next.origin !== url.origin) {
@@ -161,6 +161,9 @@ const drain = async (message: http.IncomingMessage, { bytes = 10 * 1024 * 1024 }
       if (length > bytes) throw tooLarge()
       parts.push(part)
     }
+  } catch (cause) {
+    // nothing at all is no broken packing
+    if (came > 0 || (cause as NodeJS.ErrnoException).code !== "Z_BUF_ERROR") throw cause
   } finally {
     message.destroy()
   }

@@ -6,7 +6,7 @@ import { formatOf, packed, unpacked } from "./archive.ts"
 import { object, text, whole } from "./input.ts"
 import { refuse, refusing } from "./error.ts"
 import { pattern } from "./pattern.ts"
-import { Root } from "./root.ts"
+import { partsOf, Root } from "./root.ts"
 
 export interface FilesOptions {
   /** The folder; nothing outside is ever touched. */
@@ -59,8 +59,10 @@ export function files({ root: folder, most = 5 * 1024 * 1024, entries = 1000, hi
         effects: "writes a file",
       },
       refusing(({ path: at, content }) => {
+        const length = Buffer.byteLength(content)
+        if (length > most) refuse("write_file", "size", `the file would have more than the ${most} bytes that may be read`)
         root.write(at, content)
-        return { path: at, bytes: Buffer.byteLength(content) }
+        return { path: at, bytes: length }
       }),
     ),
 
@@ -135,7 +137,7 @@ export function files({ root: folder, most = 5 * 1024 * 1024, entries = 1000, hi
     }, ({ path: from, archive }) =>
       Effect.gen(function*() {
         yield* refusing(() => formatOf(archive))(undefined)
-        const found = yield* refusing(() => [...below(root, from, { most, entries, tool: "pack_files", without: archive })])(undefined)
+        const found = yield* refusing(() => [...below(root, from, { most, entries, tool: "pack_files", without: partsOf(archive).join("/") })])(undefined)
         const packs = found.map(({ path: at, bytes }) => ({ path: from === "" ? at : at.slice(from.length + 1), bytes }))
         const bytes = yield* packed(archive, packs)
         yield* refusing(() => root.write(archive, bytes))(undefined)

@@ -36,6 +36,7 @@ const written: Readonly<Record<"json" | "ndjson" | "csv" | "xml", (value: unknow
   csv: (value) => {
     const records = listIn(value, "csv").map((one) => new Map(Object.entries(isRecord(one) ? one : no("CSV is written from a list of objects, one a line"))))
     const columns = [...new Set(records.flatMap((cells) => [...cells.keys()]))]
+    if (columns.length * records.length > longest) no(`it would have ${columns.length} columns in ${records.length} lines`)
     const lines = Stream.fromIterable([columns, ...records.map((cells) => columns.map((key) => cell(cells.get(key))))])
     return joined(Stream.pipeThroughChannel(lines, Csv.encodeString()))
   },

@@ -50,6 +50,7 @@ export class Root {
   readonly #folder: string
   readonly #fd: number
   readonly #portable: boolean
+  #isClosed = false
 
   constructor(folder: string, portable = process.platform !== "linux" || !fs.existsSync("/proc/self/fd")) {
     this.#folder = fs.realpathSync(folder)
@@ -58,6 +59,8 @@ export class Root {
   }
 
   close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
     fs.closeSync(this.#fd)
   }
 
@@ -142,6 +145,8 @@ export class Root {
 
   /** A name of the folder at `parts` that means that very folder as long as `use` works. */
   #in<A>(parts: ReadonlyArray<string>, make: boolean, use: (folder: string) => A): A {
+    // its number may mean another folder by now
+    if (this.#isClosed) denied("closed", "the folder has been given back: these tools are closed")
     if (this.#portable) return use(this.#checked(parts, make))
     let open = this.#fd
     const enter = (fd: number) => {

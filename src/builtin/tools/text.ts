@@ -5,7 +5,8 @@ import { refuse, refusing } from "./error.ts"
 import { object, oneOf, optional, recordOf, text, whole } from "./input.ts"
 import { pattern } from "./pattern.ts"
 
-const long = text({ longest: 1_000_000 })
+const longest = 1_000_000
+const long = text({ longest })
 
 /** Fills `{{name}}` in a text. */
 export const fillTemplate = tool(
@@ -15,12 +16,15 @@ export const fillTemplate = tool(
     input: object({ template: long, values: recordOf(text({ longest: 100_000 })) }),
     level: "safe",
   },
-  refusing(({ template, values }) =>
-    template.replace(
-      /\{\{ ?([A-Za-z0-9_]{1,64}) ?\}\}/g,
-      (_, key: string) => (Object.hasOwn(values, key) ? values[key]! : refuse("fill_template", "missing", `there is no value for '${key}'`)),
-    )
-  ),
+  refusing(({ template, values }) => {
+    let length = template.length
+    return template.replace(/\{\{ ?([A-Za-z0-9_]{1,64}) ?\}\}/g, (place, key: string) => {
+      if (!Object.hasOwn(values, key)) refuse("fill_template", "missing", `there is no value for '${key}'`)
+      length += values[key]!.length - place.length
+      if (length > longest) refuse("fill_template", "too-much", `it is longer than ${longest} characters`)
+      return values[key]!
+    })
+  }),
 )
 
 /** Finds what matches a pattern. */

@@ -52,6 +52,9 @@ export function aiSdk(model: AiSdkModel, { price }: { readonly price?: { readonl
             case "error":
               return Effect.fail(failed(part.error))
             case "finish": {
+              if ((part.finishReason?.unified ?? part.finishReason) === "error") {
+                return Effect.fail(failed(new Error("the provider ended the answer with an error")))
+              }
               const reason = reasons[part.finishReason?.unified ?? part.finishReason] ?? "unknown"
               const [input, output] = [totalOf(part.usage?.inputTokens), totalOf(part.usage?.outputTokens)]
               const usage = input === undefined || output === undefined ? estimated(request, text) : { input, output }

@@ -35,8 +35,11 @@ type Tape = Record<string, { readonly asked: string; readonly parts: ReadonlyArr
 export function cassette(file: string, model?: ModelShape): ModelShape {
   const name = model?.name ?? "cassette"
   let tape: Tape | undefined
-  const load = (): Tape => (tape ??= existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Tape) : {})
+  const read = (): Tape => (existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Tape) : {})
+  const load = (): Tape => (tape ??= read())
   const save = (): void => {
+    // others may record there, too
+    tape = { ...read(), ...tape }
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(`${file}.new`, `${JSON.stringify(withoutSecrets(tape), undefined, 2)}\n`)
     renameSync(`${file}.new`, file)

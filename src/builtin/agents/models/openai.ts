@@ -32,11 +32,13 @@ export interface OpenAiOptions {
  * const model = openai({ baseUrl: "http://localhost:11434/v1", model: "llama3.2" })
  */
 export function openai(options: OpenAiOptions): ModelShape {
-  const { baseUrl, model, apiKey, headers = {}, timeout = "2 minutes", price } = options
-  const key = apiKey === undefined || typeof apiKey === "string" ? apiKey : Redacted.value(apiKey)
+  const { baseUrl, model, headers = {}, timeout = "2 minutes", price } = options
+  const { apiKey = "" } = options
+  // servers of one's own want none, or an empty one
+  const key = typeof apiKey === "string" ? apiKey : Redacted.value(apiKey)
   const failed = (kind: ModelFailure, reason: string, more: { readonly status?: number; readonly retryAfter?: number | undefined } = {}) => {
     // before it is cut: half a key is too much as well
-    const text = key === undefined ? reason : reason.replaceAll(key, mask)
+    const text = key === "" ? reason : reason.replaceAll(key, mask)
     return new ModelFailed({ model, kind, reason: text.slice(0, 500), ...more })
   }
   const late = () => failed("timeout", "no sign of life for too long")
@@ -49,7 +51,7 @@ export function openai(options: OpenAiOptions): ModelShape {
             headers: {
               "content-type": "application/json",
               "idempotency-key": request.key,
-              ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+              ...(key === "" ? {} : { authorization: `Bearer ${key}` }),
               ...headers,
             },
             body: JSON.stringify(bodyOf(options, request)),
@@ -61,7 +63,8 @@ export function openai(options: OpenAiOptions): ModelShape {
     )
   const refused = (response: Response) =>
     Effect.flatMap(
-      Effect.promise(() => beginningOf(response).catch(() => "")),
+      // what it says of its refusal may not end
+      Effect.timeoutOrElse(Effect.promise((signal) => beginningOf(response, signal).catch(() => "")), { duration: timeout, orElse: () => Effect.succeed("") }),
       (text) => Effect.fail(failed(kindOf(response.status, text), text || response.statusText, { status: response.status, retryAfter: restOf(response) })),
     )
   const turn = (request: ModelRequest): Stream.Stream<ModelPart, ModelFailed> =>
@@ -131,13 +134,18 @@ const kindOf = (status: number, text: string): ModelFailure => {
   return /context.{0,10}length|too many tokens|maximum context/i.test(text) ? "context-length" : "invalid"
 }
 /** As much of what an endpoint says of its refusal as anybody reads. */
-async function beginningOf({ body }: Response): Promise<string> {
+async function beginningOf({ body }: Response, signal: AbortSignal): Promise<string> {
   const decoder = new TextDecoder()
   let text = ""
-  for await (const part of body ?? []) {
-    text += decoder.decode(part, { stream: true })
-    if (text.length > 65_536) break
+  const parts = body?.getReader()
+  // its connection ends with whoever reads it
+  signal.addEventListener("abort", () => void parts?.cancel().catch(() => undefined))
+  while (text.length <= 65_536) {
+    const part = await parts?.read()
+    if (part?.value === undefined) break
+    text += decoder.decode(part.value, { stream: true })
   }
+  void parts?.cancel().catch(() => undefined)
   return text
 }
 /** `Retry-After-Ms`, or `Retry-After` in seconds or as a date, in milliseconds. */
@@ -163,19 +171,33 @@ class Answer {
   text = ""
   reason: FinishReason | undefined
   usage: { readonly input: number; readonly output: number } | undefined
-  readonly calls: Array<{ id: string; name: string; args: string }> = []
+  readonly calls: Array<{ readonly id: string; name: string; args: string }> = []
+  /** The one that is being told of, by the number that the endpoint gives it. */
+  readonly #open = new Map<number, Answer["calls"][number]>()
+
+  /** Some endpoints give all their calls one number, or none: another id is another call. */
+  #call(index: number, id: string | undefined): Answer["calls"][number] {
+    const open = this.#open.get(index)
+    if (open !== undefined && (id === undefined || id === "" || id === open.id)) return open
+    const call = { id: id || `call_${this.calls.length}`, name: "", args: "" }
+    this.#open.set(index, call)
+    this.calls.push(call)
+    return call
+  }
 
   /** @throws where it is no answer */
   take(data: string): ReadonlyArray<ModelPart> {
     if (data === "[DONE]" || data === "") return []
     const { choices, usage, error } = JSON.parse(data) as Chunk
     if (error !== undefined) throw new Error(messageOf(error.message ?? error))
-    if (usage !== undefined && usage !== null) this.usage = { input: usage.prompt_tokens ?? 0, output: usage.completion_tokens ?? 0 }
+    const { prompt_tokens: input = 0, completion_tokens: output = 0 } = usage ?? {}
+    // who counts wrong does not count
+    if (usage !== undefined && usage !== null && isCount(input) && isCount(output)) this.usage = { input, output }
     const choice = choices?.[0]
     if (choice === undefined) return []
     const { content, reasoning_content: reasoning, tool_calls: calls = [] } = choice.delta ?? choice.message ?? {}
     for (const [i, { index = i, id, function: called = {} }] of calls.entries()) {
-      const call = this.calls[index] ??= { id: id ?? `call_${index}`, name: "", args: "" }
+      const call = this.#call(index, id)
       call.name += called.name ?? ""
       call.args += called.arguments ?? ""
     }
@@ -187,6 +209,8 @@ class Answer {
     ]
   }
 }
+const isCount = (tokens: unknown): boolean => Number.isInteger(tokens) && Number(tokens) >= 0
+
 interface Said {
   readonly content?: string | null
   readonly reasoning_content?: string | null

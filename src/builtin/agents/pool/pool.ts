@@ -92,8 +92,8 @@ export class Pool<A, E = never> {
       const member = [...this.#members].find((one) => one.nr === nr)
       if (member === undefined) return Effect.void
       member.held = held
-      // one that is being made, used or mended is paused when it is given back
-      if (member.busy === 0) member.move(held ? "paused" : "ready")
+      // one that is being made, used or mended is paused when it is given back; one that goes, goes
+      if (member.busy === 0 && !member.leaving) member.move(held ? "paused" : "ready")
       return this.#resize()
     })
   }
