@@ -39,6 +39,6 @@ it("files stay short, and there is no utils", () => {
 
 it("only the reading of sources knows ts-morph, only the store and the tool that read SQLite know node:sqlite", () => {
   const users = (what: string) => files.filter((file) => readFileSync(file, "utf8").includes(`"${what}"`))
-  expect(users("ts-morph")).toEqual(["chain", "facts", "project", "shape"].map((name) => `src/docgen/source/${name}.ts`))
+  expect(users("ts-morph")).toEqual(["chain", "errors", "facts", "project", "shape"].map((name) => `src/docgen/source/${name}.ts`))
   expect(users("node:sqlite").every((file) => file.startsWith("src/store/sqlite/") || file === "src/builtin/tools/sql/reader.ts")).toBe(true)
 })

@@ -35,7 +35,7 @@ export type NotStorable<T, Path extends string = "", D extends number = 5> = unk
   T extends ReadonlyMap<infer K, infer V> ? NotStorable<K, `${Path}<key>`, Depth[D]> | NotStorable<V, `${Path}<value>`, Depth[D]> :
   T extends ReadonlySet<infer V> ? NotStorable<V, `${Path}<value>`, Depth[D]> :
   T extends ReadonlyArray<infer E> ? NotStorable<E, `${Path}[]`, Depth[D]> :
-  { [K in keyof T]: K extends string ? NotStorable<T[K], Path extends "" ? K : `${Path}.${K}`, Depth[D]> : `${Here<Path>}: symbol key` }[keyof T]
+  { [K in keyof T]-?: K extends string ? NotStorable<T[K], Path extends "" ? K : `${Path}.${K}`, Depth[D]> : `${Here<Path>}: symbol key` }[keyof T]
 
 type Here<Path extends string> = Path extends "" ? "the value" : Path
 type ReadableStream = { readonly getReader: (...args: never) => unknown }

@@ -1,6 +1,6 @@
 /** A flow as boxes and arrows, drawn once for all languages that have them. */
 import { type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../dsl/ir/encode.ts"
-import { again, body, caught, detail, guard, hasOther, verb } from "./label.ts"
+import { again, arm, body, caught, detail, guard, hasOther, verb } from "./label.ts"
 
 /** Where an arrow comes from, and what stands at it. */
 export interface Exit {
@@ -24,20 +24,23 @@ export interface Pen {
   readonly close: (depth: number) => void
 }
 
-export function draw(flow: EncodedFlow, pen: Pen): void {
+/** `changed`: what has become of what is at a path. */
+export function draw(flow: EncodedFlow, pen: Pen, changed: (path: string) => string | undefined = () => undefined): void {
   const start = pen.figure("end", [flow.name, flow.description], 1)
-  const exits = new Chart(pen).block(flow.body, [{ from: start }], 1, "")
+  const exits = new Chart(pen, changed).block(flow.body, [{ from: start }], 1, "")
   const end = pen.figure("end", [flow.returns ? "returns" : "end"], 1)
   for (const exit of exits) pen.arrow(exit, end, 1)
 }
 
 class Chart {
   readonly #pen: Pen
+  readonly #changed: (path: string) => string | undefined
   /** The loops around: where their next pass begins, and what leaves them. */
   readonly #loops: Array<{ readonly first: string; readonly breaks: Array<Exit> }> = []
 
-  constructor(pen: Pen) {
+  constructor(pen: Pen, changed: (path: string) => string | undefined) {
     this.#pen = pen
+    this.#changed = changed
   }
 
   block(nodes: EncodedBlock, entry: ReadonlyArray<Exit>, depth: number, prefix: string): ReadonlyArray<Exit> {
@@ -65,7 +68,10 @@ class Chart {
     const undo = node.text["compensate"]
     if (undo !== undefined) this.#pen.arrow({ from: id, label: "undo", dotted: true }, this.#pen.undo(id, [`undo: ${body(undo)}`], depth), depth)
     if (kind === "when") {
-      const arms = node.blocks.flatMap(({ label, block }) => this.block(block, [{ from: id, label }], depth, innerPrefix(node, path, label)))
+      const arms = node.blocks.flatMap(({ label, block }) => {
+        const into = innerPrefix(node, path, label)
+        return this.block(block, [{ from: id, label: arm(label, this.#changed(into.slice(0, -1))) }], depth, into)
+      })
       return hasOther(node) ? arms : [...arms, { from: id, label: "no" }]
     }
     if (kind !== "jump") return [{ from: id }]

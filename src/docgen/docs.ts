@@ -104,8 +104,13 @@ function freeSlug(slug: string, taken: Set<string>): string {
   return free
 }
 
-/** Markdown of the project's own, files or folders, for the site. */
-export function ownPages(given: ReadonlyArray<string>, root: string, taken: ReadonlySet<string>): ReadonlyArray<SitePage> {
+/** Markdown of the project's own, files or folders, for the site; `renewed`: what becomes of some of them, by their absolute paths. */
+export function ownPages(
+  given: ReadonlyArray<string>,
+  root: string,
+  taken: ReadonlySet<string>,
+  renewed: ReadonlyMap<string, string> = new Map(),
+): ReadonlyArray<SitePage> {
   const files = given.flatMap((one) =>
     statSync(one).isDirectory() ?
       readdirSync(one, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".md")).sort().map((name) => join(one, name)) :
@@ -116,7 +121,7 @@ export function ownPages(given: ReadonlyArray<string>, root: string, taken: Read
     const path = relative(root, resolve(file)).replaceAll("\\", "/")
     if (taken.has(path) || paths.has(path)) return []
     paths.add(path)
-    const markdown = readFileSync(file, "utf8")
+    const markdown = renewed.get(resolve(file)) ?? readFileSync(file, "utf8")
     const [, title = basename(file)] = /^# (.*)$/m.exec(markdown) ?? []
     return [{
       slug: freeSlug(`page-${path.replace(/\.md$/, "").toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-")}`, slugs),

@@ -25,27 +25,44 @@ function said(kept: string, made: string): ReadonlyArray<string> {
   const fresh = [...now].filter(([key]) => !before.has(key)).map(([, { heading, name }]) => `${heading}: ${name} is not there yet`)
   const changed = [...now].flatMap(([key, { heading, name, cells }]) => {
     const was = before.get(key)?.cells ?? cells
-    return cells.flatMap((cell, i) => (was[i] === cell ? [] : [`${heading}: ${name} says ${was[i] || "nothing"}, and should say ${cell || "nothing"}`]))
+    // a column that says nothing is left out
+    return [...new Set([...was.keys(), ...cells.keys()])].flatMap((column) => {
+      const [then, today] = [was.get(column) || "nothing", cells.get(column) || "nothing"]
+      return then === today ? [] : [`${heading}: ${name} says ${then}, and should say ${today}`]
+    })
   })
-  return [...changed, ...gone, ...fresh]
+  return [...changed, ...gone, ...fresh].map(spoken)
 }
 
 interface Line {
   readonly heading: string
   readonly name: string
-  readonly cells: ReadonlyArray<string>
+  /** By the heads of their columns. */
+  readonly cells: ReadonlyMap<string, string>
 }
+/** Without what keeps it text in Markdown. */
+const spoken = (text: string): string => text.replaceAll(/\\([\\`*_{}[\]#|~])/g, "$1")
 function linesOf(text: string): ReadonlyMap<string, Line> {
   const found = new Map<string, Line>()
   let heading = "the page"
   let inDiagram = false
+  let columns: ReadonlyArray<string> | undefined
   for (const line of text.split("\n").map((one) => one.trim())) {
     if (line.startsWith("```")) inDiagram = line === "```mermaid"
     const title = /^#+ (.*)$/.exec(line)?.[1]
     if (title !== undefined) heading = title
+    if (!line.startsWith("|")) columns = undefined
+    // of a diagram, what stands at its arrows: cases, catches
+    const label = inDiagram ? /\|"(.*)"\|/.exec(line)?.[1] : undefined
+    if (label !== undefined) found.set(`the diagram\n${label}`, { heading: "the diagram", name: `'${label}'`, cells: new Map() })
     if (line === "" || inDiagram) continue
-    const [name = "", ...cells] = line.startsWith("|") ? line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim()) : [short(line)]
-    if (!/^-*$/.test(name)) found.set(`${heading}\n${name}`, { heading, name, cells: cells.map(short) })
+    if (!line.startsWith("|")) {
+      if (!/^-*$/.test(line)) found.set(`${heading}\n${line}`, { heading, name: short(line), cells: new Map() })
+      continue
+    }
+    const [name = "", ...cells] = line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim())
+    if (columns === undefined) columns = cells
+    else if (!/^-+$/.test(name)) found.set(`${heading}\n${name}`, { heading, name, cells: new Map(cells.map((cell, i) => [columns![i] ?? "", short(cell)])) })
   }
   return found
 }

@@ -28,7 +28,12 @@ function shown(form: string, name: string, pages: ReadonlyArray<FlowPage>, place
 
 /** `text` with each `{@heddle graph flow}` (or `tree`, `nodes`) replaced by what it asks for. */
 export const embedded = (text: string, pages: ReadonlyArray<FlowPage>, place?: string): string =>
-  text.replaceAll(/\{@heddle (\w+) ([^}\n]+)\}/g, (_, form: string, name: string) => shown(form, name.trim(), pages, place))
+  text.replaceAll(/([^\S\n]*)\{@heddle (\w+) ([^}\n]+)\}([^\S\n]*)/g, (found, _, form: string, name: string, __, at: number) => {
+    const made = shown(form, name.trim(), pages, place)
+    const [before, behind] = [at === 0 || text[at - 1] === "\n", [undefined, "\n"].includes(text[at + found.length])]
+    // it is a block: a sentence around it ends before it, and goes on behind it
+    return `${before ? "" : "\n\n"}${made}${behind ? "" : "\n\n"}`
+  })
 
 const open = /^\s*<!--\s*heddle\s+(\w+)\s+(\S.*?)\s*-->\s*$/
 const close = /^\s*<!--\s*\/heddle\s*-->\s*$/

@@ -74,7 +74,7 @@ const details: Readonly<Record<EncodedNode["kind"], (node: EncodedNode) => strin
       shape["by"] === "signal" ?
         `for signal ${String(shape["signal"])}` :
         timed(String(shape["by"]), shape, source),
-      settings({ timeout: shape["timeout"] }, {}),
+      settings({ timeout: shape["timeout"], "at timeout": shape["atTimeout"] }, { "at timeout": "fail" }),
     ].filter(Boolean).join(" · "),
 }
 export const streamSource = ({ text }: EncodedNode): string => `from ${body(text["source"])}`
@@ -94,6 +94,8 @@ const join = (shape: EncodedNode["shape"]): string =>
 export const detail = (node: EncodedNode): string => details[node.kind](node)
 /** The condition that guards a node, if one does. */
 export const guard = (node: EncodedNode): string | undefined => (node.guarded ? body(node.text["guard"]) : undefined)
+/** What leads to an arm, and what has become of it. */
+export const arm = (label: string, change: string | undefined): string => (change === undefined ? label : `${label} (${change})`)
 /** The kind of a node as its verb. */
 export const verb = (node: EncodedNode): string =>
   node.kind === "jump" ?

@@ -64,7 +64,7 @@ class Mermaid implements Pen {
 /** The text of the diagram of a flow. */
 export function mermaid(flow: EncodedFlow, changes: Changes = new Map()): string {
   const pen = new Mermaid(changes)
-  draw(flow, pen)
+  draw(flow, pen, (path) => changes.get(path))
   const used = new Set(changes.values())
   return [...pen.lines, ...Object.entries(styles).flatMap(([change, style]) => (used.has(change as Change) ? [`  classDef ${change} ${style}`] : []))].join(
     "\n",

@@ -100,7 +100,8 @@ it("every page has a name of its own; each thing on the map is one", async () =>
   file("own/sub-b.md", "# two")
   const own = ownPages([at("own")], folder, new Set())
   expect(new Set(own.map(({ slug }) => slug)).size).toBe(2)
-  const page = (name: string, uses: string) => ({ name, kind: "flow", nodes: [{ uses: { name: uses, kind: "flow", tools: [] } }], tools: [] }) as never
+  const page = (name: string, uses: string) =>
+    ({ name, kind: "flow", nodes: [{ path: "n", uses: { name: uses, kind: "flow", tools: [] } }], tools: [] }) as never
   const links = edges([page("a b", "c"), page("a", "b c")])
   expect(links).toHaveLength(2)
   expect(mapOf("t", links)).toBeDefined()

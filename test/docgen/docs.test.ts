@@ -206,7 +206,7 @@ describe("pages", () => {
       needs: ["Model"],
       example: { run: "r-1", input: "1", output: "2", steps: [{ path: "total", status: "completed", output: "12" }] },
     }], { out: "." }).slice(1)
-    expect(first!.markdown).toContain("## Types in full\n\ninput\n\n```ts\n{ name0: string;\n  name1: string;")
+    expect(first!.markdown).toContain("## Types in full\n\ninput\n\n```ts\n{\n  name0: string;\n  name1: string;")
     expect(first!.markdown.match(/name0: string;\n/g)).toHaveLength(1)
     expect(first!.markdown).toContain("Of the flow: `run.before`.\n\n| node | hooks |\n| --- | --- |\n| `total` | `step.before` |")
     expect(first!.markdown).toContain("| needs | `Model` |")
@@ -282,13 +282,23 @@ describe("drift", () => {
     const table = (rows: string) => `# Nodes\n\n| node | gives | fails |\n| --- | --- | --- |\n${rows}`
     expect(differences("a.md", table("| `a` | `x \\| y` |  |\n| `b` | 1 | 2 |"), table("| `a` | `x` | no |\n| `c` | 1 | 2 |")).map(({ what }) => what)).toEqual(
       [
-        "Nodes: `a` says `x \\| y`, and should say `x`",
+        "Nodes: `a` says `x | y`, and should say `x`",
         "Nodes: `a` says nothing, and should say no",
         "Nodes: `b` is there no more",
         "Nodes: `c` is not there yet",
       ],
     )
     expect(differences("a.md", table("| `a` |  no  | 2 |"), table("| `a` |  |  2 |"))[0]!.what).toBe("Nodes: `a` says no, and should say nothing")
+    // a column that comes or goes says something of those rows only that have it
+    const wide = "# Nodes\n\n| node | gives | fails with | source |\n| --- | --- | --- | --- |\n| `a` | 1 |  | 4 |\n| `w` | 2 | Late | 5 |"
+    const narrow = "# Nodes\n\n| node | gives | source |\n| --- | --- | --- |\n| `a` | 1 | 4 |\n| `w` | 2 | 5 |"
+    expect(differences("a.md", wide, narrow)).toEqual([{ file: "a.md", what: "Nodes: `w` says Late, and should say nothing" }])
+    expect(differences("a.md", narrow, wide)).toEqual([{ file: "a.md", what: "Nodes: `w` says nothing, and should say Late" }])
+    const drawn = (label: string) => `\`\`\`mermaid\nn1 -->|"${label}"| n2\n\`\`\``
+    expect(differences("a.md", drawn("late"), drawn("no")).map(({ what }) => what)).toEqual([
+      "the diagram: 'late' is there no more",
+      "the diagram: 'no' is not there yet",
+    ])
     // another order, another diagram, a page of the site
     for (const [file, was, is] of [["a.md", "a\nb", "b\na"], ["a.md", "```mermaid\na\n```", "```mermaid\nb\n```"], ["a.html", "a", "b"]]) {
       expect(differences(file!, was, is!)).toEqual([{ file, what: "is not what it would be now" }])
@@ -303,7 +313,7 @@ describe("drift", () => {
     const made = refreshed(text, pages, "a.md")
     expect(made).toContain("<!-- heddle nodes order -->\n\n| node | gives | fails with |\n| --- | --- | --- |\n| `total` | `number` |")
     expect(refreshed(made, pages, "a.md")).toBe(made)
-    expect(embedded(text, pages)).toContain("after ```mermaid\nflowchart TD\n  n0([\"helper\"])")
+    expect(embedded(text, pages)).toContain("after\n\n```mermaid\nflowchart TD\n  n0([\"helper\"])")
     expect(() => embedded("{@heddle drawing order}", pages)).toThrow("there is no 'drawing'")
     expect(() => embedded("{@heddle graph nothing}", pages)).toThrow("no flow is called 'nothing'")
     expect(embedded("{@heddle tree again}", pages)).toContain("order  version 1")
@@ -415,7 +425,7 @@ it("tools and streams are told with their settings", async () => {
   expect(all!.markdown).toMatch(/\| `book` \| Books a seat. \| restricted \| sometimes \|/)
   expect(all!.markdown).toMatch(/\| `mail` \| Sends mail. \| restricted \| always \|/)
   expect(all!.markdown).toContain(
-    "| `saved` | `twice` → `filter` | `rows.txt` | 256 items | the source waits | every 1000 ms |  |",
+    "| `saved` | `twice, 2 at once` → `filter` | `rows.txt` | 256 items | the source waits | every 1000 ms |  |",
   )
   expect(all!.markdown).toContain(
     "| `all` | `groupBy(batch → b)` → `partition(x: c, y: take)` | `collect` | 7 items, 99 bytes | the oldest are dropped | every 5 items |",

@@ -36,13 +36,15 @@ export async function docsCommand(files: ReadonlyArray<string>, flags: DocsFlags
   }
   const markdown = written(pages, options)
   const made = new Map(markdown.map(({ slug, markdown: text }) => [join(out, `${slug}.md`), text]))
+  // the site shows them as they will be
+  const renewed = new Map(embed.map((file) => [resolve(file), refreshed(readFileSync(file, "utf8"), pages, file)]))
+  for (const file of embed) made.set(file, renewed.get(resolve(file))!)
   if (flags.site !== undefined) {
     const named = markdown.map((page) => (page.slug === "README" ? { ...page, slug: "index" } : page))
-    const more = ownPages(own, process.cwd(), new Set(named.map(({ path }) => path)))
+    const more = ownPages(own, process.cwd(), new Set(named.map(({ path }) => path)), renewed)
     const root = relative(flags.site, process.cwd()).replaceAll("\\", "/")
     for (const [name, text] of await site(title, [...named, ...more], root)) made.set(join(flags.site, name), text)
   }
-  for (const file of embed) made.set(file, refreshed(readFileSync(file, "utf8"), pages, file))
   const folders = flags.site === undefined ? [out] : [out, flags.site]
   const gone = folders.flatMap((folder) =>
     stale(folder, new Set([...made.keys()].filter((file) => dirname(file) === join(folder)).map((file) => basename(file)))).map((name) => join(folder, name))

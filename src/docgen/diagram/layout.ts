@@ -1,6 +1,6 @@
 /** A flow as a picture: blocks are stacked, branches stand side by side, what holds a block is a frame around it. Nothing is searched for, so a small change stays small. */
 import { type EncodedBlock, type EncodedFlow, type EncodedNode, innerPrefix } from "../../../dsl/ir/encode.ts"
-import { body, caught, detail, guard, hasOther, type NamedStage, stageName, stagesOf, stageText, streamSink, streamSource, verb } from "../label.ts"
+import { arm, body, caught, detail, guard, hasOther, type NamedStage, stageName, stagesOf, stageText, streamSink, streamSource, verb } from "../label.ts"
 import { type About, type Arm, beside, boxed, branched, framed, passing, type Piece, stacked } from "./piece.ts"
 import { type Change, type Look, type Picture, type Shape, type Words, wrapped } from "./shapes.ts"
 
@@ -48,10 +48,10 @@ function pieceOf(node: EncodedNode, path: string, changes: Changes): Piece {
   const kind = verb(node)
   const title = [`${kind} ${path}`, detail(node), node.description].filter(Boolean).join(" · ")
   const about: About = { path, look: looks[kind] ?? "step", change: changes.get(path), title }
-  const arms: ReadonlyArray<Arm> = node.blocks.map(({ label, block }) => ({
-    label,
-    piece: blockOf(block, innerPrefix(node, path, label), changes),
-  }))
+  const arms: ReadonlyArray<Arm> = node.blocks.map(({ label, block }) => {
+    const into = innerPrefix(node, path, label)
+    return { label: arm(label, changes.get(into.slice(0, -1))), piece: blockOf(block, into, changes) }
+  })
   const heads: Readonly<Partial<Record<string, () => Piece>>> = {
     when: () => branched(boxed(about, lines(node.name, detail(node), node.description)), hasOther(node) ? arms : [...arms, { label: "no", piece: passing() }]),
     parallel: () => framed({ ...about, look: "flow" }, lines(`∥ ${node.name}`, detail(node), node.description), stacked([]), { lanes: arms }),

@@ -17,13 +17,19 @@ export function mapOf(title: string, edges: ReadonlyArray<Edge>): Picture | unde
     for (const [row, name] of names.entries()) places.set(name, { x, y: gap + row * (height + 18), width: widths[i]! })
     x += widths[i]! + space
   }
+  const columnOf = (name: string) => columns.findIndex((names) => names.includes(name))
   const users = [...new Set(edges.map(([from]) => from))]
   const lines = edges.map(([from, to]): Shape => {
     const [left, right] = [places.get(from)!, places.get(to)!]
     const [start, end] = [[left.x + left.width, left.y + height / 2], [right.x, right.y + height / 2]] as const
     // lines of different users do not meet
     const turn = start[0] + 14 + (users.indexOf(from) % 8) * 8
-    return { kind: "line", look: "edge", points: [start, [turn, start[1]], [turn, end[1]], end], arrow: true }
+    // one that leads further passes between the boxes on its way, not behind them
+    const between = end[1] - height / 2 - 9
+    const points = columnOf(to) - columnOf(from) > 1 ?
+      [start, [turn, start[1]], [turn, between], [end[0] - 12, between], [end[0] - 12, end[1]], end] as const :
+      [start, [turn, start[1]], [turn, end[1]], end] as const
+    return { kind: "line", look: "edge", points, arrow: true }
   })
   const boxes = Array.from(places, ([name, place]): Shape => ({
     kind: "box",

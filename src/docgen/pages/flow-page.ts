@@ -23,6 +23,7 @@ export function flowPage(page: FlowPage, links: Links, usedBy: ReadonlyArray<str
       table(["", "type"], [
         ["input", code(short(input, 200))],
         ["output", code(short(output, 200))],
+        ...(schemas["session"] === undefined ? [] : [["session", code(short(JSON.stringify(schemas["session"]), 200))]]),
         ["fails with", fails.length === 0 ? "nothing it says" : fails.map((one) => code(short(one, 100))).join(", ")],
         ["needs", needs.map((one) => code(short(one, 100))).join(", ") || "nothing"],
       ]),
@@ -95,8 +96,28 @@ function fullTypes({ input, output, fails, needs, nodes }: FlowPage): ReadonlyAr
   const seen = new Set<string>()
   return [...own, ...found].filter(([, type, most]) => type.length > most && !seen.has(type) && seen.add(type)).map(([title, type]) => [title, broken(type)])
 }
-/** A long type in lines. */
-const broken = (type: string): string => type.replaceAll("; ", ";\n  ").replaceAll(" | ", "\n  | ")
+/** A long type in lines, indented as deep as it is inside braces. */
+export function broken(type: string): string {
+  let depth = 0
+  const line = () => `\n${"  ".repeat(depth)}`
+  return type.replaceAll(/"(?:[^"\\]|\\.)*"|\{ |; \}|; | \}| \| /g, (found) => {
+    switch (found) {
+      case "{ ":
+        depth++
+        return `{${line()}`
+      case "; }":
+      case " }":
+        depth--
+        return `${found === "; }" ? ";" : ""}${line()}}`
+      case "; ":
+        return `;${line()}`
+      case " | ":
+        return `${line()}${depth === 0 ? "" : "  "}| `
+      default:
+        return found
+    }
+  })
+}
 
 const listed = (nodes: ReadonlyArray<NodePage>, of: (node: NodePage) => ReadonlyArray<string>, what: string): string | undefined => {
   const rows = nodes.flatMap((node) => (of(node).length === 0 ? [] : [[code(node.path), of(node).join(", ")]]))

@@ -12,9 +12,12 @@ export const sentence = ({ description, prose }: Pick<FlowPage, "description" | 
 /** Who uses whom: an edge from each flow to the flows, agents and tools in it, and from each agent to its tools. */
 export function edges(pages: ReadonlyArray<FlowPage>): ReadonlyArray<readonly [from: string, to: string, kind: Uses["kind"]]> {
   const all = pages.flatMap(({ name, kind, nodes, tools }) => [
-    ...nodes.flatMap(({ uses }) =>
-      uses === undefined ? [] : [[name, uses.name, uses.kind] as const, ...uses.tools.map((tool) => [uses.name, tool, "tool"] as const)]
-    ),
+    ...nodes.flatMap(({ path, uses }) => {
+      if (uses === undefined) return []
+      // what a flow in it uses is that flow's
+      const around = nodes.findLast((node) => node.uses !== undefined && path.startsWith(`${node.path}/`))?.uses?.name ?? name
+      return [[around, uses.name, uses.kind] as const, ...uses.tools.map((tool) => [uses.name, tool, "tool"] as const)]
+    }),
     ...(kind === "agent" ? tools.map((tool) => [name, tool.name, "tool"] as const) : []),
   ])
   return [...new Map(all.map((edge) => [JSON.stringify(edge), edge])).values()]
@@ -25,7 +28,7 @@ export function indexPage(title: string, pages: ReadonlyArray<FlowPage>): string
   const rows = (kind: FlowPage["kind"]) =>
     pages.filter((page) => page.kind === kind).map((page) => [
       `[${plain(page.name)}](${page.slug}.md)`,
-      plain(sentence(page)),
+      page.description === undefined ? sentence(page) : plain(sentence(page)),
       String(page.nodes.length),
       page.fails.map(code).join(", "),
       `${plain(page.file)}:${page.line}`,

@@ -16,7 +16,8 @@ export function code(text: string): string {
   return `${ticks}${space}${line}${space}${ticks}`
 }
 /** The same in a cell of a table. */
-export const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ")
+export const cell = (text: string): string =>
+  text.replaceAll(/(\\*)\|/g, (found, escapes: string) => (escapes.length % 2 === 1 ? found : `${escapes}\\|`)).replaceAll("\n", " ")
 
 export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   // a column that says nothing is left out

@@ -98,8 +98,10 @@ export function proseOf(morph: Morph, node: AstNode): string | undefined {
 
 const spoken = (doc: JSDoc | undefined): string | undefined => {
   if (doc === undefined) return undefined
-  const examples = doc.getTags().filter((tag) => tag.getTagName() === "example").map((tag) => `\`\`\`ts\n${tag.getCommentText()?.trim() ?? ""}\n\`\`\``)
-  return [linked(doc.getDescription().trim()), ...examples].filter((part) => part !== "").join("\n\n") || undefined
+  const tagged = (name: string) => doc.getTags().filter((tag) => tag.getTagName() === name).map((tag) => tag.getCommentText()?.trim() ?? "")
+  // with a fence of its own, and words around it, or as bare code
+  const examples = tagged("example").map((text) => (/^ {0,3}(```|~~~)/m.test(text) ? text : `\`\`\`ts\n${text}\n\`\`\``))
+  return [linked(doc.getDescription().trim()), ...tagged("remarks").map(linked), ...examples].filter((part) => part !== "").join("\n\n") || undefined
 }
 
 /** `{@link url text}` as a link, `{@link name}` as code, `{@link name text}` as its text. */

@@ -2,6 +2,7 @@
 import type { CallExpression, Node, Signature, Type } from "ts-morph"
 import type { Block, FlowIR, Node as FlowNode } from "../../../dsl/ir/node.ts"
 import { childPrefix, inner } from "../../../dsl/ir/walk.ts"
+import { errorsIn, membersOf } from "./errors.ts"
 import { bodyOf, callsOf, type Morph, proseOf, textsOf, type Written, writtenIn } from "./chain.ts"
 
 export interface Place {
@@ -69,8 +70,6 @@ interface Types {
 /** What a flow or a definition takes. */
 const inputOf = ({ input }: Types, at: Node): Type => input.getCallSignatures()[0]!.getParameters()[0]!.getTypeAtLocation(at)
 
-const membersOf = (type: Type): ReadonlyArray<Type> => (type.isNever() ? [] : type.isUnion() ? type.getUnionTypes() : [type])
-
 class Reader {
   readonly #morph: Morph
   constructor(morph: Morph) {
@@ -130,7 +129,7 @@ class Reader {
     const flow = this.types(call)
     const after = stage ?? flow
     const name = node.kind === "step" ? node.updates ?? node.name : node.name
-    const given = flow?.output.getProperty(name)?.getTypeAtLocation(call) ?? this.#bound(call, name)
+    const given = flow?.output.getProperty(name)?.getTypeAtLocation(call) ?? this.#merged(call, name) ?? this.#bound(call, name)
     const added = (what: "failure" | "needs", list: (type: Type, at: Node) => ReadonlyArray<string>): ReadonlyArray<string> => {
       if (before === undefined || after === undefined) return []
       const known = new Set(list(before[what], call))
@@ -149,6 +148,14 @@ class Reader {
       prose: proseOf(this.#morph, call) ?? (definition === undefined ? undefined : proseOf(this.#morph, definition)),
       texts,
     }
+  }
+
+  /** What `.merge` behind it binds: without that, its forks do not go together. */
+  #merged(call: CallExpression, name: string): Type | undefined {
+    const { Node } = this.#morph
+    const access = call.getParent()
+    const merge = Node.isPropertyAccessExpression(access) && access.getName() === "merge" ? access.getParent() : undefined
+    return merge === undefined ? undefined : this.types(merge)?.output.getProperty(name)?.getTypeAtLocation(merge)
   }
 
   /** What a name is bound to that a block does not give back: one of the scope around it, which it has changed. */
@@ -267,23 +274,6 @@ const ofScope = new Set(["while", "until", "over", "times", "for"])
 const isOfScope = ({ Node }: Morph, fn: Written): boolean => {
   const parent = fn.getParent()
   return !Node.isPropertyAssignment(parent) || ofScope.has(parent.getName())
-}
-
-/** What work that gives this may fail with: a promise, a Result, an Effect, a generator of Effects. */
-const errorsIn = (type: Type): ReadonlyArray<Type> => {
-  if (type.isUnion()) return type.getUnionTypes().flatMap(errorsIn)
-  const [first, second] = type.getTypeArguments()
-  switch (type.getSymbol()?.getName()) {
-    case "Promise":
-    case "Generator":
-      return errorsIn(first!)
-    case "Effect":
-    case "ResultAsync":
-    case "Err":
-      return membersOf(second!)
-    default:
-      return []
-  }
 }
 
 const nameIn = ({ Node }: Morph, call: CallExpression): string | undefined => {
