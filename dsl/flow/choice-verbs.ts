@@ -33,6 +33,8 @@ type CaseFlow<C> = C[keyof C] extends infer Case ? (Case extends (block: never) 
 /** `Given`, or the sentence that names the missing or unknown case. */
 type MatchGuard<Given, Node extends string, V, C> = unknown extends V ? Given :
   string extends LabelOf<V> ? FlowTypeError<`${Node} needs a union of literals to choose by, not just any string`> :
+  [LabelOf<V>, keyof C] extends [never, string] ?
+    FlowTypeError<`${Node} chooses by literals, or by members told apart by _tag, type or kind: give it one of these, as of`, V> :
   [Exclude<LabelOf<V>, keyof C>] extends [never] ?
     [Exclude<keyof C, LabelOf<V>>] extends [never] ? Given : FlowTypeError<`${Node} has a case that cannot happen:`, Exclude<keyof C, LabelOf<V>>> :
   FlowTypeError<`${Node} does not handle`, Exclude<LabelOf<V>, keyof C>>

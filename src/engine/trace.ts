@@ -44,7 +44,7 @@ export function trace(events: ReadonlyArray<RunEvent>): ReadonlyArray<TraceNode>
     // what comes next in the block begins now; forks have begun together
     if (!event.kind.startsWith("fork.")) find(root, { parent: event.parent, name: "" }).next = event.at
   }
-  return [...root.children.values()].map(finish)
+  return finish(root).children
 }
 
 const draft = (path: string, name: string, began: number): Writable => ({
@@ -61,7 +61,12 @@ const draft = (path: string, name: string, began: number): Writable => ({
   began,
   next: began,
 })
-const finish = ({ children, began: _began, next: _next, ...node }: Draft): TraceNode => ({ ...node, children: [...children.values()].map(finish) })
+/** What has no end of its own, an arm or the last pass, has ended with what it is in. */
+const finish = ({ children, began: _began, next: _next, ...node }: Draft, around: TraceNode["status"] = "open"): TraceNode => {
+  const isPart = node.status === "open" && (node.kind === "block" || node.kind === "pass")
+  const status = isPart && around === "completed" ? around : node.status
+  return { ...node, status, children: [...children.values()].map((child) => finish(child, status)) }
+}
 
 function find(root: Writable, event: Pick<RunEvent, "parent" | "name">): Writable {
   let node: Writable = root

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { Effect } from "effect"
 import { encode, seq } from "heddle"
 import { expect, it, vi } from "vitest"
 import { compared } from "../../src/docgen/diagram/compare.ts"
@@ -10,7 +11,11 @@ import { mapOf } from "../../src/docgen/diagram/map.ts"
 import { mermaid } from "../../src/docgen/mermaid.ts"
 import { broken } from "../../src/docgen/pages/flow-page.ts"
 import { cell, plain } from "../../src/docgen/pages/text.ts"
-import { heddle } from "./command-line.ts"
+import { makeHeddle } from "../../src/engine/heddle.ts"
+import { trace, type TraceNode } from "../../src/engine/trace.ts"
+import { memoryStore } from "../../src/store/memory/store.ts"
+import { go } from "../support.ts"
+import { heddle as onCommandLine } from "./command-line.ts"
 
 vi.setConfig({ testTimeout: 120_000 })
 const folder = mkdtempSync(join(tmpdir(), "heddle-trial-"))
@@ -45,7 +50,7 @@ export const day = seq("day").step("n", () => 0).step("s", nest(desk, () => unde
   .step("after", ({ ps, n }) => [ps, n])
 export const whole = seq("whole").step("day", nest(day, () => undefined))\n`
   const source = file("all.ts", text)
-  expect((await heddle("docs", source, "--out", at("docs"))).errors).toBe("")
+  expect((await onCommandLine("docs", source, "--out", at("docs"))).errors).toBe("")
   const page = (name: string) => readFileSync(at(`docs/${name}.md`), "utf8")
   expect(page("support")).toContain("A support | desk.\n\n```text\ndesk  version 1\n")
   expect(page("support")).toMatch(/```\n\nThen more\.\n\nSlow\.\n\nWords before\.\n```ts\nrun\(support\)\n```\n\nFlow/)
@@ -86,8 +91,20 @@ it("the site has the regions as they will be", async () => {
   const source = file("one.ts", `import { seq } from ${ours("dist/src/index.js")}\nexport const one = seq("one").step("a", () => 1)\n`)
   const own = file("own.md", "# Own\n\n<!-- heddle graph one -->\n<!-- /heddle -->\n")
   const flags = ["docs", source, "--out", at("pages"), "--site", at("site"), "--pages", own, "--embed", own]
-  await heddle(...flags)
-  expect(await heddle(...flags, "--check")).toMatchObject({ code: 0 })
+  await onCommandLine(...flags)
+  expect(await onCommandLine(...flags, "--check")).toMatchObject({ code: 0 })
+})
+
+it("what has no end of its own, an arm or a last pass, has ended with what it is in", async () => {
+  const flow = seq("f").match("m", () => "a" as "a" | "b", { a: (b) => b.step("x", () => 1), b: (b) => b.step("x", () => 2) })
+    .loop("l", { times: 2 }, (b) => b.step("y", () => 1)).wait("go")
+  const heddle = makeHeddle(memoryStore())
+  await go(Effect.ignore(heddle.run(flow, undefined, { id: "r", onSuspend: "return" })))
+  const said = (nodes: ReadonlyArray<TraceNode>): ReadonlyArray<string> =>
+    nodes.flatMap(({ path, status, children }) => [`${path} ${status}`, ...said(children)])
+  expect(said(trace(await go(heddle.events("r"))))).toEqual(
+    ["m", "m/a", "m/a/x", "l", "l[0]", "l[0]/y", "l[1]", "l[1]/y"].map((path) => `${path} completed`).concat("go open"),
+  )
 })
 
 it("an interface with parts that may be missing can be recorded", () => {

@@ -135,6 +135,8 @@ base.break(() => true)
 base.when(() => true).returns(() => 1)
 // @ts-expect-error match needs a union of literals to choose by, not just any string
 base.match(({ draft }) => draft.text, {})
+// @ts-expect-error match 'm' chooses by literals, or by members told apart by _tag, type or kind: give it one of these
+base.match("m", () => ({ verdict: "yes" as "yes" | "no" }), { yes: (b) => b, no: (b) => b })
 
 // 17 compensation coverage
 const booked = seq("booked").step("room", () => ({ id: 7 }), { effects: "books a room" })

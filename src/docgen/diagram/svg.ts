@@ -10,7 +10,7 @@ export const escapeXml = (text: string): string =>
 const style = `
 .hd{--ink:#1c2330;--soft:#5a6579;--line:#8290a8;--paper:#fff;--step:#fff;--frame:#f5f7fb;--choice:#fff7e0;--wait:#eef3ff;--end:#1c2330;--endink:#fff;--err:#b3261e;--undo:#7a4fb5;--again:#2764c9;--add:#1a7f37;--del:#b3261e;--chg:#9a6700;--mig:#7a4fb5;font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 @media (prefers-color-scheme:dark){.hd{--ink:#e6eaf2;--soft:#a5b0c4;--line:#72809a;--paper:#12161d;--step:#1d2430;--frame:#171d27;--choice:#2e2815;--wait:#1a2540;--end:#e6eaf2;--endink:#12161d;--err:#ff8a80;--undo:#c6a3ff;--again:#86b3ff;--add:#57d38c;--del:#ff8a80;--chg:#e3b341;--mig:#c6a3ff}}
-.hd rect{stroke:var(--line);fill:var(--step)}.hd text{fill:var(--ink)}.hd .soft{fill:var(--soft);font-size:12px}.hd .strong{font-weight:600}
+:root.hd{background:var(--paper)}.hd rect{stroke:var(--line);fill:var(--step)}.hd text{fill:var(--ink)}.hd .soft{fill:var(--soft);font-size:12px}.hd .strong{font-weight:600}
 .hd .frame>rect{fill:var(--frame)}.hd .choice>rect{fill:var(--choice)}.hd .wait>rect{fill:var(--wait);stroke-dasharray:none;stroke-width:2}.hd .end>rect{fill:var(--end);stroke:none}.hd .end>text{fill:var(--endink)}
 .hd .jump>rect{fill:var(--choice);stroke:var(--again)}.hd .undo>rect{stroke:var(--undo);stroke-dasharray:4 3}.hd .error>rect{stroke:var(--err)}.hd .stage>rect{stroke-width:.7}
 .hd path{fill:none;stroke:var(--line);stroke-width:1.4}.hd path.again{stroke:var(--again);stroke-dasharray:5 3}.hd path.error{stroke:var(--err);stroke-dasharray:5 3}.hd path.undo{stroke:var(--undo);stroke-dasharray:4 3}
