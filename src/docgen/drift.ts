@@ -62,7 +62,7 @@ function linesOf(text: string): ReadonlyMap<string, Line> {
     }
     const [name = "", ...cells] = line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim())
     if (columns === undefined) columns = cells
-    else if (!/^-+$/.test(name)) found.set(`${heading}\n${name}`, { heading, name, cells: new Map(cells.map((cell, i) => [columns![i] ?? "", short(cell)])) })
+    else if (!/^-+$/.test(name)) found.set(`${heading}\n${name}`, { heading, name, cells: new Map(cells.map((cell, i) => [columns![i]!, short(cell)])) })
   }
   return found
 }

@@ -83,6 +83,14 @@ it("answers come as events, with what else the server says on the way", async ()
   expect(methods(heard).filter((method) => method === "tools/list")).toHaveLength(2)
 })
 
+it("an answer that breaks off has broken off, and is not late", async () => {
+  const { url } = await server((_, response) => {
+    response.writeHead(200, { "content-type": "application/json" }).write("{")
+    setTimeout(() => response.destroy(), 30)
+  })
+  expect((await useTool(x(client(url)), {}))._unsafeUnwrapErr()).toMatchObject({ code: "ended", reason: expect.stringContaining("broke off") })
+})
+
 it("a list of tools is read again when it is a minute old", async () => {
   const { url, heard } = await server((_, __, send) => send(ok))
   const remote = client(url)

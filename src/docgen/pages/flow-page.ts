@@ -100,15 +100,14 @@ function fullTypes({ input, output, fails, needs, nodes }: FlowPage): ReadonlyAr
 export function broken(type: string): string {
   let depth = 0
   const line = () => `\n${"  ".repeat(depth)}`
-  return type.replaceAll(/"(?:[^"\\]|\\.)*"|\{ |; \}|; | \}| \| /g, (found) => {
+  return type.replaceAll(/"(?:[^"\\]|\\.)*"|\{ |; \}|; | \| /g, (found) => {
     switch (found) {
       case "{ ":
         depth++
         return `{${line()}`
       case "; }":
-      case " }":
         depth--
-        return `${found === "; }" ? ";" : ""}${line()}}`
+        return `;${line()}}`
       case "; ":
         return `;${line()}`
       case " | ":
