@@ -57,7 +57,7 @@ function linesOf(text: string): ReadonlyMap<string, Line> {
     if (label !== undefined) found.set(`the diagram\n${label}`, { heading: "the diagram", name: `'${label}'`, cells: new Map() })
     if (line === "" || inDiagram) continue
     if (!line.startsWith("|")) {
-      if (!/^-*$/.test(line)) found.set(`${heading}\n${line}`, { heading, name: short(line), cells: new Map() })
+      found.set(`${heading}\n${line}`, { heading, name: short(line), cells: new Map() })
       continue
     }
     const [name = "", ...cells] = line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim())

@@ -217,7 +217,7 @@ describe("openai", () => {
       response.writeHead(500, { "content-length": "100" }).write("x")
       setTimeout(() => response.destroy(), 10)
     }
-    expect(await fails(local())).toMatchObject({ kind: "unavailable", status: 500, reason: "Internal Server Error" })
+    expect(await fails(local())).toMatchObject({ kind: "unavailable", status: 500, reason: "x" })
     expect(await fails(local({ headers: { "x-odd": "漢" } }))).toMatchObject({ kind: "unavailable", reason: expect.stringContaining("ByteString") })
     expect(await fails(openai({ baseUrl: "http://127.0.0.1:9/v1", model: "m" }))).toMatchObject({
       kind: "unavailable",

@@ -48,6 +48,7 @@ export const support = seq("support", { session: z.object({ tenant: z.string() }
 export const day = seq("day").step("n", () => 0).step("s", nest(desk, () => undefined))
   .parallel("ps", { a: (b) => b.update("n", () => 1), c: (b) => b.update("n", () => 2) }).merge({ n: merge.sum })
   .step("after", ({ ps, n }) => [ps, n])
+  .stream("st", () => [1], (s) => s.map("m", (n) => n, { concurrency: 2, ordered: false, failure: "skip" }).map("one", (n) => n))
 export const whole = seq("whole").step("day", nest(day, () => undefined))\n`
   const source = file("all.ts", text)
   expect((await onCommandLine("docs", source, "--out", at("docs"))).errors).toBe("")
@@ -56,6 +57,7 @@ export const whole = seq("whole").step("day", nest(day, () => undefined))\n`
   expect(page("support")).toMatch(/```\n\nThen more\.\n\nSlow\.\n\nWords before\.\n```ts\nrun\(support\)\n```\n\nFlow/)
   expect(page("day")).toContain("```ts\nrun(day)\n```\n")
   expect(page("support")).toContain("at timeout continue")
+  expect(page("day")).toContain("`m, 2 at once, as they are done, skip` → `one`")
   expect(page("support")).toMatch(/\| session \| `.*tenant.*` \|/)
   expect(page("day")).toMatch(/\| `ps` \| parallel[^|]*\|[^|]*\| `[^|]+` \|/)
   // what a flow in it uses is that flow's

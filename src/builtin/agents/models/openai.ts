@@ -64,7 +64,7 @@ export function openai(options: OpenAiOptions): ModelShape {
   const refused = (response: Response) =>
     Effect.flatMap(
       // what it says of its refusal may not end
-      Effect.timeoutOrElse(Effect.promise((signal) => beginningOf(response, signal).catch(() => "")), { duration: timeout, orElse: () => Effect.succeed("") }),
+      Effect.timeoutOrElse(beginningOf(response), { duration: timeout, orElse: () => Effect.succeed("") }),
       (text) => Effect.fail(failed(kindOf(response.status, text), text || response.statusText, { status: response.status, retryAfter: restOf(response) })),
     )
   const turn = (request: ModelRequest): Stream.Stream<ModelPart, ModelFailed> =>
@@ -134,19 +134,13 @@ const kindOf = (status: number, text: string): ModelFailure => {
   return /context.{0,10}length|too many tokens|maximum context/i.test(text) ? "context-length" : "invalid"
 }
 /** As much of what an endpoint says of its refusal as anybody reads. */
-async function beginningOf({ body }: Response, signal: AbortSignal): Promise<string> {
-  const decoder = new TextDecoder()
+const beginningOf = ({ body }: Response): Effect.Effect<string> => {
+  if (body === null) return Effect.succeed("")
   let text = ""
-  const parts = body?.getReader()
   // its connection ends with whoever reads it
-  signal.addEventListener("abort", () => void parts?.cancel().catch(() => undefined))
-  while (text.length <= 65_536) {
-    const part = await parts?.read()
-    if (part?.value === undefined) break
-    text += decoder.decode(part.value, { stream: true })
-  }
-  void parts?.cancel().catch(() => undefined)
-  return text
+  const parts = Stream.fromReadableStream({ evaluate: () => body, onError: messageOf }).pipe(Stream.decodeText)
+  const read = Stream.runForEachWhile(parts, (part) => Effect.sync(() => (text += part).length <= 65_536))
+  return Effect.map(Effect.ignore(read), () => text)
 }
 /** `Retry-After-Ms`, or `Retry-After` in seconds or as a date, in milliseconds. */
 const restOf = ({ headers }: Response): number | undefined => {
