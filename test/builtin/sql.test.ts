@@ -45,7 +45,7 @@ describe("what may be read is read", () => {
       truncated: false,
     })
     expect(query("SELECT count(*) FROM orders")).toMatchObject({ rows: [[20_002]] })
-    expect(query("SELECT nr FROM orders JOIN (SELECT 1 AS nr) USING (nr)")).toContain("say ON a.id = b.id")
+    expect(query("SELECT nr FROM orders JOIN (SELECT 1 AS nr) USING (nr)")).toContain("join with ON a.id = b.id")
     expect(query("SELECT name FROM orders WHERE card = '4111'")).toMatchObject({ rows: [] })
     expect(query("SELECT nr FROM orders WHERE name = ?", ["ann' OR 1=1 --"])).toMatchObject({ rows: [] })
     expect(query("WITH mine (k) AS (SELECT nr FROM orders LIMIT 3) SELECT count(*) FROM mine; -- done".replace(" -- done", ""))).toMatchObject({ rows: [[3]] })
