@@ -31,6 +31,11 @@ document.getElementById("theme").addEventListener("click", () => {
   root.dataset.theme = dark ? "light" : "dark"
   try { localStorage.setItem("heddle-theme", root.dataset.theme) } catch {}
 })
+// a wide diagram is seen where its flow begins
+for (const figure of document.querySelectorAll("figure.diagram")) {
+  const [whole, first] = [figure, figure.querySelector(".end rect") ?? figure].map((one) => one.getBoundingClientRect())
+  figure.scrollLeft = first.left + first.width / 2 - whole.left - whole.width / 2
+}
 const [search, found] = [document.getElementById("search"), document.getElementById("found")]
 search.addEventListener("input", () => {
   const words = search.value.toLowerCase().split(/\\s+/).filter(Boolean)
