@@ -189,7 +189,7 @@ const toolPage = ({ name, description, level, needs, approval, parameters, input
 })
 const isRejecting = (stage: Stage): boolean => (stage.op === "work" ? stage.failure === "reject" : innerStages(stage).some(isRejecting))
 /** How the work of a stage goes on, where that is not one after the other until one fails. */
-const settings = (stage: Stage): ReadonlyArray<string> =>
+const workText = (stage: Stage): ReadonlyArray<string> =>
   stage.op !== "work" ? [] : [
     ...(stage.concurrency === 1 ? [] : [`${stage.concurrency} at once`]),
     ...(stage.ordered ? [] : ["as they are done"]),
@@ -197,7 +197,7 @@ const settings = (stage: Stage): ReadonlyArray<string> =>
   ]
 const streamPage = (path: string, { stages, sink, buffer, bytes, overflow, rejects, checkpoint: { items, time } }: NodeOf<"stream">): StreamPage => ({
   path,
-  stages: stages.map((stage) => [stageText(stage), ...settings(stage)].join(", ")),
+  stages: stages.map((stage) => [stageText(stage), ...workText(stage)].join(", ")),
   // where its file lies may be different each time
   sink: sink.to === "sink" ? basename(sink.sink.name) : sink.to,
   buffer,

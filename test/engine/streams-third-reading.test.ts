@@ -144,6 +144,7 @@ it("a transaction that waits is refused, by the compiler and where it runs", asy
 })
 
 describe("stages", () => {
+  // stages of any kind, over items of any type: what comes of them is looked at
   const of = (stages: (s: any) => any, items: ReadonlyArray<unknown>) => run((seq("f") as any).stream("s", () => items, stages)).then(({ s }) => s)
 
   it("a stream shorter than its first window has one", async () => {
@@ -183,6 +184,7 @@ describe("stages", () => {
         async () => 5 as never,
       ]
     ) {
+      // some are no list at all, which no type lets pass
       const flow = (seq("f") as any).stream("s", () => [1], (s: any) => s.flatMap(list))
       expect(await failure(makeHeddle(memoryStore()).run(flow, undefined as never))).toMatchObject({ _tag: "StepThrew", path: "s/flatMap#1" })
     }

@@ -37,8 +37,12 @@ export async function docsCommand(files: ReadonlyArray<string>, flags: DocsFlags
   const markdown = written(pages, options)
   const made = new Map(markdown.map(({ slug, markdown: text }) => [join(out, `${slug}.md`), text]))
   // the site shows them as they will be
-  const renewed = new Map(embed.map((file) => [resolve(file), refreshed(readFileSync(file, "utf8"), pages, file)]))
-  for (const file of embed) made.set(file, renewed.get(resolve(file))!)
+  const renewed = new Map<string, string>()
+  for (const file of embed) {
+    const text = refreshed(readFileSync(file, "utf8"), pages, file)
+    made.set(file, text)
+    renewed.set(resolve(file), text)
+  }
   if (flags.site !== undefined) {
     const named = markdown.map((page) => (page.slug === "README" ? { ...page, slug: "index" } : page))
     const more = ownPages(own, process.cwd(), new Set(named.map(({ path }) => path)), renewed)

@@ -8,7 +8,7 @@ import type { RunContext } from "../frame.ts"
 import type { Run } from "../program.ts"
 import { settle, threw } from "../settle.ts"
 import type { Sent } from "../../model/event.ts"
-import type { Items } from "./op.ts"
+import { type Items, none } from "./op.ts"
 import { own } from "./ops.ts"
 
 export interface Ending {
@@ -47,8 +47,6 @@ abstract class Keeping implements Ending {
     // nothing is open
   }
 }
-
-const none: Items = []
 
 class Count extends Keeping {
   #count: number
@@ -203,9 +201,10 @@ class Own extends Keeping {
   }
 }
 
-/** The sink as it was when it saved what it is given, having recorded the parts, or at its beginning. */
-export const opened = (to: SinkTo, context: SinkContext, isBegun: boolean, saved: unknown, parts: Items): Run<Ending> => {
+/** The sink as it was at a checkpoint, all of which have recorded the parts, or at its beginning. */
+export const opened = (to: SinkTo, context: SinkContext, at: { readonly sink: unknown } | undefined, parts: Items): Run<Ending> => {
   const { path, scope } = context
+  const saved = at?.sink
   // oxlint-disable typescript/no-unsafe-type-assertion -- the recorder knows nothing of the author's types
   switch (to.to) {
     case "count":
@@ -213,7 +212,7 @@ export const opened = (to: SinkTo, context: SinkContext, isBegun: boolean, saved
     case "collect":
       return Effect.succeed(new Collect(to.most, path, parts))
     case "fold":
-      return Effect.succeed(new Fold(isBegun ? saved : own(to.initial), to.call as never, scope, path))
+      return Effect.succeed(new Fold(at === undefined ? own(to.initial) : saved, to.call as never, scope, path))
     case "emit":
       return Effect.succeed(new Emitting(saved))
     case "transaction":

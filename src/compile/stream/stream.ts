@@ -121,7 +121,7 @@ class Flowing {
       run.offers.shared.set(path, () => this.#changed())
       const { sink } = this.#node
       const parts = saved !== undefined && sink.to === "collect" ? yield* this.#progress.parts() : none
-      this.#sink = yield* opened(sink, sinkContext(run, path, scope, this.#intake.signal), saved !== undefined, saved?.sink, parts)
+      this.#sink = yield* opened(sink, sinkContext(run, path, scope, this.#intake.signal), saved, parts)
       // what has had enough when it was recorded reads nothing more
       if (this.#inlets.isOver) this.goesOn = false
       else yield* this.#intake.open(source, this.#progress.at, this.#size, this.#keeps)
